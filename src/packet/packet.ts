@@ -36,8 +36,8 @@ export interface Packet {
   readonly daddr: Address;
   readonly protocol: number;
   /**
-   * Ports of tcp, udp, udplite, dccp and sctp. On a fragment with an offset these are what stands in the first four octets of its
-   * payload, where a careless reader would look for ports.
+   * Ports of tcp, udp, udplite, dccp and sctp. On a fragment with an offset (of any protocol) these are what stands in the first
+   * four octets of its payload, where a careless reader would look for ports; such a fragment has no other transport field.
    */
   readonly sport: number;
   readonly dport: number;
@@ -51,11 +51,14 @@ export interface Packet {
   readonly id: number;
   /** Time to live, or hop limit. */
   readonly ttl: number;
-  /** Octets behind the transport header (behind the quoted packet for an icmp error). */
+  /**
+   * Octets behind the transport header; behind the quoted packet for an icmp error, behind those first four octets for a fragment
+   * with an offset, behind the IP header for a protocol without fields here. All of them are zero.
+   */
   readonly payload: number;
   /** The skb's mark. Not on any wire. */
   readonly mark: number;
-  /** The transport checksum is wrong. */
+  /** The transport checksum is wrong. Never on a part of a packet: the checksum is the whole packet's. */
   readonly badsum: boolean;
   /** Absent: a whole packet. `offset` in units of eight octets, as in the header; `more` is the MF flag. */
   readonly fragment?: Fragment;
@@ -87,6 +90,26 @@ export const isIcmpError = (packet: Pick<Packet, 'protocol' | 'type'>): boolean 
     ? [3, 4, 5, 11, 12].includes(packet.type)
     : packet.protocol === ICMPV6 && packet.type >= 1 && packet.type <= 127;
 
+/**
+ * The icmp types whose messages have an identifier, which conntrack takes for a port: echo, timestamp, information and address mask
+ * (net/netfilter/nf_conntrack_proto_icmp.c icmp_pkt_to_tuple() and valid_new; proto_icmpv6.c: echo only).
+ */
+export const hasIdentifier = (packet: Pick<Packet, 'protocol' | 'type'>): boolean =>
+  packet.protocol === ICMP
+    ? [0, 8, 13, 14, 15, 16, 17, 18].includes(packet.type)
+    : packet.protocol === ICMPV6 && (packet.type === 128 || packet.type === 129);
+
+/** A fragment that does not begin the packet: it has no transport header. */
+export const isLaterFragment = (packet: Pick<Packet, 'fragment'>): boolean => (packet.fragment?.offset ?? 0) > 0;
+
+/** A part of a packet: a first or a later fragment (an IPv6 fragment header around a whole packet makes no part). */
+export const isPart = (packet: Pick<Packet, 'fragment'>): boolean =>
+  packet.fragment !== undefined && (packet.fragment.offset > 0 || packet.fragment.more);
+
+/** Has a transport checksum that a receiver checks: tcp, udp, udplite, dccp, sctp, and the icmp of the packet's family. */
+export const hasChecksum = (packet: Pick<Packet, 'family' | 'protocol'>): boolean =>
+  hasPorts(packet.protocol) || packet.protocol === icmpOf(packet.family);
+
 /** What a packet is made of when nothing else is said: cli.md's defaults. */
 const DEFAULTS = {
   sport: 0,
@@ -103,17 +126,20 @@ const DEFAULTS = {
   badsum: false,
 };
 
-/** A packet with the notation's defaults for what `fields` leaves out: tcp is a SYN with seq 1000, icmp an echo request with id 1. */
+/**
+ * A packet with the notation's defaults for what `fields` leaves out: tcp is a SYN with seq 1000, icmp an echo request, with id 1
+ * where the type has an identifier. A later fragment has no transport header, so nothing there by default.
+ */
 export function makePacket(fields: Partial<Packet> & Pick<Packet, 'family' | 'saddr' | 'daddr' | 'protocol'>): Packet {
-  const byProtocol =
-    fields.protocol === TCP
-      ? { flags: SYN, seq: 1000 }
-      : fields.protocol === ICMP
-        ? { type: 8, id: 1 }
-        : fields.protocol === ICMPV6
-          ? { type: 128, id: 1 }
-          : {};
-  return { ...DEFAULTS, ...byProtocol, ...fields };
+  return { ...DEFAULTS, ...transportDefaults(fields), ...fields };
+}
+
+function transportDefaults(fields: Partial<Packet> & Pick<Packet, 'family' | 'protocol'>): Partial<Packet> {
+  if (isLaterFragment(fields)) return {};
+  if (fields.protocol === TCP) return { flags: SYN, seq: 1000 };
+  if (fields.protocol !== icmpOf(fields.family)) return {};
+  const type = fields.type ?? (fields.family === 4 ? 8 : 128);
+  return { type, id: hasIdentifier({ protocol: fields.protocol, type }) ? 1 : 0 };
 }
 
 /** Where a packet comes into a host: on an interface (or a bridge's port), or made by a process of the host. */
