@@ -1,0 +1,112 @@
+/** From the model's host to what the helper makes a namespace of. Pure. */
+import { familyOf, isLinkLocal, isLoopback, printAddress, printPrefix, type Address } from '../address/address.ts';
+import { sysctlOf, type Bridge, type Host, type IpSet, type IpSetField } from '../host/host.ts';
+import { printProtocol } from '../packet/protocol.ts';
+import type { BridgeSpec, HostSpec } from './protocol.ts';
+
+/** The sysctls whose value the model knows even where the host does not say: a new namespace must not decide for itself. */
+const SYSCTLS = [
+  'net.ipv4.ip_forward',
+  'net.ipv4.conf.all.rp_filter',
+  'net.ipv4.conf.all.route_localnet',
+  'net.bridge.bridge-nf-call-iptables',
+  'net.bridge.bridge-nf-call-ip6tables',
+  'net.netfilter.nf_conntrack_tcp_loose',
+  'net.netfilter.nf_conntrack_tcp_be_liberal',
+];
+
+/** The host as namespace: what a world is made from. */
+export function hostSpec(host: Host): HostSpec {
+  const bridges = new Set(host.bridges.map((bridge) => bridge.name));
+  const devices = host.interfaces.filter(({ name }) => name !== 'lo' && !bridges.has(name));
+  const ipv6 =
+    host.interfaces.some((device) => device.addresses.some(({ address }) => familyOf(address) === 6)) ||
+    host.routes.some((route) => familyOf(route.to.address) === 6);
+  const sysctl = Object.fromEntries(SYSCTLS.map((name) => [name, sysctlOf(host, name)]));
+  if (ipv6) sysctl['net.ipv6.conf.all.forwarding'] = sysctlOf(host, 'net.ipv6.conf.all.forwarding');
+  for (const [name, value] of host.sysctl) if (ipv6 || !name.startsWith('net.ipv6.')) sysctl[name] = value;
+  return {
+    name: host.name,
+    devices: devices.map(({ name, mac }) => ({ name, mac })),
+    bridges: host.bridges.map((bridge) => bridgeSpec(host, bridge)),
+    addresses: host.interfaces.flatMap((device) =>
+      device.addresses
+        // The kernel gives lo its own.
+        .filter(({ address }) => !(device.name === 'lo' && isLoopback(address)))
+        .map(({ address, length, scope }) => ({
+          dev: device.name,
+          address: `${printAddress(address)}/${length}`,
+          scope: scope ?? defaultScope(address),
+        })),
+    ),
+    routes: host.routes.map(({ to, via, dev, src }) =>
+      [
+        printPrefix(to),
+        ...(via === undefined ? [] : ['via', printAddress(via)]),
+        'dev',
+        dev,
+        ...(src === undefined ? [] : ['src', printAddress(src)]),
+        // A gateway that no subnet of the device holds is still reached by it.
+        ...(via === undefined ? [] : ['onlink']),
+      ].join(' '),
+    ),
+    neighbours: host.neighbours.map(({ address, mac, dev, port }) => ({
+      address: printAddress(address),
+      mac,
+      dev,
+      ...(port === undefined ? {} : { port }),
+    })),
+    sysctl,
+    sets: [...host.sets.values()].flatMap(setLines),
+    ipv6,
+  };
+}
+
+const defaultScope = (address: Address): string => (isLinkLocal(address) ? 'link' : 'global');
+
+function bridgeSpec(host: Host, bridge: Bridge): BridgeSpec {
+  const own = host.interfaces.find(({ name }) => name === bridge.name);
+  // A frame to a machine that nobody knows goes to the physical network where there is one (bridgeDecision).
+  const hasUplink = bridge.ports.some((port) => port.uplink);
+  return {
+    name: bridge.name,
+    mac: own?.mac ?? bridge.ports[0]?.mac ?? '02:00:00:00:00:01',
+    ports: bridge.ports.map(({ name, mac, hairpin, uplink }) => ({
+      name,
+      mac,
+      hairpin,
+      flood: uplink || !hasUplink,
+    })),
+  };
+}
+
+function setLines(set: IpSet): string[] {
+  const ipv6 = set.entries.some(({ fields }) =>
+    fields.some((field) => field.kind === 'address' && familyOf(field.from) === 6),
+  );
+  return [
+    `create ${set.name} ${set.type}${ipv6 ? ' family inet6' : ''}`,
+    ...set.entries.map(
+      ({ fields, nomatch }) => `add ${set.name} ${fields.map(printSetField).join(',')}${nomatch ? ' nomatch' : ''}`,
+    ),
+  ];
+}
+
+function printSetField(field: IpSetField): string {
+  switch (field.kind) {
+    case 'address':
+      return field.from === field.to
+        ? printAddress(field.from)
+        : `${printAddress(field.from)}-${printAddress(field.to)}`;
+    case 'port': {
+      const protocol = field.protocol === undefined ? '' : `${printProtocol(field.protocol, 4)}:`;
+      return `${protocol}${field.from}${field.from === field.to ? '' : `-${field.to}`}`;
+    }
+    case 'mac':
+      return field.mac;
+    case 'mark':
+      return `0x${field.value.toString(16)}`;
+    case 'interface':
+      return field.name;
+  }
+}
