@@ -7,10 +7,12 @@ import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
-  readdirSync,
+  mkdtempSync,
   readFileSync,
   readSync,
+  readdirSync,
   renameSync,
+  rmSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -83,6 +85,11 @@ export class Kernel {
     this.#requests = requests[0];
     this.#answers = answers[0];
     this.#errors = errors[0];
+  }
+
+  /** The process at the top of the helper's: 0 when it could not be started. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   /**
@@ -210,8 +217,8 @@ function helperProgram(): string {
   const target = join(cache, `helper-${digest}`);
   if (!existsSync(target)) {
     const typescript = createRequire(import.meta.url)('typescript') as typeof import('typescript');
-    const draft = `${target}.${process.pid}`;
-    mkdirSync(draft, { recursive: true });
+    mkdirSync(cache, { recursive: true });
+    const draft = mkdtempSync(join(cache, 'draft-'));
     for (const { name, text } of files) {
       const { outputText } = typescript.transpileModule(text, {
         compilerOptions: {
@@ -224,8 +231,12 @@ function helperProgram(): string {
       writeFileSync(join(draft, name.replace(/\.ts$/, '.js')), outputText);
     }
     writeFileSync(join(draft, 'package.json'), '{"type":"module"}');
-    // Another process may have made the same meanwhile: then ours is not needed.
-    if (!existsSync(target)) renameSync(draft, target);
+    try {
+      renameSync(draft, target);
+    } catch {
+      // Another thread or process has made the same meanwhile.
+      rmSync(draft, { recursive: true });
+    }
   }
   return join(target, 'main.js');
 }

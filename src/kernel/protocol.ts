@@ -118,6 +118,7 @@ export interface Observation {
   readonly exits: readonly { readonly host: string; readonly dev: string; readonly frame: string }[];
   readonly local: readonly Delivery[];
   readonly trace: readonly TraceEvent[];
+  readonly states: readonly SeenState[];
   /** errno of the send of a local packet, by name where it is a common one: a drop in OUTPUT is EPERM. */
   readonly errno?: string;
   readonly refused?: Refusal;
@@ -132,8 +133,16 @@ export interface Delivery {
   readonly physin?: string;
 }
 
-/** `nf_conntrack_info` numbers of an skb (ctinfo), where the message carries a connection. */
-export type ConntrackInfo = number;
+/** What conntrack made of a packet as it passed PREROUTING or OUTPUT: one a packet and pass, in order. */
+export interface SeenState {
+  readonly host: string;
+  readonly hook: 'PREROUTING' | 'OUTPUT';
+  /**
+   * NF_CT_STATE_BIT: 2 ESTABLISHED, 4 RELATED, 8 NEW, 64 UNTRACKED. Absent for INVALID, where conntrack is off, and before
+   * Linux 6.16.
+   */
+  readonly state?: number;
+}
 
 export type TraceEvent = LegacyEvent | NftEvent;
 
@@ -149,7 +158,6 @@ export interface LegacyEvent {
   readonly oif?: string;
   readonly physin?: string;
   readonly physout?: string;
-  readonly ct?: ConntrackInfo;
   /** The IP packet as it was when the rule matched, before its target. */
   readonly packet: string;
 }

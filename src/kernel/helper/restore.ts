@@ -176,6 +176,8 @@ export class Restore {
       .filter((line) => line !== '' && !line.startsWith('Try `') && !line.startsWith('# Warning'))
       .join('\n');
     if (message === '') throw new Error(`${this.#program} ended without a word: is it installed, and stdbuf?`);
+    // Not iptables-restore's words but stdbuf's: there is no such program.
+    if (message.startsWith('stdbuf:')) throw new Error(message);
     const found = /line:? (\d+)/.exec(message);
     const line = found?.[1] === undefined ? undefined : Number(found[1]) - before;
     return { host: this.#host, family: this.#family, message, ...(line === undefined || line < 1 ? {} : { line }) };

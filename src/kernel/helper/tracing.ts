@@ -4,6 +4,8 @@
  *
  * - The switch: `meta nftrace set 1` at priority -500 of PREROUTING and OUTPUT, before any table of iptables (raw is -300). ip_tables
  *   then reports each rule through the logger of the family, which is nfnetlink_log group 0 here; nf_tables through its own group.
+ * - Two empty chains just behind conntrack: the event of their policy says what conntrack makes of the packet (Linux 6.16), and no `ct`
+ *   expression switches conntrack on, as asking for the state in a rule would (S1).
  * - The sink: `log group 7 drop` at hook INPUT, priority INT_MAX: behind everything, so that the packet counts as delivered and no
  *   process, and no "port unreachable", ever answers it. Conntrack confirms at the same priority, and of equal priorities the later
  *   registration runs first (net/netfilter/core.c, nf_hook_entries_grow): therefore this table is made before any ruleset is.
@@ -29,7 +31,7 @@ import {
   zeroTerminated,
   type Message,
 } from './netlink.ts';
-import type { Backend, Delivery, TraceEvent } from '../protocol.ts';
+import type { Backend, Delivery, SeenState, TraceEvent } from '../protocol.ts';
 
 /** Our own table: its events are never reported. */
 const TABLE = 'nfverdict';
@@ -56,6 +58,8 @@ const NF_OUTPUT = 3;
 const NF_ACCEPT = 1;
 const NF_DROP = 0;
 const META_NFTRACE = 12;
+/** NF_IP_PRI_CONNTRACK + 1. */
+const AFTER_CONNTRACK = -199;
 
 const chain = (name: string, hook: number, priority: number): Message =>
   message(
@@ -115,12 +119,6 @@ function bindGroup(socket: NetlinkSocket, group: number): void {
     // One message a buffer: a smaller one is charged less to the socket.
     logConfig(0, group, attribute(3, be32(4096))),
   );
-  try {
-    // NFULNL_CFG_F_CONNTRACK: what conntrack says of the packet comes with it, where ctnetlink is there to say it.
-    socket.request('NFLOG with conntrack', logConfig(0, group, attribute(6, be16(4))));
-  } catch {
-    // Without it the trace has no `ct`, and the driver compares no states.
-  }
 }
 
 /** Where nf_tables keeps rules by handle, to say which one of its chain an event is about. */
@@ -135,7 +133,9 @@ export class Tracing {
   readonly #backend: Backend;
   readonly #names: ReadonlyMap<number, string>;
   readonly #control: NetlinkSocket;
-  readonly #trace: NetlinkSocket;
+  readonly #nftrace: NetlinkSocket;
+  /** ip_tables speaks through it; nf_tables does not. */
+  readonly #nflog: NetlinkSocket | undefined;
   readonly #sink: NetlinkSocket;
   #rules: RuleIndex = new Map();
 
@@ -160,24 +160,25 @@ export class Tracing {
         rule('prerouting', ...SET_NFTRACE),
         chain('output', NF_OUTPUT, -500),
         rule('output', ...SET_NFTRACE),
+        chain('state-prerouting', NF_PREROUTING, AFTER_CONNTRACK),
+        chain('state-output', NF_OUTPUT, AFTER_CONNTRACK),
       ),
     );
     this.#sink = new NetlinkSocket(NETLINK_NETFILTER);
     bindGroup(this.#sink, SINK_GROUP);
+    this.#nftrace = new NetlinkSocket(NETLINK_NETFILTER, 1 << (GROUP_NFTRACE - 1));
     if (backend === 'legacy') {
-      this.#trace = new NetlinkSocket(NETLINK_NETFILTER);
+      this.#nflog = new NetlinkSocket(NETLINK_NETFILTER);
       for (const family of [AF_INET, AF_INET6]) {
-        this.#trace.request('NFLOG as logger of the family', logConfig(family, 0, PF_BIND));
+        this.#nflog.request('NFLOG as logger of the family', logConfig(family, 0, PF_BIND));
       }
-      bindGroup(this.#trace, TRACE_GROUP);
-    } else {
-      this.#trace = new NetlinkSocket(NETLINK_NETFILTER, 1 << (GROUP_NFTRACE - 1));
+      bindGroup(this.#nflog, TRACE_GROUP);
     }
   }
 
   /** The descriptors that become readable when there is something to collect. */
   get descriptors(): readonly number[] {
-    return [this.#trace.fd, this.#sink.fd];
+    return this.#sockets.map((socket) => socket.fd);
   }
 
   flushConntrack(): void {
@@ -203,27 +204,32 @@ export class Tracing {
   }
 
   /** Takes what the kernel has said since the last call. */
-  collect(trace: TraceEvent[], local: Delivery[]): boolean {
-    const before = trace.length + local.length;
-    for (let datagram = this.#trace.receive(); datagram !== undefined; datagram = this.#trace.receive()) {
-      for (const { type, body } of splitDatagram(datagram)) {
-        if (type >> 8 === SUBSYS_ULOG && this.#backend === 'legacy') trace.push(this.#legacyEvent(body));
-        else if (type >> 8 === SUBSYS_NFTABLES) {
-          const event = this.#nftEvent(body);
-          if (event.table !== TABLE) trace.push(event);
-        }
+  collect(seen: Collected): void {
+    for (const body of bodies(this.#nftrace, SUBSYS_NFTABLES)) {
+      const event = this.#nftEvent(body);
+      if (event.table !== TABLE) {
+        if (this.#backend === 'nft') seen.trace.push(event);
+      } else if (event.chain.startsWith('state-') && event.network !== undefined) {
+        // Of the events of one chain only the first describes the packet.
+        seen.states.push({
+          host: this.#host,
+          hook: event.chain === 'state-output' ? 'OUTPUT' : 'PREROUTING',
+          ...present('state', event.ctState),
+        });
       }
     }
-    for (let datagram = this.#sink.receive(); datagram !== undefined; datagram = this.#sink.receive()) {
-      for (const { type, body } of splitDatagram(datagram)) {
-        if (type >> 8 === SUBSYS_ULOG) local.push(this.#delivery(body));
-      }
+    if (this.#nflog !== undefined) {
+      for (const body of bodies(this.#nflog, SUBSYS_ULOG)) seen.trace.push(this.#legacyEvent(body));
     }
-    return trace.length + local.length > before;
+    for (const body of bodies(this.#sink, SUBSYS_ULOG)) seen.local.push(this.#delivery(body));
   }
 
   close(): void {
-    for (const socket of [this.#control, this.#trace, this.#sink]) socket.close();
+    for (const socket of [this.#control, ...this.#sockets]) socket.close();
+  }
+
+  get #sockets(): NetlinkSocket[] {
+    return [this.#nftrace, this.#sink, ...(this.#nflog === undefined ? [] : [this.#nflog])];
   }
 
   #device(attribute: Buffer | undefined): string | undefined {
@@ -244,7 +250,6 @@ export class Tracing {
       ...present('oif', this.#device(attributes.get(5))),
       ...present('physin', this.#device(attributes.get(6))),
       ...present('physout', this.#device(attributes.get(7))),
-      ...present('ct', readBe32(attributes.get(19))),
       packet: attributes.get(9)?.toString('hex') ?? '',
     };
   }
@@ -288,6 +293,20 @@ export class Tracing {
       ...present('network', attributes.get(8)?.toString('hex')),
       ...present('transport', attributes.get(9)?.toString('hex')),
     };
+  }
+}
+
+/** What was seen, by kind; `collect` adds to it. */
+export interface Collected {
+  readonly local: Delivery[];
+  readonly trace: TraceEvent[];
+  readonly states: SeenState[];
+}
+
+/** The messages of `subsystem` that wait at `socket`. */
+function* bodies(socket: NetlinkSocket, subsystem: number): Generator<Buffer> {
+  for (let datagram = socket.receive(); datagram !== undefined; datagram = socket.receive()) {
+    for (const { type, body } of splitDatagram(datagram)) if (type >> 8 === subsystem) yield body;
   }
 }
 

@@ -3,24 +3,14 @@ import { EINTR, POLLIN, errnoName, libc } from './libc.ts';
 import type { Namespace } from './namespace.ts';
 import { canaryFrame, canaryOut, isCanary } from './octets.ts';
 import { SimulatedHost } from './simulated-host.ts';
-import type {
-  CaseAnswer,
-  CaseRequest,
-  Delivery,
-  KernelStep,
-  Observation,
-  TraceEvent,
-  Wire,
-  WorldRequest,
-} from '../protocol.ts';
+import type { Collected } from './tracing.ts';
+import type { CaseAnswer, CaseRequest, KernelStep, Observation, Wire, WorldRequest } from '../protocol.ts';
 
 /** How long a fresh device may take until packets pass. A veth pair waits up to a second for its carrier. */
 const READY_WITHIN_MS = 10_000;
 
-interface Seen {
+interface Seen extends Collected {
   readonly exits: { host: string; dev: string; frame: string }[];
-  readonly local: Delivery[];
-  readonly trace: TraceEvent[];
 }
 
 export class World {
@@ -92,7 +82,7 @@ export class World {
 
   /** Reads everything that waits. Injection is synchronous, so what does not wait now will never come. */
   #collect(milliseconds = 0): Seen {
-    const seen: Seen = { exits: [], local: [], trace: [] };
+    const seen: Seen = { exits: [], local: [], trace: [], states: [] };
     while (this.#anyReadable(milliseconds)) {
       for (const host of this.#hosts.values()) {
         for (const port of host.ports) {
@@ -100,7 +90,7 @@ export class World {
             seen.exits.push({ host: host.name, dev: port.name, frame });
           }
         }
-        host.tracing.collect(seen.trace, seen.local);
+        host.tracing.collect(seen);
       }
     }
     return seen;
