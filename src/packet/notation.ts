@@ -14,10 +14,12 @@
  *   of the transport fields it takes only the two ports, as the first four octets of its payload, and may leave them out.
  */
 import { familyOf, printAddress } from '../address/address.ts';
+import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { icmpNamed, icmpNames } from './icmp.ts';
 import type { Arrival, ConntrackState, Entry, Packet } from './packet.ts';
 import {
+  CONNTRACK_STATES,
   hasChecksum,
   hasIdentifier,
   hasPorts,
@@ -47,8 +49,6 @@ import {
   readMac,
   readNumber,
 } from './reader.ts';
-
-export const CONNTRACK_STATES: readonly ConntrackState[] = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'];
 
 const TRANSPORT_KEYS = ['flags', 'seq', 'ack', 'type', 'code', 'id', 'quotes', 'ttl', 'payload', 'frag'] as const;
 const PACKET_KEYS = [...TRANSPORT_KEYS, 'mark', 'badsum', 'smac', 'dmac'] as const;
@@ -106,7 +106,12 @@ export function parseArrival(text: string, origin: Origin = ARGUMENT): Arrival {
 export function readProtocol(cursor: Cursor): { readonly token: Token; readonly protocol: number } {
   const token = cursor.next('a protocol (tcp, udp, icmp, ... or a number)');
   const protocol = parseProtocol(token.text);
-  if (protocol === undefined) throw cursor.unknown(token, 'protocol', PROTOCOL_NAMES);
+  if (protocol === undefined) {
+    const meant = nearest(token.text, PROTOCOL_NAMES);
+    const hint =
+      meant === undefined ? 'expected tcp, udp, icmp, icmpv6, ... or a number 0-255' : `did you mean ${meant}?`;
+    throw cursor.error(token, `unknown protocol ${quoteText(token.text)}, ${hint}`);
+  }
   return { token, protocol };
 }
 

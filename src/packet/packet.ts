@@ -149,6 +149,7 @@ export type Entry =
 
 /** Connection tracking states as `-m conntrack --ctstate` names them. */
 export type ConntrackState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
+export const CONNTRACK_STATES: readonly ConntrackState[] = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'];
 
 /**
  * A packet together with where it enters: what one line of the packet notation says. `state` asserts what conntrack makes of it
