@@ -109,6 +109,9 @@ export type AddressTypeName =
   | 'NAT'
   | 'XRESOLVE';
 
+/** `-m pkttype` names: how the frame was addressed (PACKET_* of linux/if_packet.h). A host drops otherhost frames before any hook. */
+export type PacketTypeName = 'unicast' | 'broadcast' | 'multicast' | 'otherhost';
+
 /** An icmp type with a range of codes; type 255 with codes 0-255 is `any`. */
 export interface IcmpType {
   readonly type: number;
@@ -121,7 +124,10 @@ export interface TcpFlags {
   readonly compare: number;
 }
 
-/** One option of a match or target that the model does not know, as written: `! --uid-owner 1000`. */
+/**
+ * One option of a match or target that the model does not know, as written: `! --uid-owner 1000` has the name `uid-owner`. An abbreviated
+ * or alternative name is replaced by the one that iptables-save prints.
+ */
 export interface RawOption {
   readonly not: boolean;
   readonly name: string;
@@ -197,7 +203,7 @@ export type Match =
       readonly isOut?: { readonly not: boolean };
       readonly isBridged?: { readonly not: boolean };
     }
-  | { readonly kind: 'pkttype'; readonly not: boolean; readonly type: 'unicast' | 'broadcast' | 'multicast' }
+  | { readonly kind: 'pkttype'; readonly not: boolean; readonly type: PacketTypeName }
   | { readonly kind: 'comment'; readonly text: string }
   | { readonly kind: 'length'; readonly not: boolean; readonly range: PortRange }
   | { readonly kind: 'ttl' | 'hl'; readonly test: 'eq' | 'ne' | 'lt' | 'gt'; readonly value: number }

@@ -1,0 +1,329 @@
+/** A table while its commands are carried out, one after the other, as iptables-restore carries them out. */
+import { nearest } from '../diagnostic/nearest.ts';
+import { quoteText } from '../diagnostic/quote.ts';
+import type { Command, Demand, ReadRule } from './command.ts';
+import { readPosition } from './command.ts';
+import { printRuleBody } from './print.ts';
+import type { Chain, Counters, Rule, Table, TableName } from './rule.ts';
+import { BUILT_IN_CHAINS } from './rule.ts';
+import type { Token } from './tokens.ts';
+import { fail } from './tokens.ts';
+
+export type Policy = 'ACCEPT' | 'DROP';
+
+/** A rule with what the checks of the finished table need to know of it. */
+export interface DraftRule {
+  readonly rule: Rule;
+  readonly demands: readonly Demand[];
+  /** The chain that it jumps to, as the chain itself: it may be renamed later. */
+  readonly jump?: { readonly chain: DraftChain; readonly token: Token };
+}
+
+/** Verdicts after which the kernel looks at no further rule of the chain when the rule has no match (mark_source_chains). */
+const isUnconditionalEnd = ({ rule }: DraftRule): boolean =>
+  rule.matches.length === 0 &&
+  (rule.target?.kind === 'ACCEPT' ||
+    rule.target?.kind === 'DROP' ||
+    rule.target?.kind === 'RETURN' ||
+    (rule.target?.kind === 'unmodelled' && rule.target.name === 'QUEUE'));
+
+/** A chain whose rules can be appended, and inserted at the top, without moving the others. */
+export class DraftChain {
+  name: string;
+  line: number | undefined;
+  policy: Policy | undefined;
+  counters: Counters | undefined;
+  /** How many rules jump or go here. */
+  references = 0;
+  /** The first rules, last one first: `-I CHAIN` pushes here. */
+  private front: DraftRule[] = [];
+  private back: DraftRule[] = [];
+
+  constructor(name: string, line: number | undefined, policy: Policy | undefined) {
+    this.name = name;
+    this.line = line;
+    this.policy = policy;
+  }
+
+  get length(): number {
+    return this.front.length + this.back.length;
+  }
+
+  /** All rules in order. */
+  get rules(): readonly DraftRule[] {
+    return this.all();
+  }
+
+  /** The rules that a packet can come to: up to the first that ends the chain for every packet. */
+  get reachable(): readonly DraftRule[] {
+    const rules = this.all();
+    const end = rules.findIndex(isUnconditionalEnd);
+    return end < 0 ? rules : rules.slice(0, end + 1);
+  }
+
+  append(rule: DraftRule): void {
+    this.back.push(rule);
+    if (rule.jump) rule.jump.chain.references++;
+  }
+
+  /** Inserts before the rule at `index`, from 0. */
+  insert(index: number, rule: DraftRule): void {
+    if (index === 0) this.front.push(rule);
+    else this.all().splice(index, 0, rule);
+    if (rule.jump) rule.jump.chain.references++;
+  }
+
+  removeAt(index: number): void {
+    const [removed] = this.all().splice(index, 1);
+    if (removed?.jump) removed.jump.chain.references--;
+  }
+
+  flush(): void {
+    for (const rule of this.all()) if (rule.jump) rule.jump.chain.references--;
+    this.back = [];
+  }
+
+  private all(): DraftRule[] {
+    if (this.front.length > 0) {
+      this.back = [...this.front.reverse(), ...this.back];
+      this.front = [];
+    }
+    return this.back;
+  }
+}
+
+const BUILT_IN_TARGETS = ['ACCEPT', 'DROP', 'RETURN', 'QUEUE'];
+
+export class DraftTable {
+  readonly name: TableName;
+  readonly line: number;
+  readonly chains = new Map<string, DraftChain>();
+
+  /** `before` is what an earlier section of the text left: its policies stay, its rules and chains go. */
+  constructor(name: TableName, line: number, before?: DraftTable) {
+    this.name = name;
+    this.line = line;
+    for (const builtIn of BUILT_IN_CHAINS[name]) {
+      this.chains.set(builtIn, new DraftChain(builtIn, undefined, before?.chains.get(builtIn)?.policy ?? 'ACCEPT'));
+    }
+  }
+
+  /** `:CHAIN POLICY [packets:bytes]`. */
+  declare(name: Token, policy: Token, counters: Counters | undefined, line: number): void {
+    const builtIn = this.isBuiltIn(name.text);
+    const existing = this.chains.get(name.text);
+    if (!builtIn) this.add(name, line);
+    else if (existing !== undefined) existing.line ??= line;
+    const chain = this.chains.get(name.text);
+    if (chain !== undefined && counters !== undefined) chain.counters = counters;
+    if (policy.text !== '-') this.setPolicy(name, policy);
+  }
+
+  private isBuiltIn(name: string): boolean {
+    return (BUILT_IN_CHAINS[this.name] as readonly string[]).includes(name);
+  }
+
+  private add(name: Token, line: number | undefined): void {
+    if (name.text === '') fail(name, 'a chain without a name');
+    if (name.text.length > 28) {
+      fail(name, `the chain name ${quoteText(name.text)} is too long: expected at most 28 characters`);
+    }
+    if (BUILT_IN_TARGETS.includes(name.text)) fail(name, `${name.text} is a target: no chain can have its name`);
+    const existing = this.chains.get(name.text);
+    if (existing !== undefined) {
+      const where = existing.line === undefined ? '' : `, declared in line ${existing.line}`;
+      fail(name, `table ${this.name} already has a chain ${quoteText(name.text)}${where}`);
+    }
+    this.chains.set(name.text, new DraftChain(name.text, line, undefined));
+  }
+
+  private setPolicy(name: Token, policy: Token): void {
+    const chain = this.find(name);
+    if (!this.isBuiltIn(name.text)) {
+      fail(policy, `${quoteText(name.text)} is no built-in chain of table ${this.name} and has no policy: expected -`);
+    }
+    if (policy.text !== 'ACCEPT' && policy.text !== 'DROP') {
+      fail(policy, `${quoteText(policy.text)} is no policy: expected ACCEPT or DROP`);
+    }
+    chain.policy = policy.text;
+  }
+
+  private find(name: Token): DraftChain {
+    const chain = this.chains.get(name.text);
+    if (chain !== undefined) return chain;
+    const near = nearest(name.text, this.chains.size > 1000 ? [] : this.chains.keys());
+    fail(
+      name,
+      `table ${this.name} has no chain ${quoteText(name.text)} by now` +
+        (near === undefined ? `: expected a line :${name.text} before this one` : `: did you mean ${near}?`),
+    );
+  }
+
+  private draft(read: ReadRule, text: string, line: number): DraftRule[] {
+    const jump = read.jump && { chain: this.find(read.jump), token: read.jump };
+    return read.bodies.map((matches) => ({
+      rule: {
+        text,
+        line,
+        ...(read.counters && { counters: read.counters }),
+        matches,
+        ...(read.target && { target: read.target }),
+      },
+      demands: read.demands,
+      ...(jump && { jump }),
+    }));
+  }
+
+  /** Carries out one command. Throws a Fault when iptables would refuse it. */
+  execute(command: Command, text: string, line: number): void {
+    switch (command.kind) {
+      case 'append': {
+        const chain = this.find(command.chain);
+        for (const rule of this.draft(command.rule, text, line)) chain.append(rule);
+        return;
+      }
+      case 'insert': {
+        const chain = this.find(command.chain);
+        const index = readPosition(command.position, chain.length + 1) - 1;
+        for (const rule of this.draft(command.rule, text, line)) chain.insert(index, rule);
+        return;
+      }
+      case 'replace': {
+        const chain = this.find(command.chain);
+        const index = readPosition(command.position, chain.length) - 1;
+        const [rule, second] = this.draft(command.rule, text, line);
+        if (rule === undefined || second !== undefined) {
+          fail(command.position, 'a replacement with several addresses: expected one rule');
+        }
+        chain.removeAt(index);
+        chain.insert(index, rule);
+        return;
+      }
+      case 'delete':
+      case 'check': {
+        const chain = this.find(command.chain);
+        for (const rule of this.draft(command.rule, text, line)) {
+          const index = findSame(chain, rule);
+          if (index < 0) {
+            fail(
+              command.chain,
+              `chain ${quoteText(chain.name)} has no such rule: ${quoteText(printRuleBody(rule.rule))}`,
+            );
+          }
+          if (command.kind === 'delete') chain.removeAt(index);
+        }
+        return;
+      }
+      case 'delete-numbered': {
+        const chain = this.find(command.chain);
+        chain.removeAt(readPosition(command.position, chain.length) - 1);
+        return;
+      }
+      case 'flush':
+        for (const chain of command.chain ? [this.find(command.chain)] : this.chains.values()) chain.flush();
+        return;
+      case 'zero':
+        this.zero(command.chain, command.position);
+        return;
+      case 'new-chain':
+        this.add(command.chain, undefined);
+        return;
+      case 'delete-chain':
+        this.deleteChains(command.chain);
+        return;
+      case 'rename-chain':
+        this.rename(command.chain, command.name);
+        return;
+      case 'policy': {
+        if (this.name === 'nat' && command.policy.text === 'DROP') {
+          fail(command.policy, 'DROP cannot be used in table nat: filter in table filter');
+        }
+        this.setPolicy(command.chain, command.policy);
+        const chain = this.find(command.chain);
+        chain.counters = command.counters;
+        return;
+      }
+      case 'none':
+        return;
+    }
+  }
+
+  private zero(name: Token | undefined, position: Token | undefined): void {
+    if (name === undefined) {
+      for (const chain of this.chains.values()) chain.counters = undefined;
+      return;
+    }
+    const chain = this.find(name);
+    if (position === undefined) chain.counters = undefined;
+    else readPosition(position, chain.length);
+  }
+
+  private deleteChains(name: Token | undefined): void {
+    if (name !== undefined) {
+      const chain = this.find(name);
+      if (this.isBuiltIn(name.text)) fail(name, `${name.text} is a built-in chain: it cannot be deleted`);
+      if (chain.length > 0) fail(name, `chain ${quoteText(name.text)} still has rules: it cannot be deleted`);
+      if (chain.references > 0) fail(name, `rules still jump to chain ${quoteText(name.text)}: it cannot be deleted`);
+      this.chains.delete(name.text);
+      return;
+    }
+    for (const chain of [...this.chains.values()]) {
+      if (!this.isBuiltIn(chain.name) && chain.length === 0 && chain.references === 0) this.chains.delete(chain.name);
+    }
+  }
+
+  private rename(old: Token, name: Token): void {
+    const chain = this.find(old);
+    if (this.isBuiltIn(old.text)) fail(old, `${old.text} is a built-in chain: it cannot be renamed`);
+    this.add(name, undefined);
+    this.chains.delete(old.text);
+    chain.name = name.text;
+    this.chains.set(name.text, chain);
+  }
+
+  /** The table as its readers see it: declared chains first, in the order of declaration. */
+  finish(): Table {
+    const declared = [...this.chains.values()].filter((chain) => chain.line !== undefined);
+    declared.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+    const others = [...this.chains.values()].filter((chain) => chain.line === undefined);
+    return {
+      name: this.name,
+      line: this.line,
+      chains: new Map([...declared, ...others].map((chain) => [chain.name, finishChain(chain)])),
+    };
+  }
+}
+
+const finishChain = (chain: DraftChain): Chain => ({
+  name: chain.name,
+  ...(chain.line === undefined ? {} : { line: chain.line }),
+  ...(chain.policy && { policy: chain.policy }),
+  ...(chain.counters && { counters: chain.counters }),
+  rules: chain.rules.map(finishRule),
+});
+
+/** Gives a jump the name that its chain has in the end. */
+function finishRule({ rule, jump }: DraftRule): Rule {
+  const { target } = rule;
+  if (jump === undefined || (target?.kind !== 'jump' && target?.kind !== 'goto')) return rule;
+  return jump.chain.name === target.chain ? rule : { ...rule, target: { kind: target.kind, chain: jump.chain.name } };
+}
+
+/** The first rule that tests and does the same; -1 if there is none. Counters make no difference. */
+function findSame(chain: DraftChain, wanted: DraftRule): number {
+  const body = bodyOf(wanted);
+  return chain.rules.findIndex((rule) => rule.jump?.chain === wanted.jump?.chain && bodyOf(rule) === body);
+}
+
+/** A rule's canonical text without its chain's name and the name of the chain that it jumps to, which is compared by itself. */
+function bodyOf(draft: DraftRule): string {
+  const known = BODIES.get(draft.rule);
+  if (known !== undefined) return known;
+  const { target } = draft.rule;
+  const jump = target?.kind === 'jump' || target?.kind === 'goto';
+  const body = `${target?.kind ?? ''} ${printRuleBody(jump ? { matches: draft.rule.matches } : draft.rule)}`;
+  BODIES.set(draft.rule, body);
+  return body;
+}
+
+const BODIES = new WeakMap<Rule, string>();

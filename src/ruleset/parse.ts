@@ -1,0 +1,252 @@
+/**
+ * Reads iptables-save and ip6tables-save texts, and what people and programs feed to iptables-restore: what iptables 1.8.9 accepts, with
+ * some kindness where its own reader is only careless (line ends of Windows, blanks around a line, a last COMMIT or line end that is
+ * missing, `!` after an option).
+ */
+import type { Family } from '../address/address.ts';
+import type { Diagnostic } from '../diagnostic/diagnostic.ts';
+import { InputError } from '../diagnostic/diagnostic.ts';
+import { nearest } from '../diagnostic/nearest.ts';
+import { quoteText } from '../diagnostic/quote.ts';
+import { readCommand } from './command.ts';
+import { DraftTable } from './draft.ts';
+import { detectFamily } from './family.ts';
+import { refusals } from './reachability.ts';
+import type { Counters, Line, Ruleset, Table, TableName } from './rule.ts';
+import { Fault, fail, tokenize } from './tokens.ts';
+import type { Token } from './tokens.ts';
+
+export interface ParseOptions {
+  /** The file that the text is from, for messages. */
+  readonly path: string;
+  /** Absent: whatever the text tells, and IPv4 when it does not. */
+  readonly family?: Family;
+}
+
+export interface ParsedRuleset {
+  readonly ruleset: Ruleset;
+  /** Empty when the whole text is good. In the order of the text. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** iptables-restore reads a line into a buffer of 10240 octets (iptables/iptables-restore.c). */
+const MAX_LINE_LENGTH = 10_239;
+
+/** Enough for a person; a text with more errors is no ruleset. */
+const MAX_DIAGNOSTICS = 100;
+
+const TABLE_NAMES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
+
+function* linesOf(text: string): Generator<string> {
+  let start = 0;
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+    yield text.slice(start, text[end - 1] === '\r' && end > start ? end - 1 : end);
+    start = end + 1;
+  }
+  if (start < text.length) yield text.slice(start, text.endsWith('\r') ? text.length - 1 : text.length);
+}
+
+/** The index of the first character that no text has; -1 if there is none. */
+function findControl(line: string): number {
+  for (let i = 0; i < line.length; i++) {
+    const code = line.charCodeAt(i);
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f) return i;
+  }
+  return -1;
+}
+
+class Reader {
+  private readonly options: ParseOptions;
+  private readonly family: Family;
+  private readonly tables = new Map<TableName, DraftTable>();
+  private readonly lines: Line[] = [];
+  private readonly diagnostics: Diagnostic[] = [];
+  private suppressed = 0;
+  private table: DraftTable | undefined;
+  /** Inside of a section whose table is unknown: its lines would only repeat the error. */
+  private skipping = false;
+  private number = 0;
+
+  constructor(text: string, options: ParseOptions) {
+    this.options = options;
+    this.family = options.family ?? detectFamily(linesOf(text));
+  }
+
+  read(text: string): ParsedRuleset {
+    const zero = text.indexOf('\0');
+    if (zero >= 0) this.reportBinary(text, zero);
+    else for (const line of linesOf(text)) this.readLine(line);
+    this.closeTable();
+    this.diagnostics.sort((a, b) => a.line - b.line || a.column - b.column);
+    if (this.suppressed > 0) {
+      this.diagnostics.push({
+        path: this.options.path,
+        line: Math.max(1, this.number),
+        column: 1,
+        message: `${this.suppressed} more errors are not shown`,
+      });
+    }
+    const tables = new Map<TableName, Table>();
+    for (const [name, table] of this.tables) tables.set(name, table.finish());
+    const ruleset = { path: this.options.path, family: this.family, tables, lines: this.lines };
+    return { ruleset, diagnostics: this.diagnostics };
+  }
+
+  private report(line: number, column: number, message: string): void {
+    if (this.diagnostics.length < MAX_DIAGNOSTICS) {
+      this.diagnostics.push({ path: this.options.path, line, column, message });
+    } else this.suppressed++;
+  }
+
+  private reportBinary(text: string, index: number): void {
+    const before = text.slice(0, index);
+    const line = before.split('\n').length;
+    this.report(
+      line,
+      index - before.lastIndexOf('\n'),
+      'a NUL character: this is no text, expected an iptables-save file',
+    );
+  }
+
+  private readLine(text: string): void {
+    this.number++;
+    const kind = kindOf(text);
+    this.lines.push({ kind, text, line: this.number });
+    try {
+      if (text.length > MAX_LINE_LENGTH) {
+        throw new Fault(1, `this line has ${text.length} characters: expected at most ${MAX_LINE_LENGTH}`);
+      }
+      const control = kind === 'comment' ? -1 : findControl(text);
+      if (control >= 0) {
+        const code = text.charCodeAt(control).toString(16).padStart(4, '0');
+        throw new Fault(control + 1, `a control character (U+${code.toUpperCase()}): expected text`);
+      }
+      this.readStatement(kind, text);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.report(this.number, error.column, error.message);
+    }
+  }
+
+  private readStatement(kind: Line['kind'], text: string): void {
+    switch (kind) {
+      case 'blank':
+      case 'comment':
+        return;
+      case 'table':
+        this.openTable(text);
+        return;
+      case 'commit':
+        if (this.table === undefined && !this.skipping) throw new Fault(firstColumn(text), 'COMMIT outside of a table');
+        this.closeTable();
+        return;
+      case 'chain':
+        if (!this.skipping) this.readChain(text);
+        return;
+      case 'command':
+        if (!this.skipping) this.readRule(text);
+    }
+  }
+
+  private openTable(text: string): void {
+    const star = firstColumn(text);
+    const [name = { text: '', column: star + 1 }, extra] = tokenize(text, star);
+    if (this.table !== undefined) {
+      const open = this.table;
+      this.closeTable();
+      this.report(this.number, star, `a new table inside of table ${open.name}: expected COMMIT before it`);
+    }
+    const found = TABLE_NAMES.find((candidate) => candidate === name.text);
+    this.skipping = found === undefined;
+    if (found === undefined) {
+      const near = nearest(name.text, TABLE_NAMES);
+      fail(
+        name,
+        `${quoteText(name.text)} is no table: ` +
+          (near === undefined ? `expected ${TABLE_NAMES.join(', ')}` : `did you mean ${near}?`),
+      );
+    }
+    this.table = new DraftTable(found, this.number, this.tables.get(found));
+    this.tables.set(found, this.table);
+    if (extra !== undefined)
+      fail(extra, `${quoteText(extra.text)} after the table's name: expected the end of the line`);
+  }
+
+  private closeTable(): void {
+    if (this.table !== undefined) {
+      for (const { line, token, message } of refusals(this.table)) this.report(line, token.column, message);
+    }
+    this.table = undefined;
+    this.skipping = false;
+  }
+
+  /** `:CHAIN POLICY [packets:bytes]`, split at blanks only: iptables-restore knows no quotes here. */
+  private readChain(text: string): void {
+    const colon = firstColumn(text);
+    const words: Token[] = [...text.slice(colon).matchAll(/[^ \t]+/g)].map((found) => ({
+      text: found[0],
+      column: colon + found.index + 1,
+    }));
+    const name = words[0] ?? { text: '', column: colon + 1 };
+    const table = this.inTable(colon);
+    const [, policy, counters, extra] = words;
+    if (policy === undefined)
+      fail(name, `chain ${quoteText(name.text)} without a policy: expected :NAME POLICY or :NAME -`);
+    table.declare(name, policy, counters && readCounters(counters), this.number);
+    if (extra !== undefined) fail(extra, `${quoteText(extra.text)} after the counters: expected the end of the line`);
+  }
+
+  private readRule(text: string): void {
+    const table = this.inTable(firstColumn(text));
+    const bracket = /^[ \t]*(\[[^\]]{0,60}\]?)/.exec(text);
+    const found = bracket?.[1];
+    const start = bracket?.[0].length ?? 0;
+    const counters = found === undefined ? undefined : readCounters({ text: found, column: start - found.length + 1 });
+    const command = readCommand(
+      tokenize(text, start),
+      { family: this.family, table: table.name, hasChain: (name) => table.chains.has(name) },
+      counters,
+    );
+    table.execute(command, text, this.number);
+  }
+
+  private inTable(column: number): DraftTable {
+    if (this.table === undefined)
+      throw new Fault(column, 'a line outside of a table: expected *TABLE, such as *filter');
+    return this.table;
+  }
+}
+
+/** The column of the first character that is not blank. */
+const firstColumn = (text: string): number => text.length - text.trimStart().length + 1;
+
+function kindOf(text: string): Line['kind'] {
+  const trimmed = text.trim();
+  if (trimmed === '') return 'blank';
+  if (trimmed.startsWith('#')) return 'comment';
+  if (trimmed.startsWith('*')) return 'table';
+  if (trimmed.startsWith(':')) return 'chain';
+  return trimmed === 'COMMIT' ? 'commit' : 'command';
+}
+
+function readCounters(token: Token): Counters {
+  const [, packets, bytes] = /^\[(\d{1,20}):(\d{1,20})\]$/.exec(token.text) ?? [];
+  if (packets === undefined || bytes === undefined) {
+    fail(token, `${quoteText(token.text)} is no pair of counters: expected [PACKETS:BYTES]`);
+  }
+  return { packets: BigInt(packets), bytes: BigInt(bytes) };
+}
+
+/**
+ * Reads a ruleset. Every line is read, whatever is wrong with others; what a bad line says is missing from the result, and a diagnostic
+ * says where and why. Time is linear in the length of the text.
+ */
+export const parseRuleset = (text: string, options: ParseOptions): ParsedRuleset =>
+  new Reader(text, options).read(text);
+
+/** Reads a ruleset that must be good. Throws an InputError with all that is wrong. */
+export function readRuleset(text: string, options: ParseOptions): Ruleset {
+  const { ruleset, diagnostics } = parseRuleset(text, options);
+  if (diagnostics.length > 0) throw new InputError(diagnostics);
+  return ruleset;
+}

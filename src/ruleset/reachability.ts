@@ -1,0 +1,110 @@
+/**
+ * What the kernel checks of a whole table before it takes it: that no packet can go round in a loop, and that no rule can be reached from
+ * a hook in which its match or target makes no sense (net/ipv4/netfilter/ip_tables.c: mark_source_chains, check_entry and
+ * find_check_entry; the same for ip6_tables.c).
+ */
+import { quoteText } from '../diagnostic/quote.ts';
+import type { DraftChain, DraftTable } from './draft.ts';
+import type { HookName } from './rule.ts';
+import { BUILT_IN_CHAINS } from './rule.ts';
+import type { Token } from './tokens.ts';
+
+/** Something that the kernel refuses: at which line and word, and why. */
+export interface Refusal {
+  readonly line: number;
+  readonly token: Token;
+  readonly message: string;
+}
+
+interface Edge {
+  readonly to: DraftChain;
+  readonly line: number;
+  readonly token: Token;
+}
+
+const edgesOf = (chain: DraftChain): Edge[] =>
+  chain.reachable.flatMap(({ rule, jump }) =>
+    jump === undefined ? [] : [{ to: jump.chain, line: rule.line, token: jump.token }],
+  );
+
+/** `a -> b -> c -> a`, without the middle of a long one. */
+function printLoop(path: readonly string[]): string {
+  const shown = path.length > 8 ? [...path.slice(0, 4), '...', ...path.slice(-3)] : path;
+  return shown.join(' -> ');
+}
+
+/** All that the kernel would refuse in `table`. Every chain and jump is looked at once for each hook. */
+export function refusals(table: DraftTable): Refusal[] {
+  const edges = new Map<DraftChain, Edge[]>();
+  const hooks = new Map<DraftChain, HookName[]>();
+  const found = new Map<Token, Refusal>();
+  for (const hook of BUILT_IN_CHAINS[table.name]) {
+    const start = table.chains.get(hook);
+    if (start !== undefined) visit(hook, start, edges, hooks, found);
+  }
+  for (const [chain, names] of hooks) checkDemands(chain, names, table, found);
+  return [...found.values()];
+}
+
+/** Depth first from one hook, with a stack of its own: a table can nest chains deeper than JavaScript can call. */
+function visit(
+  hook: HookName,
+  start: DraftChain,
+  edges: Map<DraftChain, Edge[]>,
+  hooks: Map<DraftChain, HookName[]>,
+  found: Map<Token, Refusal>,
+): void {
+  const open = new Set<DraftChain>();
+  const done = new Set<DraftChain>();
+  const stack: { readonly chain: DraftChain; readonly edges: readonly Edge[]; next: number }[] = [];
+  const enter = (chain: DraftChain): void => {
+    let own = edges.get(chain);
+    if (own === undefined) {
+      own = edgesOf(chain);
+      edges.set(chain, own);
+    }
+    const reached = hooks.get(chain);
+    if (reached === undefined) hooks.set(chain, [hook]);
+    else reached.push(hook);
+    open.add(chain);
+    stack.push({ chain, edges: own, next: 0 });
+  };
+  enter(start);
+  for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+    const edge = top.edges[top.next++];
+    if (edge === undefined) {
+      open.delete(top.chain);
+      done.add(top.chain);
+      stack.pop();
+    } else if (open.has(edge.to)) {
+      const names = stack.map(({ chain }) => chain.name);
+      const path = [...names.slice(names.indexOf(edge.to.name)), edge.to.name];
+      found.set(edge.token, {
+        line: edge.line,
+        token: edge.token,
+        message: `this jump closes a loop that ${hook} reaches: ${printLoop(path)}`,
+      });
+    } else if (!done.has(edge.to)) enter(edge.to);
+  }
+}
+
+function checkDemands(
+  chain: DraftChain,
+  hooks: readonly HookName[],
+  table: DraftTable,
+  found: Map<Token, Refusal>,
+): void {
+  for (const { rule, jump, demands } of chain.reachable) {
+    if (jump !== undefined && (BUILT_IN_CHAINS[table.name] as readonly string[]).includes(jump.chain.name)) {
+      const message = `${jump.chain.name} is a built-in chain: no rule can jump to it`;
+      found.set(jump.token, { line: rule.line, token: jump.token, message });
+    }
+    for (const { token, hooks: allowed } of demands) {
+      const wrong = hooks.find((hook) => !allowed.includes(hook));
+      if (wrong === undefined) continue;
+      const where = chain.name === wrong ? wrong : `${quoteText(chain.name)}, which ${wrong} reaches`;
+      const message = `${token.text} cannot be used in ${where}: expected ${allowed.join(', ')}`;
+      found.set(token, { line: rule.line, token, message });
+    }
+  }
+}

@@ -1,0 +1,214 @@
+/** Readers of the values that options take. Each reads one token, or throws a Fault that says what was expected. */
+import type { Address, Family } from '../address/address.ts';
+import { familyOf, lengthOfMask, maskAddress, maskOf, parseAddress, widthOf } from '../address/address.ts';
+import type { Mac } from '../address/mac.ts';
+import { printMac } from '../address/mac.ts';
+import type { PortRange } from '../address/ports.ts';
+import { nearest } from '../diagnostic/nearest.ts';
+import { quoteText } from '../diagnostic/quote.ts';
+import { PROTOCOL_NAMES, protocolNumber } from './protocol.ts';
+import type { MaskedAddress, MaskedMark } from './rule.ts';
+import { servicePort } from './service.ts';
+import type { Token } from './tokens.ts';
+import { fail } from './tokens.ts';
+
+/** The part of a token from `start` to `end`, with its own column. */
+export const part = (token: Token, start: number, end?: number): Token => ({
+  text: token.text.slice(start, end),
+  column: token.column + start,
+});
+
+/** The parts of a token between separators. */
+export function split(token: Token, separator: string): Token[] {
+  let start = 0;
+  return token.text.split(separator).map((text) => {
+    const piece = { text, column: token.column + start };
+    start += text.length + separator.length;
+    return piece;
+  });
+}
+
+/** A number as strtoul reads it with base 0 (libxtables, xtables_strtoui): decimal, 0x hexadecimal, 0 octal; undefined if it is none. */
+export function parseNumber(text: string): bigint | undefined {
+  const digits = /^\s*\+?(0x[0-9a-f]{1,16}|0[0-7]{0,22}|[1-9]\d{0,20})$/i.exec(text)?.[1];
+  if (digits === undefined) return undefined;
+  return BigInt(/^0[0-7]/.test(digits) ? `0o${digits.slice(1)}` : digits);
+}
+
+export function readNumber(token: Token, what: string, max: number, min = 0): number {
+  const value = parseNumber(token.text);
+  if (value === undefined || value < BigInt(min) || value > BigInt(max)) {
+    fail(token, `${quoteText(token.text)} is no ${what}: expected a number from ${min} to ${max}`);
+  }
+  return Number(value);
+}
+
+/** A word of a fixed list, in any case of letters. */
+export function readWord<T extends string>(token: Token, what: string, words: readonly T[]): T {
+  const found = words.find((word) => word.toLowerCase() === token.text.toLowerCase());
+  if (found !== undefined) return found;
+  const near = nearest(token.text, words);
+  const expected = near === undefined ? `expected ${words.join(', ')}` : `did you mean ${near}?`;
+  fail(token, `${quoteText(token.text)} is no ${what}: ${expected}`);
+}
+
+/** A comma separated list of words of a fixed list; the result has the list's order, as iptables-save prints it, and each word once. */
+export function readWords<T extends string>(token: Token, what: string, words: readonly T[]): T[] {
+  const given = new Set(split(token, ',').map((piece) => readWord(piece, what, words)));
+  return words.filter((word) => given.has(word));
+}
+
+const familyName = (family: Family): string => (family === 4 ? 'IPv4' : 'IPv6');
+
+/**
+ * An address as libxtables reads it (xtables_numeric_to_ipaddr, then getaddrinfo): dotted decimal, missing octets are 0. Octal and
+ * hexadecimal octets and one number for the whole are read as inet_aton reads them.
+ */
+function parseLooseIpv4(text: string): number | undefined {
+  if (text.length > 40) return undefined;
+  const plain = parseAddress(text);
+  if (typeof plain === 'number') return plain;
+  const numbers = text.split('.').map(parseNumber);
+  if (numbers.length > 4 || /[\s+]/.test(text)) return undefined;
+  const whole = numbers.length === 1 && /^0x/i.test(text);
+  let value = 0n;
+  for (const number of numbers) {
+    if (number === undefined || number > (whole ? 0xffffffffn : 255n)) return undefined;
+    value = value * 256n + number;
+  }
+  return whole ? Number(value) : Number(value << BigInt(8 * (4 - numbers.length)));
+}
+
+export function readAddress(token: Token, family: Family): Address {
+  const address = family === 4 ? parseLooseIpv4(token.text) : parseAddress(token.text);
+  if (address !== undefined && familyOf(address) === family) return address;
+  const other = parseAddress(token.text);
+  if (other !== undefined) {
+    fail(
+      token,
+      `${quoteText(token.text)} is an ${familyName(familyOf(other))} address in an ${familyName(family)} ruleset`,
+    );
+  }
+  const hint = /[a-z]/i.test(token.text) && !token.text.includes(':') ? ' (host names are not looked up)' : '';
+  fail(token, `${quoteText(token.text)} is no ${familyName(family)} address${hint}`);
+}
+
+/** `/LENGTH` or `/MASK`; both contiguous and not. */
+function readMask(token: Token, family: Family): Address {
+  if (/^\d{1,3}$/.test(token.text) && (token.text === '0' || !token.text.startsWith('0'))) {
+    if (Number(token.text) <= widthOf(family)) return maskOf(family, Number(token.text));
+  } else {
+    const mask = parseAddress(token.text);
+    if (mask !== undefined && familyOf(mask) === family) return mask;
+  }
+  fail(
+    token,
+    `${quoteText(token.text)} is no mask: expected a length from 0 to ${widthOf(family)} or a mask such as ` +
+      (family === 4 ? '255.255.255.0' : 'ffff:ffff::'),
+  );
+}
+
+/** `ADDRESS[/MASK]`, host bits kept. */
+export function readAddressAndMask(token: Token, family: Family): MaskedAddress {
+  const slash = token.text.indexOf('/');
+  const address = readAddress(slash < 0 ? token : part(token, 0, slash), family);
+  return { address, mask: slash < 0 ? maskOf(family, widthOf(family)) : readMask(part(token, slash + 1), family) };
+}
+
+/** `-s`, `-d`: `ADDRESS[/MASK]`, host bits masked away. */
+export function readNetwork(token: Token, family: Family): MaskedAddress {
+  const { address, mask } = readAddressAndMask(token, family);
+  return { address: maskAddress(address, mask), mask };
+}
+
+/**
+ * What extensions read with xtopt_parse_hostmask: host bits are kept, and a mask with holes counts as the full one (libxtables/xtoptions.c
+ * leaves the prefix length unset there and iptables-save prints the address alone).
+ */
+export function readHostMask(token: Token, family: Family): MaskedAddress {
+  const read = readAddressAndMask(token, family);
+  return lengthOfMask(read.mask) === undefined ? { ...read, mask: maskOf(family, widthOf(family)) } : read;
+}
+
+export function readProtocol(token: Token): number {
+  const number = parseNumber(token.text);
+  if (number !== undefined && number <= 255n) return Number(number);
+  const named = protocolNumber(token.text);
+  if (named !== undefined) return named;
+  const near = nearest(token.text, PROTOCOL_NAMES);
+  fail(
+    token,
+    `${quoteText(token.text)} is no protocol: expected a name or a number from 0 to 255` +
+      (near === undefined ? '' : `; did you mean ${near}?`),
+  );
+}
+
+export function readPort(token: Token): number {
+  const number = parseNumber(token.text);
+  if (number !== undefined && number <= 65535n) return Number(number);
+  const named = servicePort(token.text);
+  if (named !== undefined) return named;
+  fail(token, `${quoteText(token.text)} is no port: expected a number from 0 to 65535 or a service name`);
+}
+
+/** `PORT`, `FROM:TO`, `:TO`, `FROM:`. */
+export function readPortRange(token: Token): PortRange {
+  const colon = token.text.indexOf(':');
+  if (colon < 0) {
+    const port = readPort(token);
+    return { from: port, to: port };
+  }
+  const first = part(token, 0, colon);
+  const last = part(token, colon + 1);
+  const range = {
+    from: first.text === '' ? 0 : readPort(first),
+    to: last.text === '' ? 65535 : readPort(last),
+  };
+  if (range.from > range.to)
+    fail(token, `the port range ${range.from}:${range.to} is empty: its end is before its start`);
+  return range;
+}
+
+/** `N`, `FROM:TO`, `:TO`, `FROM:` of numbers up to `max`. */
+export function readNumberRange(token: Token, what: string, max: number): PortRange {
+  const colon = token.text.indexOf(':');
+  if (colon < 0) {
+    const value = readNumber(token, what, max);
+    return { from: value, to: value };
+  }
+  const first = part(token, 0, colon);
+  const last = part(token, colon + 1);
+  const range = {
+    from: first.text === '' ? 0 : readNumber(first, what, max),
+    to: last.text === '' ? max : readNumber(last, what, max),
+  };
+  if (range.from > range.to) fail(token, `the range ${range.from}:${range.to} is empty: its end is before its start`);
+  return range;
+}
+
+/** `VALUE[/MASK]` of a mark; without a mask every bit counts. */
+export function readMark(token: Token): MaskedMark {
+  const slash = token.text.indexOf('/');
+  if (slash < 0) return { value: readNumber(token, 'mark', 0xffffffff), mask: 0xffffffff };
+  return {
+    value: readNumber(part(token, 0, slash), 'mark', 0xffffffff),
+    mask: readNumber(part(token, slash + 1), 'mask', 0xffffffff),
+  };
+}
+
+/** Six hexadecimal octets joined by colons; a leading zero may be missing (libxtables/xtoptions.c, xtopt_parse_ethermac). */
+export function readMac(token: Token): Mac {
+  if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(token.text)) {
+    fail(token, `${quoteText(token.text)} is no MAC address: expected six octets such as fa:16:3e:00:00:01`);
+  }
+  return printMac(token.text.split(':').map((octet) => parseInt(octet, 16)));
+}
+
+/** An interface's name, at most 15 characters (IFNAMSIZ with its end); a trailing `+` is a wildcard. */
+export function readInterface(token: Token): string {
+  if (token.text === '') fail(token, 'an empty interface name: expected a name such as eth0 or eth+');
+  if (new TextEncoder().encode(token.text).length > 15) {
+    fail(token, `the interface name ${quoteText(token.text)} is too long: expected at most 15 characters`);
+  }
+  return token.text;
+}
