@@ -18,3 +18,11 @@ export class InputError extends Error {
     this.diagnostics = diagnostics;
   }
 }
+
+/** Thrown where an input is good but asks for what is not built yet: as clear an end as an InputError, exit code 2. */
+export class UnsupportedError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UnsupportedError';
+  }
+}
