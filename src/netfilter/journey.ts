@@ -1,4 +1,5 @@
 /** What one packet met on its way through one host: the trace that all three judges speak. */
+import type { Mac } from '../address/mac.ts';
 import type { ConntrackState, Packet } from '../packet/packet.ts';
 import type { HookName, TableName } from '../ruleset/rule.ts';
 
@@ -48,6 +49,8 @@ export interface Exit {
   readonly oif: string;
   readonly port?: string;
   readonly packet: Packet;
+  /** The frame that carries it. */
+  readonly frame: { readonly smac: Mac; readonly dmac: Mac };
   /** Fields whose value the kernel chose at random: the model's value is one of many, fresh and in this range. */
   readonly fresh?: readonly FreshField[];
 }

@@ -1,0 +1,233 @@
+/**
+ * The routing decision: where a packet goes once its addresses are final, and what makes Linux refuse it.
+ *
+ * Source: net/ipv4/route.c (ip_route_input_slow, ip_mc_validate_source, __mkroute_output), net/ipv4/fib_frontend.c
+ * (fib_validate_source, fib_add_ifaddr), net/ipv6/route.c; observed on 6.18 (design facts S11, S26).
+ * Not modelled: policy rules, multipath, metrics, multicast routing, redirects, MTU.
+ */
+import {
+  LIMITED_BROADCAST,
+  familyOf,
+  hostPrefix,
+  isLoopback,
+  isMulticast,
+  lastAddress,
+  prefixContains,
+  prefixOf,
+  widthOf,
+  zeroAddress,
+  type Address,
+  type Family,
+  type Prefix,
+} from '../address/address.ts';
+import { interfaceOf, interfaceSysctl, sysctlOf, type Host, type InterfaceAddress } from './host.ts';
+
+/** What the local routing table makes of an address (RTN_*). */
+export type AddressKind = 'LOCAL' | 'BROADCAST' | 'MULTICAST' | 'UNICAST';
+
+export type RouteDecision =
+  /** To the host's own processes. */
+  | { readonly kind: 'local'; readonly address: AddressKind }
+  | { readonly kind: 'forward'; readonly oif: string; readonly nextHop: Address; readonly src?: Address }
+  | { readonly kind: 'refused'; readonly reason: string; readonly noRoute: boolean };
+
+/** The host's own packets always go out by a device, be it `lo`. */
+export type OutputDecision = Exclude<RouteDecision, { kind: 'local' }>;
+
+/** One line of the main table: connected or configured. */
+interface TableRoute {
+  readonly to: Prefix;
+  readonly via?: Address;
+  readonly dev: string;
+  readonly src?: Address;
+}
+
+const localPrefix = (device: string, own: InterfaceAddress): Prefix =>
+  // The loopback device answers for its whole prefix (fib_add_ifaddr: RTN_LOCAL on IFF_LOOPBACK).
+  device === 'lo' ? prefixOf(own.address, own.length) : hostPrefix(own.address);
+
+/** The device that holds `address`, when it is one of the host's own. */
+export function localDevice(host: Host, address: Address): string | undefined {
+  for (const device of host.interfaces) {
+    for (const own of device.addresses) if (prefixContains(localPrefix(device.name, own), address)) return device.name;
+  }
+  return isLoopback(address) ? 'lo' : undefined;
+}
+
+/** The device on whose subnet `address` is the directed broadcast. */
+function broadcastDevice(host: Host, address: Address): string | undefined {
+  if (familyOf(address) === 6) return undefined;
+  for (const device of host.interfaces) {
+    if (device.name === 'lo') continue;
+    for (const own of device.addresses) {
+      if (familyOf(own.address) === 4 && own.length < 31 && lastAddress(prefixOf(own.address, own.length)) === address)
+        return device.name;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * What kind of address it is to this host, as `-m addrtype` asks (inet_addr_type_dev_table: only the local table is consulted, so everything
+ * that is nobody's is UNICAST). With `device` only that device's addresses count.
+ */
+export function addressKind(host: Host, address: Address, device?: string): AddressKind {
+  if (isMulticast(address)) return 'MULTICAST';
+  if (familyOf(address) === 4 && (address === LIMITED_BROADCAST || address === 0)) return 'BROADCAST';
+  const local = localDevice(host, address);
+  if (local !== undefined) return device === undefined || device === local ? 'LOCAL' : 'UNICAST';
+  const broadcast = broadcastDevice(host, address);
+  if (broadcast !== undefined) return device === undefined || device === broadcast ? 'BROADCAST' : 'UNICAST';
+  return 'UNICAST';
+}
+
+const tables = new WeakMap<Host, readonly TableRoute[]>();
+
+/** The main table, longest prefix first; connected routes stand before configured ones of the same length. */
+function routingTable(host: Host): readonly TableRoute[] {
+  const known = tables.get(host);
+  if (known !== undefined) return known;
+  const connected = host.interfaces.flatMap((device) =>
+    device.name === 'lo'
+      ? []
+      : device.addresses
+          .filter((own) => own.length < widthOf(familyOf(own.address)))
+          .map((own) => ({ to: prefixOf(own.address, own.length), dev: device.name, src: own.address })),
+  );
+  const table = [...connected, ...host.routes].sort((a, b) => b.to.length - a.to.length);
+  tables.set(host, table);
+  return table;
+}
+
+const lookup = (host: Host, address: Address, device?: string): TableRoute | undefined =>
+  routingTable(host).find(
+    (route) => prefixContains(route.to, address) && (device === undefined || route.dev === device),
+  );
+
+const refused = (reason: string, noRoute = false): OutputDecision => ({ kind: 'refused', reason, noRoute });
+
+/** fib_validate_source: undefined when the source is acceptable on `iif`, else why not. */
+function sourceRefusal(host: Host, saddr: Address, iif: string): string | undefined {
+  if (iif === 'lo') return undefined;
+  if (localDevice(host, saddr) !== undefined) return 'martian source: the address is the host’s own';
+  if (familyOf(saddr) === 6) return undefined;
+  const strictness = interfaceSysctl(host, iif, 'rp_filter');
+  if (strictness === 0) return undefined;
+  if (broadcastDevice(host, saddr) !== undefined) return 'martian source: a broadcast address';
+  const back = lookup(host, saddr);
+  if (back === undefined) return 'rp_filter: no route back to the source';
+  if (back.dev === iif) return undefined;
+  const hasAddress = (interfaceOf(host, iif)?.addresses ?? []).some((own) => familyOf(own.address) === 4);
+  if (!hasAddress || strictness === 1) return `rp_filter: the way back to the source is ${back.dev}, not ${iif}`;
+  return undefined;
+}
+
+/** The decision for a packet that came in on `iif` (ip_route_input). `joined` multicast groups are the ones every host joins. */
+export function routeInput(host: Host, packet: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
+  return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet, iif);
+}
+
+const ALL_HOSTS = 0xe0000001;
+const ALL_NODES = (0xff02n << 112n) | 1n;
+
+function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
+  const localnet = interfaceSysctl(host, iif, 'route_localnet') !== 0;
+  if (isMulticast(saddr) || saddr === LIMITED_BROADCAST) return refused('martian source: multicast or broadcast');
+  if (isMulticast(daddr)) {
+    if (daddr !== ALL_HOSTS) return refused('multicast group that the host has not joined');
+    if (isLoopback(saddr) && !localnet) return refused('martian source: loopback');
+    const refusal = saddr === 0 ? undefined : sourceRefusal(host, saddr, iif);
+    return refusal === undefined ? { kind: 'local', address: 'MULTICAST' } : refused(refusal);
+  }
+  const broadcast = (): RouteDecision => {
+    const refusal = saddr === 0 ? undefined : sourceRefusal(host, saddr, iif);
+    return refusal === undefined ? { kind: 'local', address: 'BROADCAST' } : refused(refusal);
+  };
+  if (daddr === LIMITED_BROADCAST || (saddr === 0 && daddr === 0)) {
+    return isLoopback(saddr) && !localnet ? refused('martian source: loopback') : broadcast();
+  }
+  if (saddr === 0) return refused('martian source: 0.0.0.0');
+  if (daddr === 0) return refused('martian destination: 0.0.0.0');
+  if (isLoopback(daddr)) {
+    if (!localnet && iif !== 'lo') return refused('martian destination: loopback');
+  } else if (isLoopback(saddr) && !localnet && iif !== 'lo') return refused('martian source: loopback');
+  if (localDevice(host, daddr) !== undefined) {
+    const refusal = sourceRefusal(host, saddr, iif);
+    return refusal === undefined ? { kind: 'local', address: 'LOCAL' } : refused(refusal);
+  }
+  if (broadcastDevice(host, daddr) !== undefined) return broadcast();
+  if (sysctlOf(host, 'net.ipv4.ip_forward') === 0) return refused('forwarding is off');
+  const route = lookup(host, daddr);
+  if (route === undefined) return refused('no route to the destination', true);
+  const refusal = sourceRefusal(host, saddr, iif);
+  if (refusal !== undefined) return refused(refusal);
+  return forwardOn(route, daddr);
+}
+
+function routeInput6(host: Host, { saddr, daddr }: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
+  if (isMulticast(saddr)) return refused('martian source: multicast');
+  if (isMulticast(daddr))
+    return daddr === ALL_NODES
+      ? { kind: 'local', address: 'MULTICAST' }
+      : refused('multicast group that the host has not joined');
+  if ((isLoopback(saddr) || isLoopback(daddr)) && iif !== 'lo') return refused('martian: loopback');
+  if (localDevice(host, daddr) !== undefined) return { kind: 'local', address: 'LOCAL' };
+  if (sysctlOf(host, 'net.ipv6.conf.all.forwarding') === 0) return refused('forwarding is off');
+  const route = lookup(host, daddr);
+  if (route === undefined) return refused('no route to the destination', true);
+  return forwardOn(route, daddr);
+}
+
+const forwardOn = (route: TableRoute, daddr: Address): OutputDecision => ({
+  kind: 'forward',
+  oif: route.dev,
+  nextHop: route.via ?? daddr,
+  ...(route.src === undefined ? {} : { src: route.src }),
+});
+
+/**
+ * The decision for a packet of the host's own (ip_route_output). `oif` is `lo` for the host's own addresses. A loopback source may not leave by
+ * another device unless route_localnet says so there (S11).
+ */
+export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address }): OutputDecision {
+  const { saddr, daddr } = packet;
+  if (familyOf(daddr) === 4 && daddr === 0) return refused('no route to the destination', true);
+  if (localDevice(host, daddr) !== undefined) return { kind: 'forward', oif: 'lo', nextHop: daddr };
+  if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) {
+    // Nothing in the table says where: it leaves by the device that holds the source.
+    const device = localDevice(host, saddr);
+    if (device !== undefined) return { kind: 'forward', oif: device, nextHop: daddr };
+  }
+  const broadcast = broadcastDevice(host, daddr);
+  const route = broadcast === undefined ? lookup(host, daddr) : { to: prefixOf(daddr, 32), dev: broadcast };
+  if (route === undefined) return refused('no route to the destination', true);
+  if (isLoopback(saddr) && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
+    return refused('martian source: a loopback address may not leave the host');
+  return forwardOn(route, daddr);
+}
+
+/** The first address of a device in the subnet of `near`, else its first of global scope: inet_select_addr. */
+export function selectAddress(host: Host, device: string, near: Address): Address | undefined {
+  const family: Family = familyOf(near);
+  const own = (interfaceOf(host, device)?.addresses ?? []).filter(
+    (candidate) => familyOf(candidate.address) === family,
+  );
+  const inSubnet = own.find((candidate) => prefixContains(prefixOf(candidate.address, candidate.length), near));
+  return (inSubnet ?? own[0])?.address;
+}
+
+/** The source that the host's own packets to `daddr` take when their socket is unbound. */
+export function sourceFor(host: Host, daddr: Address): Address {
+  if (localDevice(host, daddr) !== undefined) return daddr;
+  const decision = routeOutput(host, { saddr: zeroAddress(familyOf(daddr)), daddr });
+  if (decision.kind !== 'forward') return zeroAddress(familyOf(daddr));
+  return decision.src ?? selectAddress(host, decision.oif, decision.nextHop) ?? anyGlobal(host, familyOf(daddr));
+}
+
+function anyGlobal(host: Host, family: Family): Address {
+  for (const device of host.interfaces)
+    for (const own of device.addresses)
+      if (familyOf(own.address) === family && (own.scope ?? (device.name === 'lo' ? 'host' : 'global')) === 'global')
+        return own.address;
+  return zeroAddress(family);
+}

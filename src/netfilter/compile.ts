@@ -1,0 +1,150 @@
+/** A ruleset as understood: each rule compiled once, into a predicate and an action. Packets never meet the text. */
+import { match as when, P } from 'ts-pattern';
+import type { Chain, MaskedMark, RejectWith, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
+import { compileMatch, every, unknownBecause, type Predicate } from './match.ts';
+
+export type NatTarget = Extract<Target, { kind: 'DNAT' | 'SNAT' | 'MASQUERADE' | 'REDIRECT' | 'NETMAP' }>;
+
+export type Action =
+  | { readonly kind: 'accept' | 'drop' | 'return' | 'continue' | 'untrack' }
+  | { readonly kind: 'jump' | 'goto'; readonly chain: string }
+  | { readonly kind: 'reject'; readonly with: RejectWith }
+  | { readonly kind: 'nat'; readonly target: NatTarget }
+  | { readonly kind: 'mark'; readonly value: MaskedMark }
+  | { readonly kind: 'connmark'; readonly target: Extract<Target, { kind: 'CONNMARK' }> }
+  | { readonly kind: 'ttl'; readonly operation: 'set' | 'inc' | 'dec'; readonly value: number }
+  | { readonly kind: 'unknown'; readonly because: string };
+
+export interface CompiledRule {
+  /** From 1. */
+  readonly number: number;
+  readonly line: number;
+  readonly test: Predicate;
+  readonly action: Action;
+  /** The target as written; empty for none. */
+  readonly label: string;
+  /** Why `test` may answer that it does not know. */
+  readonly because: string;
+}
+
+export interface CompiledChain {
+  readonly name: string;
+  readonly policy?: 'ACCEPT' | 'DROP';
+  readonly rules: readonly CompiledRule[];
+}
+
+export interface CompiledRuleset {
+  readonly tables: ReadonlyMap<TableName, ReadonlyMap<string, CompiledChain>>;
+  /** Some rule needs connection tracking, so it is on (S1). */
+  readonly conntrack: boolean;
+  /** Some rule's match or target is not modelled. */
+  readonly hasUnknown: boolean;
+}
+
+/** Targets that change nothing of which the model speaks: the packet goes on to the next rule. */
+const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
+  'AUDIT',
+  'CLASSIFY',
+  'CONNSECMARK',
+  'DSCP',
+  'ECN',
+  'HMARK',
+  'IDLETIMER',
+  'LED',
+  'RATEEST',
+  'SECMARK',
+  'TOS',
+  'TRACE',
+  'ULOG',
+]);
+
+export const compileTarget = (target: Target | undefined): Action =>
+  when(target)
+    .returnType<Action>()
+    .with(undefined, () => ({ kind: 'continue' }))
+    .with({ kind: 'ACCEPT' }, () => ({ kind: 'accept' }))
+    .with({ kind: 'DROP' }, () => ({ kind: 'drop' }))
+    .with({ kind: 'RETURN' }, () => ({ kind: 'return' }))
+    .with({ kind: P.union('jump', 'goto') }, ({ kind, chain }) => ({ kind, chain }))
+    .with({ kind: 'REJECT' }, (reject) => ({ kind: 'reject', with: reject.with }))
+    .with({ kind: P.union('LOG', 'NFLOG', 'CHECKSUM', 'TCPMSS') }, () => ({ kind: 'continue' }))
+    .with({ kind: P.union('DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP') }, (nat) => ({
+      kind: 'nat',
+      target: nat,
+    }))
+    .with({ kind: 'MARK' }, ({ value }) => ({ kind: 'mark', value }))
+    .with({ kind: 'CONNMARK' }, (connmark) => ({ kind: 'connmark', target: connmark }))
+    .with({ kind: 'NOTRACK' }, () => ({ kind: 'untrack' }))
+    .with({ kind: 'CT' }, ({ notrack, options }) =>
+      notrack
+        ? { kind: 'untrack' }
+        : options.some((option) => option.name !== '--ctevents' && option.name !== '--expevents')
+          ? { kind: 'unknown', because: '-j CT with zones, helpers or time-outs is not modelled' }
+          : { kind: 'continue' },
+    )
+    .with({ kind: P.union('TTL', 'HL') }, ({ operation, value }) => ({ kind: 'ttl', operation, value }))
+    .with({ kind: 'unmodelled' }, ({ name }) =>
+      WITHOUT_EFFECT.has(name) ? { kind: 'continue' } : { kind: 'unknown', because: `-j ${name} is not modelled` },
+    )
+    .exhaustive();
+
+/** The target as a rule's text has it. */
+export const labelOf = (target: Target | undefined): string =>
+  when(target)
+    .with(undefined, () => '')
+    .with({ kind: P.union('jump', 'goto') }, ({ chain }) => chain)
+    .with({ kind: 'unmodelled' }, ({ name }) => name)
+    .otherwise(({ kind }) => kind);
+
+/** True when a rule makes the kernel switch conntrack on: its match or target takes a reference (nf_ct_netns_get). */
+function needsConntrack(rule: Rule): boolean {
+  const tracked: ReadonlySet<string> = new Set(['connbytes', 'connlabel', 'connlimit', 'helper', 'cluster']);
+  return (
+    rule.matches.some(
+      (match) =>
+        match.kind === 'state' ||
+        match.kind === 'conntrack' ||
+        match.kind === 'connmark' ||
+        (match.kind === 'unmodelled' && tracked.has(match.module)),
+    ) ||
+    when(rule.target)
+      .with({ kind: P.union('DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP', 'CONNMARK') }, () => true)
+      // xt_ct_tg_check returns before it asks for conntrack when all it does is to untrack.
+      .with({ kind: 'CT' }, ({ notrack }) => !notrack)
+      .with({ kind: 'unmodelled', name: P.union('SYNPROXY', 'CONNSECMARK', 'CLUSTERIP') }, () => true)
+      .otherwise(() => false)
+  );
+}
+
+const compileRule = (rule: Rule, number: number): CompiledRule => ({
+  number,
+  line: rule.line,
+  test: every(rule.matches.map(compileMatch)),
+  action: compileTarget(rule.target),
+  label: labelOf(rule.target),
+  because: rule.matches.map(unknownBecause).find((reason) => reason !== undefined) ?? '',
+});
+
+const compileChain = (chain: Chain): CompiledChain => ({
+  name: chain.name,
+  ...(chain.policy === undefined ? {} : { policy: chain.policy }),
+  rules: chain.rules.map((rule, index) => compileRule(rule, index + 1)),
+});
+
+export function compileRuleset(ruleset: Ruleset): CompiledRuleset {
+  const rules = [...ruleset.tables.values()].flatMap((table) =>
+    [...table.chains.values()].flatMap((chain) => chain.rules),
+  );
+  const tables = new Map(
+    [...ruleset.tables.values()].map((table) => [
+      table.name,
+      new Map([...table.chains.values()].map((chain) => [chain.name, compileChain(chain)])),
+    ]),
+  );
+  const compiled = [...tables.values()].flatMap((chains) => [...chains.values()].flatMap((chain) => chain.rules));
+  return {
+    tables,
+    conntrack: rules.some(needsConntrack),
+    hasUnknown: compiled.some((rule) => rule.because !== '' || rule.action.kind === 'unknown'),
+  };
+}

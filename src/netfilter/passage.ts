@@ -1,0 +1,505 @@
+/**
+ * One packet's passage through a host: the whole path, bridge included, for one reading of what is not known.
+ *
+ * Source: net/ipv4/ip_input.c, ip_forward.c, ip_output.c; net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c; observed facts S9-S12,
+ * S15, S17-S21, S26, S27, S30. What `traverse.ts` adds is the other readings.
+ */
+import { isMulticast, zeroAddress, LIMITED_BROADCAST, type Family } from '../address/address.ts';
+import { BROADCAST_MAC, isGroupMac, type Mac } from '../address/mac.ts';
+import { bridgeOf, bridgeOfPort, interfaceOf, sysctlOf, type Bridge, type Host } from '../host/host.ts';
+import { bridgeDecision, neighbourMac, stationDmac } from '../host/link.ts';
+import { routeInput, routeOutput, sourceFor, type RouteDecision } from '../host/route.ts';
+import { isIcmpError, type ConntrackState, type Entry, type Packet } from '../packet/packet.ts';
+import type { HookName, RejectWith, TableName } from '../ruleset/rule.ts';
+import type { CompiledRule, CompiledRuleset, NatTarget } from './compile.ts';
+import { type Conntrack, type ConntrackSettings, type Tracked } from './conntrack.ts';
+import type { Fragments } from './fragments.ts';
+import { STAGES, type Stage } from './hooks.ts';
+import type { Exit, Fate, Journey, Step } from './journey.ts';
+import { bind, isDecided, manipulationAt, nullRange, rangeOf, translate } from './nat.ts';
+import { icmpError, rejection } from './reject.ts';
+import type { Backend, Skb } from './skb.ts';
+import { otherDirection } from './tuple.ts';
+import { walkTable, type Verdict } from './walk.ts';
+
+/** What a host remembers between packets. */
+export interface Memory {
+  readonly conntrack: Conntrack;
+  readonly fragments: Fragments;
+}
+
+/** Answers, in order, what the rules ask and the model does not know. */
+export interface Readings {
+  next(rule: CompiledRule): boolean;
+}
+
+export interface Surroundings {
+  readonly host: Host;
+  readonly backend: Backend;
+  readonly rules: ReadonlyMap<Family, CompiledRuleset>;
+  readonly memory: Memory;
+  readonly readings: Readings;
+}
+
+/** What a hook leaves of a packet: `undefined` lets it go on. */
+type Stop = { readonly stopped: true } | undefined;
+const STOPPED: Stop = { stopped: true };
+
+const NO_RULES: CompiledRuleset = { tables: new Map(), conntrack: false, hasUnknown: false };
+
+/** Packets answering packets answering packets: the kernel never goes deeper than this, and neither do we. */
+const MAX_CONSEQUENCES = 4;
+
+export class Passage {
+  readonly #around: Surroundings;
+  readonly #rules: CompiledRuleset;
+  readonly #depth: number;
+  readonly #steps: Step[] = [];
+  readonly #exits: Exit[] = [];
+  readonly #deliveries: Packet[] = [];
+  readonly #consequences: Journey[] = [];
+  #ending: Fate = { kind: 'dropped', reason: 'it went nowhere' };
+  #undecided: Fate | undefined;
+  #state: ConntrackState = 'UNTRACKED';
+
+  constructor(around: Surroundings, family: Family, depth = 0) {
+    this.#around = around;
+    this.#rules = around.rules.get(family) ?? NO_RULES;
+    this.#depth = depth;
+  }
+
+  /** The passage of a packet that enters at `entry`; `asserted` says what conntrack is to make of it. */
+  run(packet: Packet, entry: Entry, asserted?: ConntrackState): Journey {
+    const skb = this.#skbFor(packet, entry);
+    if (asserted !== undefined && this.#rules.conntrack)
+      skb.tracked = this.#around.memory.conntrack.asserted(skb.packet, asserted, this.#settings());
+    if (entry.kind === 'local') this.#send(skb);
+    else {
+      const bridge = bridgeOfPort(this.#around.host, entry.interface);
+      if (bridge === undefined) this.#receive(skb, entry.interface);
+      else this.#receiveOnPort(skb, bridge, entry.interface);
+    }
+    return this.#journey(packet);
+  }
+
+  /** The passage of a packet that the host makes because of another one, whose flow it belongs to. */
+  runConsequence(packet: Packet, tracked: Tracked | undefined): Journey {
+    const skb = this.#skbFor(packet, { kind: 'local' });
+    skb.tracked = tracked;
+    this.#send(skb);
+    return this.#journey(packet);
+  }
+
+  #journey(packet: Packet): Journey {
+    return {
+      packet,
+      state: this.#state,
+      steps: this.#steps,
+      fate: this.#undecided ?? this.#fate(),
+      exits: this.#exits,
+      deliveries: this.#deliveries,
+      consequences: this.#consequences,
+    };
+  }
+
+  #fate(): Fate {
+    const [delivered] = this.#deliveries;
+    if (delivered !== undefined) return { kind: 'delivered', packet: delivered };
+    const [exit] = this.#exits;
+    if (exit === undefined) return this.#ending;
+    const port = this.#exits.length === 1 && exit.port !== undefined ? { port: exit.port } : {};
+    return { kind: 'forwarded', oif: exit.oif, ...port, packet: exit.packet };
+  }
+
+  #skbFor(packet: Packet, entry: Entry): Skb {
+    const { host, backend } = this.#around;
+    const base = { host, backend, hook: 'PREROUTING' as const, hotdrop: false };
+    if (entry.kind === 'local') {
+      // The kernel fills in a missing source, and no process sets a frame's addresses.
+      const saddr = packet.saddr === zeroAddress(packet.family) ? sourceFor(host, packet.daddr) : packet.saddr;
+      return { ...base, packet: { ...withoutFrame(packet), saddr }, framed: false, packetType: 'unicast' };
+    }
+    const dmac = packet.dmac ?? this.#assumedDmac(packet, entry.interface);
+    const smac = packet.smac ?? neighbourMac(host, this.#deviceAt(entry.interface), packet.saddr);
+    const packetType = dmac === BROADCAST_MAC ? 'broadcast' : isGroupMac(dmac) ? 'multicast' : 'unicast';
+    return { ...base, packet: { ...packet, smac, dmac }, framed: entry.interface !== 'lo', packetType };
+  }
+
+  #deviceAt(name: string): string {
+    return bridgeOfPort(this.#around.host, name)?.name ?? name;
+  }
+
+  #assumedDmac(packet: Packet, arrivesOn: string): Mac {
+    const { host } = this.#around;
+    const bridge = bridgeOfPort(host, arrivesOn);
+    if (bridge !== undefined) return stationDmac(host, bridge, packet);
+    const { daddr } = packet;
+    if (isMulticast(daddr) || daddr === LIMITED_BROADCAST || neighbourMac(host, arrivesOn, daddr) === BROADCAST_MAC)
+      return neighbourMac(host, arrivesOn, daddr);
+    return interfaceOf(host, arrivesOn)?.mac ?? BROADCAST_MAC;
+  }
+
+  #settings(): ConntrackSettings {
+    const { host } = this.#around;
+    return {
+      tcpLoose: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_loose') !== 0,
+      tcpBeLiberal: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_be_liberal') !== 0,
+    };
+  }
+
+  // --- hooks -----------------------------------------------------------------------------------------------------------------------
+
+  #hook(skb: Skb, hook: HookName, iif: string | undefined, oif: string | undefined): Stop {
+    skb.hook = hook;
+    skb.iif = iif;
+    skb.oif = oif;
+    for (const stage of STAGES[hook]) {
+      const stop = this.#stage(skb, stage);
+      if (stop !== undefined) return stop;
+    }
+    return undefined;
+  }
+
+  #stage(skb: Skb, stage: Stage): Stop {
+    switch (stage) {
+      case 'defragment':
+        return this.#defragment(skb);
+      case 'conntrack':
+        return this.#track(skb);
+      case 'nat':
+        return this.#nat(skb);
+      case 'confirm':
+        if (skb.tracked === undefined || this.#around.memory.conntrack.confirm(skb.tracked)) return undefined;
+        return this.#drop('another flow has the same addresses and ports');
+      default:
+        return this.#table(skb, stage);
+    }
+  }
+
+  #defragment(skb: Skb): Stop {
+    if (!this.#rules.conntrack || skb.packet.fragment === undefined) return undefined;
+    const whole = this.#around.memory.fragments.add(skb.packet);
+    if (whole === undefined) return this.#drop('held for reassembly: the other fragments are still missing');
+    skb.packet = whole;
+    return undefined;
+  }
+
+  #track(skb: Skb): Stop {
+    if (!this.#rules.conntrack) return undefined;
+    // Loopback packets come by a second time, and a rule in raw may have said that this one is not tracked.
+    skb.tracked ??= this.#around.memory.conntrack.classify(skb.packet, this.#settings(), skb.hook === 'PREROUTING');
+    this.#state = skb.tracked.state;
+    return undefined;
+  }
+
+  #table(skb: Skb, table: TableName): Stop {
+    const chains = this.#rules.tables.get(table);
+    if (chains === undefined) return undefined;
+    return this.#obey(
+      walkTable(table, chains, skb.hook, skb, {
+        assume: (rule) => this.#around.readings.next(rule),
+        record: (...step) => {
+          this.#record(skb, ...step);
+        },
+        translateTo: (target) => this.#bindTo(skb, target),
+      }),
+      skb,
+    );
+  }
+
+  #record(
+    skb: Skb,
+    table: TableName,
+    chain: string,
+    rule: Step['rule'],
+    line: number | undefined,
+    target: string,
+  ): void {
+    const { hook, iif, oif, physin, physout } = skb;
+    const shown =
+      table === 'nat' && skb.tracked?.kind === 'flow' && isDecided(skb.tracked.connection, manipulationAt(hook))
+        ? (translate(skb.packet, skb.tracked, manipulationAt(hook)) ?? skb.packet)
+        : skb.packet;
+    this.#steps.push({
+      hook,
+      table,
+      chain,
+      rule,
+      ...(line === undefined ? {} : { line }),
+      target,
+      ...(iif === undefined ? {} : { iif }),
+      ...(oif === undefined ? {} : { oif }),
+      ...(physin === undefined ? {} : { physin }),
+      ...(physout === undefined ? {} : { physout }),
+      packet: withoutFrame(shown),
+    });
+  }
+
+  #bindTo(skb: Skb, target: NatTarget): boolean {
+    if (skb.tracked?.kind !== 'flow') return true;
+    const range = rangeOf(target, skb);
+    if (range === undefined) return false;
+    bind(this.#around.memory.conntrack, skb.tracked.connection, range, manipulationAt(skb.hook));
+    return true;
+  }
+
+  /** nf_nat_inet_fn: the rules are asked once in a flow's life for each end; then every packet is rewritten as was decided (S2). */
+  #nat(skb: Skb): Stop {
+    const { tracked } = skb;
+    if (tracked?.kind !== 'flow' || !this.#rules.tables.has('nat')) return undefined;
+    const manipulation = manipulationAt(skb.hook);
+    const asks = tracked.state === 'NEW' || (tracked.state === 'RELATED' && !isIcmpError(skb.packet));
+    if (asks && !isDecided(tracked.connection, manipulation)) {
+      const stop = this.#table(skb, 'nat');
+      if (stop !== undefined) return stop;
+      bind(
+        this.#around.memory.conntrack,
+        tracked.connection,
+        nullRange(tracked.connection, manipulation),
+        manipulation,
+      );
+    }
+    const translated = translate(skb.packet, tracked, manipulation);
+    if (translated === undefined) return this.#drop('an icmp redirect of a translated flow');
+    const moved = translated.daddr !== skb.packet.daddr;
+    skb.packet = translated;
+    // nf_nat_ipv4_local_fn: a new destination needs a new route, at once (S11, S12).
+    if (moved && skb.hook === 'OUTPUT') {
+      const decision = routeOutput(this.#around.host, translated);
+      if (decision.kind === 'refused') return this.#drop(decision.reason);
+    }
+    return undefined;
+  }
+
+  #obey(verdict: Verdict, skb: Skb): Stop {
+    switch (verdict.kind) {
+      case 'accept':
+        return undefined;
+      case 'drop':
+        return this.#end({ kind: 'dropped', ...(verdict.line === undefined ? {} : { line: verdict.line }) });
+      case 'unknown':
+        this.#undecided ??= { kind: 'undecided', reason: verdict.because, line: verdict.line };
+        return STOPPED;
+      case 'reject':
+        this.#reject(skb, verdict.with);
+        return this.#end({ kind: 'rejected', line: verdict.line });
+    }
+  }
+
+  #end(fate: Fate): Stop {
+    this.#ending = fate;
+    return STOPPED;
+  }
+
+  #drop(reason: string): Stop {
+    return this.#end({ kind: 'dropped', reason });
+  }
+
+  #reject(skb: Skb, how: RejectWith): void {
+    const answer = rejection(this.#around.host, skb.packet, how, skb.packetType !== 'unicast');
+    if (answer !== undefined) this.#consequence(answer, skb);
+  }
+
+  /** nf_conntrack_attach: what the host answers belongs to the flow of what it answers to, as RELATED in the other direction. */
+  #consequence(answer: Packet, cause: Skb): void {
+    if (this.#depth >= MAX_CONSEQUENCES) return;
+    const tracked: Tracked | undefined =
+      cause.tracked?.kind === 'flow'
+        ? { ...cause.tracked, direction: otherDirection(cause.tracked.direction), state: 'RELATED' }
+        : undefined;
+    const passage = new Passage(this.#around, answer.family, this.#depth + 1);
+    this.#consequences.push(passage.runConsequence(answer, tracked));
+  }
+
+  // --- the IP layer ------------------------------------------------------------------------------------------------------------------
+
+  /** ip_rcv: a packet comes up from a device of the IP layer. */
+  #receive(skb: Skb, iif: string): void {
+    const own = interfaceOf(this.#around.host, iif);
+    if (skb.packetType === 'unicast' && own !== undefined && iif !== 'lo' && skb.packet.dmac !== own.mac) {
+      this.#drop('the frame is for another machine');
+      return;
+    }
+    if (this.#hook(skb, 'PREROUTING', iif, undefined) !== undefined) return;
+    this.#route(skb, iif);
+  }
+
+  /** ip_rcv_finish: the routing decision, once the destination is final. */
+  #route(skb: Skb, iif: string): void {
+    const { host } = this.#around;
+    const decision = routeInput(host, skb.packet, iif);
+    if (decision.kind === 'refused') {
+      this.#drop(decision.reason);
+      if (decision.noRoute) this.#unreachable(skb);
+      return;
+    }
+    if (decision.kind === 'local') {
+      this.#deliver(skb, iif);
+      return;
+    }
+    this.#forward(skb, iif, decision);
+  }
+
+  #unreachable(skb: Skb): void {
+    const [type, code] = skb.packet.family === 4 ? [3, 0] : [1, 0];
+    const answer = icmpError(this.#around.host, skb.packet, type, code, skb.packetType !== 'unicast');
+    if (answer !== undefined) this.#consequence(answer, skb);
+  }
+
+  #deliver(skb: Skb, iif: string): void {
+    if (this.#hook(skb, 'INPUT', iif, undefined) !== undefined) return;
+    this.#deliveries.push(withoutFrame(skb.packet));
+  }
+
+  /** ip_forward: the TTL is counted down before FORWARD. */
+  #forward(skb: Skb, iif: string, decision: Extract<RouteDecision, { kind: 'forward' }>): void {
+    if (skb.packetType !== 'unicast') {
+      this.#drop('a broadcast frame is not forwarded');
+      return;
+    }
+    if (skb.packet.ttl <= 1) {
+      this.#drop('TTL exceeded');
+      const [type, code] = skb.packet.family === 4 ? [11, 0] : [3, 0];
+      const answer = icmpError(this.#around.host, skb.packet, type, code, false);
+      if (answer !== undefined) this.#consequence(answer, skb);
+      return;
+    }
+    skb.packet = { ...skb.packet, ttl: skb.packet.ttl - 1 };
+    if (this.#hook(skb, 'FORWARD', iif, decision.oif) !== undefined) return;
+    if (this.#hook(skb, 'POSTROUTING', iif, decision.oif) !== undefined) return;
+    this.#transmit(skb, decision.oif, decision.nextHop);
+  }
+
+  /** ip_local_out: a packet of the host's own. */
+  #send(skb: Skb): void {
+    const { host } = this.#around;
+    const decision = routeOutput(host, skb.packet);
+    if (decision.kind === 'refused') {
+      this.#drop(decision.reason);
+      return;
+    }
+    const before = skb.packet.daddr;
+    if (this.#hook(skb, 'OUTPUT', undefined, decision.oif) !== undefined) return;
+    const final = skb.packet.daddr === before ? decision : routeOutput(host, skb.packet);
+    if (final.kind !== 'forward') {
+      this.#drop('no route to the destination');
+      return;
+    }
+    if (this.#hook(skb, 'POSTROUTING', undefined, final.oif) !== undefined) return;
+    this.#transmit(skb, final.oif, final.nextHop);
+  }
+
+  /** Out by a device: round by loopback, through a bridge, or onto the wire. */
+  #transmit(skb: Skb, oif: string, nextHop: Packet['daddr']): void {
+    const { host } = this.#around;
+    if (oif === 'lo') {
+      skb.framed = false;
+      if (this.#hook(skb, 'PREROUTING', 'lo', undefined) !== undefined) return;
+      this.#deliver(skb, 'lo');
+      return;
+    }
+    const smac = interfaceOf(host, oif)?.mac ?? BROADCAST_MAC;
+    const dmac = neighbourMac(host, oif, nextHop);
+    const bridge = bridgeOf(host, oif);
+    if (bridge === undefined) {
+      this.#leave(skb, { oif }, { smac, dmac });
+      return;
+    }
+    const towards = bridgeDecision(host, bridge, dmac);
+    if (towards.kind === 'up') {
+      this.#drop('the next hop is the bridge itself');
+      return;
+    }
+    const ports = towards.kind === 'port' ? [towards.port] : bridge.ports.map((port) => port.name).reverse();
+    for (const port of ports) this.#leave(skb, { oif, port }, { smac, dmac });
+  }
+
+  #leave(skb: Skb, by: { oif: string; port?: string }, frame: Exit['frame']): void {
+    const fresh = skb.tracked?.kind === 'flow' ? skb.tracked.connection.fresh : [];
+    this.#exits.push({ ...by, packet: withoutFrame(skb.packet), frame, ...(fresh.length > 0 ? { fresh } : {}) });
+  }
+
+  // --- the bridge --------------------------------------------------------------------------------------------------------------------
+
+  #callsIptables(family: Family): boolean {
+    const name = family === 4 ? 'bridge-nf-call-iptables' : 'bridge-nf-call-ip6tables';
+    return sysctlOf(this.#around.host, `net.bridge.${name}`) !== 0;
+  }
+
+  /** br_handle_frame: a frame comes in by a port of a bridge. With bridge-nf it meets PREROUTING here, and not again above (S17). */
+  #receiveOnPort(skb: Skb, bridge: Bridge, port: string): void {
+    const { host } = this.#around;
+    const filtered = this.#callsIptables(skb.packet.family);
+    let dmac = skb.packet.dmac ?? BROADCAST_MAC;
+    if (filtered) {
+      skb.physin = port;
+      const before = skb.packet.daddr;
+      if (this.#hook(skb, 'PREROUTING', bridge.name, undefined) !== undefined) return;
+      if (skb.packet.daddr !== before) {
+        const redirected = this.#bridgedDnat(skb, bridge);
+        if (redirected === undefined) return;
+        dmac = redirected;
+        skb.packetType = 'unicast';
+      }
+    }
+    const decision = bridgeDecision(host, bridge, dmac);
+    if (decision.kind === 'port') {
+      this.#bridge(skb, bridge, port, decision.port, dmac, filtered);
+      return;
+    }
+    if (decision.kind === 'flood') {
+      // br_flood: newest port first, each copy on its own; then the host itself (S18).
+      for (const out of bridge.ports.map((candidate) => candidate.name).reverse())
+        if (out !== port || hairpins(bridge, port)) this.#bridge({ ...skb }, bridge, port, out, dmac, filtered);
+      if (!decision.up) return;
+    }
+    if (filtered) this.#route(skb, bridge.name);
+    else {
+      const own = interfaceOf(host, bridge.name)?.mac;
+      // A port's MAC is the bridge's for this purpose.
+      if (own !== undefined && skb.packetType === 'unicast') skb.packet = { ...skb.packet, dmac: own };
+      this.#receive(skb, bridge.name);
+    }
+  }
+
+  /**
+   * br_nf_pre_routing_finish: a new destination behind the same bridge is bridged to, any other is pulled up to the IP layer (S19). The MAC to go on with;
+   * undefined when the packet was refused.
+   */
+  #bridgedDnat(skb: Skb, bridge: Bridge): Mac | undefined {
+    const { host } = this.#around;
+    const decision = routeInput(host, skb.packet, bridge.name);
+    if (decision.kind === 'refused' && !decision.noRoute) {
+      this.#drop(decision.reason);
+      return undefined;
+    }
+    if (decision.kind === 'forward' && decision.oif === bridge.name)
+      return neighbourMac(host, bridge.name, decision.nextHop);
+    // Delivered here, routed elsewhere, or routed nowhere: the IP layer sees to it.
+    return interfaceOf(host, bridge.name)?.mac ?? BROADCAST_MAC;
+  }
+
+  /** br_forward: out by one port, through FORWARD and POSTROUTING where the sysctl says so. No TTL is counted. */
+  #bridge(skb: Skb, bridge: Bridge, from: string, to: string, dmac: Mac, filtered: boolean): void {
+    if (from === to && !hairpins(bridge, from)) {
+      this.#drop(`the frame would leave by the port that it came in by, and ${from} has no hairpin mode`);
+      return;
+    }
+    if (filtered) {
+      skb.physout = to;
+      if (this.#hook(skb, 'FORWARD', bridge.name, bridge.name) !== undefined) return;
+      if (this.#hook(skb, 'POSTROUTING', undefined, bridge.name) !== undefined) return;
+    }
+    this.#leave(skb, { oif: bridge.name, port: to }, { smac: skb.packet.smac ?? BROADCAST_MAC, dmac });
+  }
+}
+
+const hairpins = (bridge: Bridge, port: string): boolean =>
+  bridge.ports.some((candidate) => candidate.name === port && candidate.hairpin);
+
+/** The packet without what belongs to its frame. */
+export function withoutFrame(packet: Packet): Packet {
+  if (packet.smac === undefined && packet.dmac === undefined) return packet;
+  const { smac, dmac, ...rest } = packet;
+  return rest;
+}

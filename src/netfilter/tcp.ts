@@ -1,0 +1,277 @@
+/**
+ * What connection tracking makes of a TCP segment: the state table and the window check.
+ *
+ * Source: net/netfilter/nf_conntrack_proto_tcp.c (tcp_conntracks, tcp_new, nf_conntrack_tcp_packet, tcp_in_window), as of 6.18. Not modelled:
+ * SACK and window scale options (the notation has none), time-outs, the simultaneous-open corner of SYN proxies.
+ */
+import { ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, type Packet } from '../packet/packet.ts';
+import type { Direction } from './tuple.ts';
+
+/** The receive window that every segment of the model announces, unscaled. */
+export const TCP_WINDOW = 65535;
+
+/** The states in the kernel's order, and the two words of the table that are no states. */
+const STATES = ['NONE', 'SS', 'SR', 'ES', 'FW', 'CW', 'LA', 'TW', 'CL', 'S2'] as const;
+export type TcpState = (typeof STATES)[number];
+type Next = TcpState | 'IG' | 'IV';
+
+/** Which row of the table a segment's flags select (get_conntrack_index). */
+type Segment = 'SYN' | 'SYNACK' | 'FIN' | 'ACK' | 'RST' | 'NONE';
+
+function segmentOf(flags: number): Segment {
+  if (flags & RST) return 'RST';
+  if (flags & SYN) return flags & ACK ? 'SYNACK' : 'SYN';
+  if (flags & FIN) return 'FIN';
+  return flags & ACK ? 'ACK' : 'NONE';
+}
+
+const row = (text: string): readonly Next[] => text.trim().split(/\s+/) as Next[];
+
+/** tcp_conntracks: a column for each state in the order of STATES. */
+const TRANSITIONS: Readonly<Record<Direction, Readonly<Record<Segment, readonly Next[]>>>> = {
+  //                NONE SS SR ES FW CW LA TW CL S2
+  ORIGINAL: {
+    SYN: row('       SS  SS IG IG IG IG IG SS SS S2'),
+    SYNACK: row('    IV  IV SR IV IV IV IV IV IV SR'),
+    FIN: row('       IV  IV FW FW LA LA LA TW CL IV'),
+    ACK: row('       ES  IV ES ES CW CW TW TW CL IV'),
+    RST: row('       IV  CL CL CL CL CL CL CL CL CL'),
+    NONE: row('      IV  IV IV IV IV IV IV IV IV IV'),
+  },
+  REPLY: {
+    SYN: row('       IV  S2 IV IV IV IV IV SS IV S2'),
+    SYNACK: row('    IV  SR IG IG IG IG IG IG IG SR'),
+    FIN: row('       IV  IV FW FW LA LA LA TW CL IV'),
+    ACK: row('       IV  IG SR ES CW CW TW TW CL IG'),
+    RST: row('       IV  CL CL CL CL CL CL CL CL CL'),
+    NONE: row('      IV  IV IV IV IV IV IV IV IV IV'),
+  },
+};
+
+/** tcp_valid_flags: combinations (without PSH, ECE, CWR) that no sane sender makes are INVALID at once. */
+const VALID_FLAGS: ReadonlySet<number> = new Set([
+  SYN,
+  SYN | URG,
+  SYN | ACK,
+  RST,
+  RST | ACK,
+  FIN | ACK,
+  FIN | ACK | URG,
+  ACK,
+  ACK | URG,
+]);
+
+export const flagsAreValid = (flags: number): boolean => VALID_FLAGS.has(flags & ~(PSH | ECE | CWR) & 255);
+
+/** One direction's window (ip_ct_tcp_state). */
+interface Side {
+  readonly end: number;
+  readonly maxEnd: number;
+  readonly maxWindow: number;
+  readonly maxAck?: number;
+  readonly liberal: boolean;
+  readonly closeInit: boolean;
+}
+
+/** What conntrack remembers of a TCP flow. Immutable: each segment makes the next one. */
+export interface TcpTracking {
+  readonly state: TcpState;
+  readonly sides: Readonly<Record<Direction, Side>>;
+  readonly lastSegment: Segment;
+  readonly lastDirection: Direction;
+  readonly lastSeq: number;
+  readonly lastEnd: number;
+  readonly simultaneousOpen: boolean;
+}
+
+const u32 = (value: number): number => value >>> 0;
+/** Sequence numbers wrap: a is before b when the signed difference is negative. */
+const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
+const after = (a: number, b: number): boolean => before(b, a);
+
+const endOf = (packet: Packet): number =>
+  u32(packet.seq + packet.payload + (packet.flags & SYN ? 1 : 0) + (packet.flags & FIN ? 1 : 0));
+
+/** tcp_new: a flow seen for the first time; undefined where such a segment cannot open one. `loose` is nf_conntrack_tcp_loose. */
+export function openTcp(packet: Packet, loose: boolean): TcpTracking | undefined {
+  const state = TRANSITIONS.ORIGINAL[segmentOf(packet.flags)][0] ?? 'IV';
+  if (state === 'IV' || state === 'IG') return undefined;
+  if (state !== 'SS' && !loose) return undefined;
+  const end = endOf(packet);
+  const liberal = state !== 'SS';
+  const original: Side = {
+    end,
+    maxEnd: liberal ? u32(end + TCP_WINDOW) : end,
+    maxWindow: TCP_WINDOW,
+    liberal,
+    closeInit: false,
+  };
+  return {
+    state: 'NONE',
+    sides: { ORIGINAL: original, REPLY: { end: 0, maxEnd: 0, maxWindow: 0, liberal, closeInit: false } },
+    lastSegment: 'NONE',
+    lastDirection: 'ORIGINAL',
+    lastSeq: 0,
+    lastEnd: 0,
+    simultaneousOpen: false,
+  };
+}
+
+/** What a segment does to its flow: accepted (with what is remembered), INVALID, or the flow is dead and the segment starts another. */
+export type TcpVerdict =
+  | { readonly kind: 'accept'; readonly tracking: TcpTracking; readonly assured?: boolean; readonly destroy?: boolean }
+  | { readonly kind: 'invalid'; readonly tracking: TcpTracking }
+  | { readonly kind: 'reopen' };
+
+/** Whether the flow has seen a reply, and whether it is assured: the two status bits that the decision reads. */
+export interface FlowStatus {
+  readonly seenReply: boolean;
+  readonly assured: boolean;
+  readonly beLiberal: boolean;
+}
+
+export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direction, status: FlowStatus): TcpVerdict {
+  const segment = segmentOf(packet.flags);
+  const old = tracking.state;
+  let next: Next = TRANSITIONS[direction][segment][STATES.indexOf(old)] ?? 'IV';
+  let seen = tracking;
+  const peer: Direction = direction === 'ORIGINAL' ? 'REPLY' : 'ORIGINAL';
+  const remembered = { lastSegment: segment, lastDirection: direction, lastSeq: packet.seq, lastEnd: endOf(packet) };
+
+  if (next === 'SS' && (old === 'TW' || old === 'CL')) {
+    const closed =
+      tracking.sides.ORIGINAL.closeInit ||
+      tracking.sides.REPLY.closeInit ||
+      (tracking.lastDirection === direction && tracking.lastSegment === 'RST');
+    if (closed) return { kind: 'reopen' };
+    next = 'IG';
+  }
+  if (next === 'IG') {
+    const answersIgnoredSyn =
+      segment === 'SYNACK' &&
+      tracking.lastSegment === 'SYN' &&
+      tracking.lastDirection !== direction &&
+      packet.ack === tracking.lastEnd;
+    if (!answersIgnoredSyn) return { kind: 'accept', tracking: { ...tracking, ...remembered } };
+    // The ignored SYN was a real one: take its numbers and go on as if it had opened the flow.
+    const end = tracking.lastEnd;
+    seen = {
+      ...tracking,
+      state: 'SS',
+      sides: withSide(tracking.sides, peer, {
+        end,
+        maxEnd: end,
+        maxWindow: TCP_WINDOW,
+        liberal: false,
+        closeInit: false,
+      }),
+    };
+    next = 'SR';
+  }
+  if (next === 'IV') return { kind: 'invalid', tracking };
+  if (next === 'S2') seen = { ...seen, simultaneousOpen: true };
+  if (next === 'SR' && direction === 'REPLY' && segment === 'ACK' && seen.simultaneousOpen) next = 'ES';
+
+  let inWindow = false;
+  if (next === 'CL' && segment === 'RST') {
+    const { maxAck } = seen.sides[peer];
+    const established = seen.state === 'ES' && status.assured;
+    if (maxAck !== undefined && !(packet.seq === 0 && !established)) {
+      if (before(packet.seq, maxAck)) return { kind: 'invalid', tracking };
+      if (established && packet.seq !== maxAck) {
+        const train =
+          tracking.lastSegment === 'RST' && tracking.lastDirection === direction && tracking.lastSeq === packet.seq;
+        if (!train) next = seen.state;
+      }
+    }
+    inWindow =
+      ((status.seenReply && tracking.lastSegment === 'SYN') || (!status.assured && tracking.lastSegment === 'ACK')) &&
+      packet.ack === tracking.lastEnd;
+  }
+
+  if (!inWindow) {
+    const window = checkWindow(seen, packet, direction, status.beLiberal);
+    if (window.kind === 'ignore') return { kind: 'accept', tracking: seen };
+    if (window.kind === 'invalid') return { kind: 'invalid', tracking: seen };
+    seen = { ...seen, sides: window.sides };
+  }
+  if (old !== next && next === 'FW')
+    seen = { ...seen, sides: withSide(seen.sides, direction, { ...seen.sides[direction], closeInit: true }) };
+  const tracked: TcpTracking = { ...seen, ...remembered, state: next };
+  if (!status.seenReply) {
+    // A reset instead of an answer: there never was a connection.
+    return { kind: 'accept', tracking: tracked, destroy: segment === 'RST' };
+  }
+  const assured = next === 'ES' && (old === 'SR' || old === 'ES');
+  return { kind: 'accept', tracking: tracked, assured };
+}
+
+const withSide = (sides: TcpTracking['sides'], direction: Direction, side: Side): TcpTracking['sides'] =>
+  direction === 'ORIGINAL' ? { ...sides, ORIGINAL: side } : { ...sides, REPLY: side };
+
+const MAX_ACK_WINDOW = 66000;
+
+type WindowVerdict =
+  | { readonly kind: 'accept'; readonly sides: TcpTracking['sides'] }
+  | { readonly kind: 'ignore' }
+  | { readonly kind: 'invalid' };
+
+/** tcp_in_window, without SACK and scaling. */
+function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction, beLiberal: boolean): WindowVerdict {
+  const peer: Direction = direction === 'ORIGINAL' ? 'REPLY' : 'ORIGINAL';
+  let sender = tracking.sides[direction];
+  let receiver = tracking.sides[peer];
+  let { seq, ack } = packet;
+  let end = endOf(packet);
+  const window = TCP_WINDOW;
+  const syn = (packet.flags & SYN) !== 0;
+  const hasAck = (packet.flags & ACK) !== 0;
+  const done = (): WindowVerdict => ({
+    kind: 'accept',
+    sides: withSide(withSide(tracking.sides, direction, sender), peer, receiver),
+  });
+
+  if (sender.maxWindow === 0) {
+    if (syn) {
+      sender = { ...sender, end, maxEnd: end, maxWindow: window };
+      if (!hasAck) return done();
+    } else {
+      sender = { ...sender, end, maxWindow: window, maxEnd: u32(end + window) };
+      if (receiver.maxWindow === 0) receiver = { ...receiver, end: ack, maxEnd: ack };
+      else if (ack === u32(receiver.end + 1)) receiver = { ...receiver, end: u32(receiver.end + 1) };
+    }
+  } else if (syn && after(end, sender.end) && (tracking.state === 'SS' || tracking.state === 'SR')) {
+    sender = { ...sender, end, maxEnd: end, maxWindow: window };
+    if (direction === 'REPLY' && !hasAck) return done();
+  }
+
+  if (!hasAck || ((packet.flags & RST) !== 0 && ack === 0)) ack = receiver.end;
+  if ((packet.flags & RST) !== 0 && seq === 0 && tracking.state === 'SS') seq = end = sender.end;
+
+  const liberal = beLiberal || sender.liberal;
+  const maxAckWindow = Math.max(sender.maxWindow, MAX_ACK_WINDOW);
+  const notTooOld = (): boolean => after(ack, u32(receiver.end - maxAckWindow - 1));
+
+  if (!before(seq, u32(sender.maxEnd + 1))) {
+    const overshot = u32(end - sender.maxEnd + 1);
+    const inReceiveWindow = receiver.maxWindow !== 0 && after(end, u32(sender.end - receiver.maxWindow - 1));
+    if (liberal) return done();
+    return inReceiveWindow && notTooOld() && overshot <= receiver.maxWindow && before(ack, u32(receiver.end + 1))
+      ? { kind: 'ignore' }
+      : { kind: 'invalid' };
+  }
+  if (!before(ack, u32(receiver.end + 1))) return liberal ? done() : { kind: 'invalid' };
+  const inReceiveWindow = receiver.maxWindow === 0 || after(end, u32(sender.end - receiver.maxWindow - 1));
+  if (!inReceiveWindow || !notTooOld()) return liberal ? done() : { kind: 'ignore' };
+
+  sender = {
+    ...sender,
+    maxWindow: Math.max(sender.maxWindow, window),
+    end: after(end, sender.end) ? end : sender.end,
+    ...(hasAck && (sender.maxAck === undefined || after(ack, sender.maxAck)) ? { maxAck: ack } : {}),
+  };
+  if (receiver.maxWindow !== 0 && after(end, sender.maxEnd))
+    receiver = { ...receiver, maxWindow: receiver.maxWindow + u32(end - sender.maxEnd) };
+  if (after(u32(ack + window), u32(receiver.maxEnd - 1))) receiver = { ...receiver, maxEnd: u32(ack + window) };
+  return done();
+}

@@ -1,0 +1,212 @@
+/**
+ * A packet's way through several hosts: from its sender, hop by hop, to where it ends; and the way of the answer.
+ * Between hosts a frame goes where its MAC is, as a switch that has learnt every station would send it.
+ */
+import { isGroupMac } from '../address/mac.ts';
+import { bridgeOfPort, interfaceOf } from '../host/host.ts';
+import { bridgeDecision } from '../host/link.ts';
+import type { Exit, FreshField, Journey } from '../netfilter/journey.ts';
+import { arrive, copyMachine, freshMachine, machineOf, type Machine } from '../netfilter/traverse.ts';
+import type { Backend } from '../netfilter/skb.ts';
+import type { Arrival, ConntrackState, Entry, Packet } from '../packet/packet.ts';
+import { replyTo } from '../packet/reply.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
+import type { Attachment, Link, Network, Station } from './network.ts';
+
+/** A network whose hosts have rules, and remember. */
+export interface World {
+  readonly network: Network;
+  readonly machines: ReadonlyMap<string, Machine>;
+}
+
+export const worldOf = (
+  network: Network,
+  rulesets: ReadonlyMap<string, readonly Ruleset[]>,
+  backend: Backend = 'nft',
+): World => ({
+  network,
+  machines: new Map(network.hosts.map((host) => [host.name, machineOf(host, rulesets.get(host.name) ?? [], backend)])),
+});
+
+const withMachines = (world: World, change: (machine: Machine) => Machine): World => ({
+  ...world,
+  machines: new Map([...world.machines].map(([name, machine]) => [name, change(machine)])),
+});
+
+export const copyWorld = (world: World): World => withMachines(world, copyMachine);
+
+/** The same hosts and rules, having seen nothing yet. */
+export const freshWorld = (world: World): World => withMachines(world, freshMachine);
+
+export interface Hop {
+  readonly host: string;
+  readonly entry: Entry;
+  readonly journey: Journey;
+}
+
+/** Where a packet, or one copy of it, comes to its end: it reaches somebody, or is lost on a host. */
+export type End = Reached | Lost;
+
+export type Reached =
+  | { readonly kind: 'process'; readonly host: string; readonly packet: Packet }
+  | {
+      readonly kind: 'instance' | 'outside';
+      /** The station's name; absent for a machine outside that nobody named. */
+      readonly name?: string;
+      /** Where it left the last host. */
+      readonly at: Attachment;
+      readonly packet: Packet;
+      readonly fresh?: readonly FreshField[];
+    };
+
+export interface Lost {
+  readonly kind: 'dropped' | 'rejected' | 'undecided';
+  readonly host: string;
+  readonly reason?: string;
+  readonly line?: number;
+}
+
+export const isReached = (end: End): end is Reached =>
+  end.kind === 'process' || end.kind === 'instance' || end.kind === 'outside';
+
+export interface Way {
+  readonly hops: readonly Hop[];
+  readonly ends: readonly End[];
+}
+
+/** A packet that goes round for ever is given up after so many hosts (its TTL would end it as well). */
+const MAX_HOPS = 16;
+
+interface Pending {
+  readonly host: string;
+  readonly packet: Packet;
+  readonly entry: Entry;
+  readonly state?: ConntrackState;
+}
+
+/** Sends a packet on its way; the machines remember it. */
+export function send(world: World, host: string, arrival: Arrival): Way {
+  const hops: Hop[] = [];
+  const ends: End[] = [];
+  const pending: Pending[] = [{ ...arrival, host }];
+  for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+    const machine = world.machines.get(next.host);
+    if (machine === undefined) {
+      ends.push({ kind: 'dropped', host: next.host, reason: `there is no host ${next.host}` });
+      continue;
+    }
+    if (hops.length >= MAX_HOPS) {
+      ends.push({ kind: 'dropped', host: next.host, reason: 'it goes round in circles' });
+      break;
+    }
+    const journey = arrive(machine, next);
+    hops.push({ host: next.host, entry: next.entry, journey });
+    const here = next.host;
+    for (const packet of journey.deliveries) ends.push({ kind: 'process', host: here, packet });
+    if (journey.fate.kind === 'undecided') {
+      const { reason, line } = journey.fate;
+      ends.push({
+        kind: 'undecided',
+        host: here,
+        ...(reason === undefined ? {} : { reason }),
+        ...(line === undefined ? {} : { line }),
+      });
+      continue;
+    }
+    for (const exit of journey.exits) {
+      const onward = afterExit(world.network, here, exit);
+      pending.push(...onward.arrivals);
+      ends.push(...onward.ends);
+    }
+    if (journey.deliveries.length === 0 && journey.exits.length === 0) {
+      const { reason, line } = journey.fate;
+      ends.push({
+        kind: journey.fate.kind === 'rejected' ? 'rejected' : 'dropped',
+        host: here,
+        ...(reason === undefined ? {} : { reason }),
+        ...(line === undefined ? {} : { line }),
+      });
+    }
+  }
+  return { hops, ends };
+}
+
+const isAt = (attachment: Attachment, host: string, name: string): boolean =>
+  attachment.host === host && attachment.interface === name;
+
+const isOnPort = (station: Station, attachment: Attachment): boolean =>
+  'host' in station.at && isAt(station.at, attachment.host, attachment.interface);
+
+/** What becomes of a frame that leaves a host: it arrives at others, and ends at stations or outside. */
+function afterExit(network: Network, host: string, exit: Exit): { arrivals: Pending[]; ends: End[] } {
+  const at: Attachment = { host, interface: exit.port ?? exit.oif };
+  const end = (kind: 'instance' | 'outside', name?: string): End => ({
+    kind,
+    at,
+    packet: exit.packet,
+    ...(name === undefined ? {} : { name }),
+    ...(exit.fresh === undefined ? {} : { fresh: exit.fresh }),
+  });
+  const { dmac } = exit.frame;
+  const group = isGroupMac(dmac);
+  const onPort = network.stations.filter((station) => isOnPort(station, at));
+  if (onPort.length > 0) {
+    const listening = onPort.filter((station) => group || station.mac === dmac);
+    // A flooded copy reaches ports whose machine it is not for; that machine ignores it.
+    return { arrivals: [], ends: listening.map((station) => end('instance', station.name)) };
+  }
+  const links = network.links.filter((link) => link.attachments.some((other) => isAt(other, host, at.interface)));
+  const arrivals: Pending[] = [];
+  const ends: End[] = [];
+  for (const link of links) {
+    for (const other of link.attachments) {
+      if (isAt(other, host, at.interface) || !takes(network, other, dmac)) continue;
+      arrivals.push({
+        host: other.host,
+        entry: { kind: 'in', host: other.host, interface: other.interface },
+        packet: { ...exit.packet, mark: 0, smac: exit.frame.smac, dmac },
+      });
+    }
+    const named = network.stations.filter((station) => isOnLink(station, link) && station.mac === dmac);
+    ends.push(...named.map((station) => end('outside', station.name)));
+    if (link.outside && named.length === 0 && (arrivals.length === 0 || group)) ends.push(end('outside'));
+  }
+  if (arrivals.length === 0 && ends.length === 0 && !group)
+    ends.push(
+      links.some((link) => link.outside) || links.length === 0
+        ? end('outside')
+        : { kind: 'dropped', host, reason: `nobody behind ${at.interface} has the address ${dmac}` },
+    );
+  return { arrivals, ends };
+}
+
+const isOnLink = (station: Station, link: Link): boolean => 'link' in station.at && station.at.link === link.name;
+
+/** True when a host takes in a frame at this attachment: for its own MAC, a group, or one of its stations behind a bridge. */
+function takes(network: Network, attachment: Attachment, dmac: string): boolean {
+  const host = network.hosts.find((candidate) => candidate.name === attachment.host);
+  if (host === undefined) return false;
+  if (isGroupMac(dmac)) return true;
+  const bridge = bridgeOfPort(host, attachment.interface);
+  if (bridge === undefined) return interfaceOf(host, attachment.interface)?.mac === dmac;
+  const decision = bridgeDecision(host, bridge, dmac);
+  return decision.kind === 'up' || (decision.kind === 'port' && decision.port !== attachment.interface);
+}
+
+/** The arrival of a packet that an end sends back the way it was reached. */
+export function arrivalFrom(network: Network, end: Reached, packet: Packet): { host: string; arrival: Arrival } {
+  if (end.kind === 'process') return { host: end.host, arrival: { packet, entry: { kind: 'local', host: end.host } } };
+  const { host, interface: name } = end.at;
+  const station = network.stations.find((candidate) => candidate.name === end.name);
+  const smac = station === undefined ? {} : { smac: station.mac };
+  return { host, arrival: { packet: { ...packet, ...smac }, entry: { kind: 'in', host, interface: name } } };
+}
+
+/** Sends the answer of whoever got the packet; undefined where nobody would answer. */
+export function answer(world: World, end: End): Way | undefined {
+  if (!isReached(end)) return undefined;
+  const reply = replyTo(end.packet);
+  if (reply === undefined) return undefined;
+  const { host, arrival } = arrivalFrom(world.network, end, reply);
+  return send(world, host, arrival);
+}
