@@ -70,9 +70,8 @@ export function printAddress(address: Address): string {
 
 /** The netmask of a prefix length: /24 of family 4 is 255.255.255.0 as an address. */
 export function maskOf(family: Family, length: number): Address {
-  const width = widthOf(family);
-  const ones = (1n << BigInt(width)) - 1n;
-  return fromBigint(family, ones ^ ((1n << BigInt(width - length)) - 1n));
+  if (family === 4) return length === 0 ? 0 : (0xffffffff << (32 - length)) >>> 0;
+  return ((1n << 128n) - 1n) ^ ((1n << BigInt(128 - length)) - 1n);
 }
 
 /** The length of a contiguous netmask; undefined when its bits are not contiguous (255.0.255.0). */
