@@ -12,6 +12,7 @@ import {
   type Prefix,
 } from '../address/address.ts';
 import type { FieldPath } from '../diagnostic/yaml.ts';
+import { parseRuleset } from '../ruleset/parse.ts';
 import type { Complaints } from './complete.ts';
 import type { Deployment, DeploymentHost, Network } from './deployment.ts';
 import { knowsFlag } from './flag.ts';
@@ -69,6 +70,11 @@ function checkHosts(deployment: Deployment, complaints: Complaints): void {
     host.interfaces.forEach(({ name }, at) => {
       device(name, [...field, 'interfaces', at, 'name']);
     });
+    for (const [family, text] of host.rules) {
+      const key = family === 4 ? 'rules' : 'rules_v6';
+      for (const { line, column, message } of parseRuleset(text, { path: key, family }).diagnostics)
+        complaints.error([...field, key], `line ${line}, column ${column} of it: ${message}`);
+    }
     const known = devicesOf(deployment, host);
     if (!known.has(host.publicInterface))
       complaints.error([...field, 'public_interface'], `${host.publicInterface} is no interface of ${host.name}`);

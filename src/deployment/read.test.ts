@@ -233,6 +233,14 @@ floating_ips: [{ address: 192.0.2.1 }]
     ],
   ],
   [
+    'an operator’s rules that no iptables-restore takes',
+    HOST.replace(
+      '    services',
+      '    rules: |\n      *filter\n      -A INPUT -p tcp --dprot 22 -j DROP\n      COMMIT\n    services',
+    ),
+    ['d.yaml:3:12: hosts[0].rules: line 2, column 17 of it: unknown option `--dprot`: did you mean --dport?'],
+  ],
+  [
     'operations',
     `${HOST}operations: [{ boot: 1 }]\n`,
     ['d.yaml:5:13: operations: steps over time are not supported yet: describe the state that they lead to'],

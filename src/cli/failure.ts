@@ -1,0 +1,32 @@
+/** How a command ends when it cannot answer (cli.md, exit codes). */
+import { InputError, UnsupportedError } from '../diagnostic/diagnostic.ts';
+import { FileError, type Io } from './io.ts';
+
+/** Bad usage, unreadable or unparsable input. */
+export const COULD_NOT_ANSWER = 2;
+
+/** A command line that asks for what cannot be, where only the command can tell. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}
+
+/** Runs a command; what is wrong with its input goes to stderr as sentences, never as a stack trace, and the exit code is 2. */
+export function answering(io: Io, run: () => number): number {
+  try {
+    return run();
+  } catch (error) {
+    if (
+      error instanceof InputError ||
+      error instanceof UnsupportedError ||
+      error instanceof FileError ||
+      error instanceof UsageError
+    ) {
+      io.stderr(`${error.message}\n`);
+      return COULD_NOT_ANSWER;
+    }
+    throw error;
+  }
+}

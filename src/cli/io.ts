@@ -1,0 +1,70 @@
+/** What a command may touch outside of itself: the one door to files, streams and environment. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+export interface Io {
+  /** Results. */
+  readonly stdout: (text: string) => void;
+  /** Progress, warnings and errors. */
+  readonly stderr: (text: string) => void;
+  /** A whole file; `-` is standard input. Throws FileError. */
+  readonly readFile: (path: string) => string | Uint8Array;
+  /** Writes a whole file and the directories on the way to it. Throws FileError. */
+  readonly writeFile: (path: string, text: string) => void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** True where results go to a terminal, and may be coloured. */
+  readonly isTTY: boolean;
+  /** True where stderr is a terminal, and a progress line may be redrawn. */
+  readonly stderrIsTTY: boolean;
+}
+
+/** A file that cannot be read or written. */
+export class FileError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'FileError';
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or directory',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of its path is no directory',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space is left',
+};
+
+function fileError(verb: string, path: string, error: unknown): FileError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const shown = path === '-' ? 'standard input' : path;
+  return new FileError(`cannot ${verb} ${shown}: ${REASONS[code] ?? (code === '' ? String(error) : code)}`);
+}
+
+/** The process's own streams, files and environment. */
+export const nodeIo: Io = {
+  stdout: (text) => {
+    process.stdout.write(text);
+  },
+  stderr: (text) => {
+    process.stderr.write(text);
+  },
+  readFile: (path) => {
+    try {
+      return readFileSync(path === '-' ? 0 : path);
+    } catch (error) {
+      throw fileError('read', path, error);
+    }
+  },
+  writeFile: (path, text) => {
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+    } catch (error) {
+      throw fileError('write', path, error);
+    }
+  },
+  env: process.env,
+  isTTY: process.stdout.isTTY,
+  stderrIsTTY: process.stderr.isTTY,
+};
