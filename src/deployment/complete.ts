@@ -342,7 +342,7 @@ function completeInstances(
     return `vnet${number}`;
   };
   const freshMac = (id: number, vif: number): Mac => {
-    let value = id * 8 + vif;
+    let value = id * 256 + vif;
     while (macs.has(instanceMac(value))) value += 1;
     macs.add(instanceMac(value));
     return instanceMac(value);

@@ -172,8 +172,11 @@ function wiresOf(deployment: Deployment, devices: readonly Device[]): Wire[] {
     }
     groups.push({ devices: members, keys });
   }
+  const indexOf = ({ devices: [first] }: { readonly devices: readonly Device[] }): number =>
+    first === undefined ? -1 : devices.indexOf(first);
+  groups.sort((a, b) => indexOf(a) - indexOf(b));
   const names = new Set<string>();
-  const wires = groups.map(({ devices: members }): Wire => {
+  return groups.map(({ devices: members }): Wire => {
     const outside = members.some((device) => isPublic(deployment, device));
     const label = members.flatMap(({ networks }) => networks.map((network) => network.label))[0];
     const wanted = label ?? (outside ? 'outside' : (members[0]?.plug ?? 'wire'));
@@ -182,7 +185,6 @@ function wiresOf(deployment: Deployment, devices: readonly Device[]): Wire[] {
     names.add(name);
     return { name, outside, devices: members };
   });
-  return wires;
 }
 
 /** Two devices with a key in common are on one wire. */
