@@ -1,0 +1,72 @@
+/** What rulesets name, and what stands just beside it: where a wrong rule shows. */
+import { addToAddress, fromBigint, onesAddress, familyOf, type Address } from '../address/address.ts';
+import type { PortRange } from '../address/ports.ts';
+import type { Aim } from '../packet/sample.ts';
+import type { AddressRange, MaskedAddress, Match, Ruleset, Target } from '../ruleset/rule.ts';
+
+/** The first and last address of a masked one, and their neighbours outside. */
+function aroundMasked({ address, mask }: MaskedAddress): Address[] {
+  const family = familyOf(address);
+  const last = fromBigint(family, BigInt(address) | (BigInt(onesAddress(family)) ^ BigInt(mask)));
+  return aroundRange({ from: address, to: last });
+}
+
+const aroundRange = ({ from, to }: AddressRange): Address[] =>
+  [addToAddress(from, -1), from, addToAddress(from, 1), addToAddress(to, -1), to, addToAddress(to, 1)].filter(
+    (address): address is Address => address !== undefined,
+  );
+
+const aroundPorts = ({ from, to }: PortRange): number[] =>
+  [from - 1, from, to, to + 1].filter((port) => port >= 0 && port <= 65535);
+
+interface Named {
+  readonly addresses: readonly Address[];
+  readonly ports: readonly number[];
+}
+
+const NOTHING: Named = { addresses: [], ports: [] };
+
+function namedByMatch(match: Match): Named {
+  switch (match.kind) {
+    case 'source':
+    case 'destination':
+      return { addresses: aroundMasked(match.value), ports: [] };
+    case 'iprange':
+      return {
+        addresses: [match.source, match.destination].flatMap((range) => (range ? aroundRange(range.value) : [])),
+        ports: [],
+      };
+    case 'tcp':
+    case 'udp':
+    case 'sctp':
+      return {
+        addresses: [],
+        ports: [match.sport, match.dport].flatMap((range) => (range ? aroundPorts(range.value) : [])),
+      };
+    case 'multiport':
+      return { addresses: [], ports: match.ports.flatMap(aroundPorts) };
+    default:
+      return NOTHING;
+  }
+}
+
+function namedByTarget(target: Target | undefined): Named {
+  if (target?.kind !== 'DNAT' && target?.kind !== 'SNAT' && target?.kind !== 'REDIRECT') return NOTHING;
+  const { addresses, ports } = target.to;
+  return { addresses: addresses ? aroundRange(addresses) : [], ports: ports ? aroundPorts(ports) : [] };
+}
+
+/** The addresses and ports that rulesets name, each once, with their neighbours. */
+export function aimOf(rulesets: Iterable<Ruleset>): Required<Pick<Aim, 'addresses' | 'ports'>> {
+  const addresses = new Set<Address>();
+  const ports = new Set<number>();
+  for (const ruleset of rulesets)
+    for (const table of ruleset.tables.values())
+      for (const chain of table.chains.values())
+        for (const rule of chain.rules)
+          for (const named of [...rule.matches.map(namedByMatch), namedByTarget(rule.target)]) {
+            for (const address of named.addresses) addresses.add(address);
+            for (const port of named.ports) ports.add(port);
+          }
+  return { addresses: [...addresses], ports: [...ports] };
+}

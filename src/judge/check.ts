@@ -1,0 +1,296 @@
+/** Every law on one deployment and the rulesets of its hosts: findings. */
+import type { Family } from '../address/address.ts';
+import { POSTURES, type Breach, type PacketsClaim, type Posture, type RulesetClaim } from '../claim/claim.ts';
+import type { Deployment } from '../deployment/deployment.ts';
+import type { Law } from '../invariant/law.ts';
+import type { Network } from '../network/network.ts';
+import { worldOf, type Way, type World } from '../network/walk.ts';
+import type { Step } from '../netfilter/journey.ts';
+import type { Backend } from '../netfilter/skb.ts';
+import type { Rule, Ruleset, TableName } from '../ruleset/rule.ts';
+import { aimOf } from './aim.ts';
+import { hardenedRuleset } from './hardened.ts';
+import { judgeClaim, lastHop, type Judgement, type Witness } from './judge.ts';
+
+export type FindingResult = 'holds' | 'violated' | 'undecided' | 'vacuous' | 'not-applicable';
+
+export interface Finding {
+  readonly law: Law;
+  readonly result: FindingResult;
+  readonly strength?: 'tested';
+  /** Packets tried. */
+  readonly count: number;
+  readonly posture?: Posture;
+  readonly host?: string;
+  /** The claim's sentence. */
+  readonly claim?: string;
+  readonly location?: Location;
+  readonly message: string;
+  readonly witness?: Witness;
+}
+
+/** A place in a ruleset. `line` and `rule` are absent where it is a chain that lacks something. */
+export interface Location {
+  readonly path: string;
+  readonly line?: number;
+  readonly table?: string;
+  readonly chain?: string;
+  readonly rule?: number | 'policy' | 'end';
+}
+
+export interface CheckInput {
+  readonly deployment: Deployment;
+  readonly network: Network;
+  /** The rulesets at hand, by host. What is missing is not judged. */
+  readonly rulesets: ReadonlyMap<string, readonly Ruleset[]>;
+  readonly laws: readonly Law[];
+  readonly backend: Backend;
+  readonly runs: number;
+  readonly seed: number;
+  /** True when no time is left. */
+  readonly expired?: () => boolean;
+  /** Called before each law, with how many are done. */
+  readonly progress?: (done: number, all: number, law: Law) => void;
+}
+
+export interface CheckResult {
+  readonly findings: readonly Finding[];
+  /** Rules that no packet of any claim met. */
+  readonly unusedRules: readonly Location[];
+}
+
+export function checkLaws(input: CheckInput): CheckResult {
+  const { deployment, network, rulesets, laws, backend } = input;
+  const hardened = new Map([...rulesets].map(([host, given]) => [host, given.map(hardenedRuleset)]));
+  const worlds: Readonly<Record<Posture, World>> = {
+    'as-given': worldOf(network, rulesets, backend),
+    hardened: worldOf(network, hardened, backend),
+  };
+  const used = new UsedRules();
+  const aim = aimOf([...rulesets.values()].flat());
+  const findings: Finding[] = [];
+  laws.forEach((law, index) => {
+    input.progress?.(index, laws.length, law);
+    const applies = law.claims({ deployment, network });
+    if (applies.kind === 'not-applicable') {
+      findings.push({ law, result: 'not-applicable', count: 0, message: applies.because });
+      return;
+    }
+    const settings = {
+      runs: input.runs,
+      seed: input.seed,
+      aim,
+      seen: (way: Way) => {
+        used.add(way);
+      },
+    };
+    const ruleset = applies.claims.filter((claim) => claim.kind === 'ruleset');
+    const packets = applies.claims.filter((claim) => claim.kind === 'packets');
+    if (law.kind === 'ruleset') findings.push(...rulesetFindings(law, ruleset, rulesets));
+    else findings.push(...packetsFindings(law, packets, input, worlds, settings));
+  });
+  return { findings, unusedRules: used.unused(rulesets) };
+}
+
+const rulesetOf = (rulesets: CheckInput['rulesets'], host: string, family: Family): Ruleset | undefined =>
+  rulesets.get(host)?.find((candidate) => candidate.family === family);
+
+function rulesetFindings(law: Law, claims: readonly RulesetClaim[], rulesets: CheckInput['rulesets']): Finding[] {
+  let judged = 0;
+  const violated: Finding[] = [];
+  for (const claim of claims) {
+    const ruleset = rulesetOf(rulesets, claim.host, claim.family);
+    if (ruleset === undefined) continue;
+    judged++;
+    for (const breach of claim.breaches(ruleset))
+      violated.push({
+        law,
+        result: 'violated',
+        count: 1,
+        host: claim.host,
+        claim: claim.says,
+        location: locationOfBreach(breach, ruleset),
+        message: breach.message,
+      });
+  }
+  if (violated.length > 0) return violated;
+  if (judged === 0) return [nothingToJudge(law, claims.length)];
+  return [
+    {
+      law,
+      result: 'holds',
+      strength: 'tested',
+      count: judged,
+      message: `${judged} ${judged === 1 ? 'ruleset' : 'rulesets'} read`,
+    },
+  ];
+}
+
+const locationOfBreach = (breach: Breach, ruleset: Ruleset): Location => {
+  const { table, chain, rule, line } = breach;
+  return {
+    path: ruleset.path,
+    ...(table === undefined ? {} : { table }),
+    ...(chain === undefined ? {} : { chain }),
+    ...(rule === undefined ? {} : { rule }),
+    ...(line === undefined ? {} : { line }),
+  };
+};
+
+const nothingToJudge = (law: Law, claims: number): Finding => ({
+  law,
+  result: claims === 0 ? 'vacuous' : 'not-applicable',
+  count: 0,
+  message:
+    claims === 0
+      ? 'it claims nothing of this deployment'
+      : 'no ruleset of the hosts and families that it speaks of was given',
+});
+
+function packetsFindings(
+  law: Law,
+  claims: readonly PacketsClaim[],
+  input: CheckInput,
+  worlds: Readonly<Record<Posture, World>>,
+  settings: Parameters<typeof judgeClaim>[3],
+): Finding[] {
+  const given = claims.filter((claim) => rulesetOf(input.rulesets, claim.host, claim.family) !== undefined);
+  if (given.length === 0) return [nothingToJudge(law, claims.length)];
+  return POSTURES.flatMap((posture) => {
+    const judgements: Judgement[] = [];
+    let late = false;
+    for (const claim of given) {
+      if (claim.postures !== undefined && !claim.postures.includes(posture)) continue;
+      if (input.expired?.() === true) {
+        late = true;
+        break;
+      }
+      judgements.push(judgeClaim(worlds[posture], claim, posture, settings));
+    }
+    return postureFindings(law, posture, judgements, late, input.rulesets);
+  });
+}
+
+function postureFindings(
+  law: Law,
+  posture: Posture,
+  judgements: readonly Judgement[],
+  late: boolean,
+  rulesets: CheckInput['rulesets'],
+): Finding[] {
+  if (judgements.length === 0 && !late) return [];
+  const count = judgements.reduce((sum, judgement) => sum + judgement.tested, 0);
+  const shown = judgements.filter(({ result }) => result === 'violated' || result === 'undecided');
+  if (shown.length > 0) {
+    const violated = shown.some(({ result }) => result === 'violated');
+    return shown
+      .filter(({ result }) => !violated || result === 'violated')
+      .map((judgement) => ({
+        law,
+        result: violated ? 'violated' : 'undecided',
+        strength: 'tested',
+        count: judgement.tested,
+        posture,
+        host: judgement.claim.host,
+        claim: judgement.claim.says,
+        message: judgement.message ?? '',
+        ...(judgement.witness === undefined ? {} : { witness: judgement.witness }),
+        ...locationOf(judgement, rulesets),
+      }));
+  }
+  if (late) return [{ law, result: 'undecided', count, posture, message: 'the time limit came first' }];
+  if (judgements.every(({ result }) => result === 'vacuous'))
+    return [
+      { law, result: 'vacuous', count: 0, posture, message: 'the set of packets that it speaks of is empty here' },
+    ];
+  return [{ law, result: 'holds', strength: 'tested', count, posture, message: `${count} packets tried` }];
+}
+
+/** The rule that decided against the claim, or the chain that lacks one. */
+function locationOf(
+  judgement: Judgement,
+  rulesets: CheckInput['rulesets'],
+): { location: Location } | Record<never, never> {
+  const { claim, witness } = judgement;
+  if (witness === undefined) return {};
+  const hop = lastHop(witness.reply ?? witness.way);
+  const path = rulesetOf(rulesets, hop?.host ?? claim.host, claim.family)?.path ?? '';
+  const line = witness.line ?? hop?.journey.fate.line;
+  const step = decidingStep(hop?.journey.steps ?? [], claim, line);
+  if (step === undefined)
+    return {
+      location: { path, ...(claim.chain === undefined ? {} : claim.chain), ...(line === undefined ? {} : { line }) },
+    };
+  return {
+    location: {
+      path,
+      table: step.table,
+      chain: step.chain,
+      rule: step.rule,
+      ...(step.line === undefined ? {} : { line: step.line }),
+    },
+  };
+}
+
+/**
+ * The step to blame: the rule that dropped it; a rule in the chain where nova keeps the promise; else undefined where the claim names such a chain
+ * and nothing in it matched, for then it is the chain that lacks a rule.
+ */
+function decidingStep(steps: readonly Step[], claim: PacketsClaim, line: number | undefined): Step | undefined {
+  const dropped = steps.findLast((step) => line !== undefined && step.line === line);
+  if (dropped !== undefined) return dropped;
+  if (claim.chain !== undefined) {
+    const { table, chain } = claim.chain;
+    return steps.findLast((step) => step.table === table && step.chain === chain && step.rule !== 'policy');
+  }
+  return steps.findLast((step) => step.rule !== 'policy' && isTerminal(step)) ?? steps.at(-1);
+}
+
+const isTerminal = (step: Step): boolean =>
+  ['ACCEPT', 'DROP', 'REJECT', 'DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP'].includes(step.target);
+
+/** Which rules some packet of some claim met. */
+class UsedRules {
+  readonly #lines = new Set<string>();
+
+  add(way: Way): void {
+    for (const hop of way.hops)
+      for (const step of hop.journey.steps)
+        if (typeof step.rule === 'number')
+          this.#lines.add(key(hop.host, hop.journey.packet.family, step.table, step.chain, step.rule));
+  }
+
+  unused(rulesets: CheckInput['rulesets']): Location[] {
+    return [...rulesets].flatMap(([host, given]) =>
+      given.flatMap((ruleset) =>
+        rulesOf(ruleset)
+          .filter(({ table, chain, rule }) => !this.#lines.has(key(host, ruleset.family, table, chain, rule)))
+          .map(({ text, ...place }) => ({ path: ruleset.path, ...place })),
+      ),
+    );
+  }
+}
+
+const key = (host: string, family: Family, table: string, chain: string, rule: number): string =>
+  `${host} ${family} ${table} ${chain} ${rule}`;
+
+interface PlacedRule {
+  readonly table: TableName;
+  readonly chain: string;
+  readonly rule: number;
+  readonly line: number;
+  readonly text: Rule['text'];
+}
+
+const rulesOf = (ruleset: Ruleset): PlacedRule[] =>
+  [...ruleset.tables.values()].flatMap((table) =>
+    [...table.chains.values()].flatMap((chain) =>
+      chain.rules.map((rule, index) => ({
+        table: table.name,
+        chain: chain.name,
+        rule: index + 1,
+        line: rule.line,
+        text: rule.text,
+      })),
+    ),
+  );

@@ -1,0 +1,148 @@
+/** Does a way end as a claim says? */
+import type { Address } from '../address/address.ts';
+import type { Ending, Image, Place, Wanted } from '../claim/claim.ts';
+import { isReached, type End, type Reached, type Way } from '../network/walk.ts';
+import type { FreshField } from '../netfilter/journey.ts';
+import { isIcmp, type Packet } from '../packet/packet.ts';
+import { printPacket } from '../packet/notation.ts';
+
+/** undefined where it ends as claimed; else the sentence that says what is wrong. `undecided` where the model does not know. */
+export type Outcome =
+  | { readonly kind: 'as-claimed'; readonly reached?: Reached }
+  | { readonly kind: 'otherwise'; readonly because: string }
+  | { readonly kind: 'undecided'; readonly because: string; readonly line?: number };
+
+/** The four fields of which images speak; an icmp identifier stands in for a source port. */
+export interface Endpoints {
+  readonly saddr: Address;
+  readonly daddr: Address;
+  readonly sport: number;
+  readonly dport: number;
+}
+
+export const endpointsOf = (packet: Packet): Endpoints => ({
+  saddr: packet.saddr,
+  daddr: packet.daddr,
+  sport: isIcmp(packet) ? packet.id : packet.sport,
+  dport: packet.dport,
+});
+
+/** What an answer would look like to the one who sent these: source and destination changed about. */
+export const mirrored = ({ saddr, daddr, sport, dport }: Endpoints, icmp: boolean): Endpoints =>
+  icmp ? { saddr: daddr, daddr: saddr, sport, dport } : { saddr: daddr, daddr: saddr, sport: dport, dport: sport };
+
+export const printPlace = (place: Place): string => {
+  switch (place.kind) {
+    case 'process':
+      return `a process of ${place.host}`;
+    case 'instance':
+      return `instance ${place.name}`;
+    case 'outside':
+      return (
+        place.name ??
+        (place.at === undefined ? 'the outside' : `the outside beyond ${place.at.host} ${place.at.interface}`)
+      );
+  }
+};
+
+export function isAtPlace(end: Reached, place: Place): boolean {
+  switch (place.kind) {
+    case 'process':
+      return end.kind === 'process' && end.host === place.host;
+    case 'instance':
+      return end.kind === 'instance' && end.name === place.name;
+    case 'outside':
+      return (
+        end.kind === 'outside' &&
+        (place.name === undefined || end.name === place.name) &&
+        (place.at === undefined || (end.at.host === place.at.host && end.at.interface === place.at.interface))
+      );
+  }
+}
+
+const meets = <T extends Address | number>(wanted: Wanted<T> | undefined, value: T, original: T): boolean => {
+  if (wanted === undefined) return true;
+  if (wanted === 'original') return value === original;
+  if ('is' in wanted) return value === wanted.is;
+  if ('isNot' in wanted) return value !== wanted.isNot;
+  return wanted.within.some(({ from, to }) => from <= value && value <= to);
+};
+
+/** A port that the kernel chose at random is as good as the one that was wanted, if that one could not be had (S7). */
+const isFresh = (fresh: readonly FreshField[], field: FreshField['field']): boolean =>
+  fresh.some((candidate) => candidate.field === field);
+
+export function hasImage(
+  packet: Packet,
+  image: Image,
+  original: Endpoints,
+  fresh: readonly FreshField[] = [],
+): boolean {
+  const seen = endpointsOf(packet);
+  return (
+    meets(image.saddr, seen.saddr, original.saddr) &&
+    meets(image.daddr, seen.daddr, original.daddr) &&
+    (isFresh(fresh, isIcmp(packet) ? 'id' : 'sport') || meets(image.sport, seen.sport, original.sport)) &&
+    (isFresh(fresh, 'dport') || meets(image.dport, seen.dport, original.dport))
+  );
+}
+
+const freshOf = (end: Reached): readonly FreshField[] => (end.kind === 'process' ? [] : (end.fresh ?? []));
+
+const describe = (end: End): string => {
+  if (!isReached(end)) return `it is ${end.kind} on ${end.host}${end.reason === undefined ? '' : ` (${end.reason})`}`;
+  const whom =
+    end.kind === 'process'
+      ? `a process of ${end.host}`
+      : (end.name ?? `the outside beyond ${end.at.host} ${end.at.interface}`);
+  return `it comes to ${whom} as ${printPacket(end.packet)}`;
+};
+
+/** Compares where the copies of a packet came to with what is claimed of it. */
+export function judgeEnding(way: Way, ending: Ending, original: Endpoints): Outcome {
+  const undecided = way.ends.find((end) => end.kind === 'undecided');
+  const reached = way.ends.filter(isReached);
+  const atPlace = (place: Place | undefined): Reached[] =>
+    place === undefined ? reached : reached.filter((end) => isAtPlace(end, place));
+  const unknown = (): Outcome | undefined =>
+    undecided?.kind === 'undecided'
+      ? {
+          kind: 'undecided',
+          because: undecided.reason ?? 'something is not modelled',
+          ...(undecided.line === undefined ? {} : { line: undecided.line }),
+        }
+      : undefined;
+  const [first] = way.ends;
+  const whatHappens = first === undefined ? 'it comes to nobody' : describe(first);
+  switch (ending.kind) {
+    case 'reaches': {
+      const there = atPlace(ending.place);
+      const { as } = ending;
+      const good = there.find((end) => as === undefined || hasImage(end.packet, as, original, freshOf(end)));
+      if (good !== undefined) return { kind: 'as-claimed', reached: good };
+      const [bad] = there;
+      return (
+        unknown() ?? {
+          kind: 'otherwise',
+          because: `it should reach ${printPlace(ending.place)}, but ${bad === undefined ? whatHappens : describe(bad)}`,
+        }
+      );
+    }
+    case 'never-reaches': {
+      const { as } = ending;
+      const bad = atPlace(ending.place).find((end) => as === undefined || hasImage(end.packet, as, original));
+      if (bad !== undefined)
+        return {
+          kind: 'otherwise',
+          because: `it should not reach ${ending.place === undefined ? 'anybody' : printPlace(ending.place)}, but ${describe(bad)}`,
+        };
+      return unknown() ?? { kind: 'as-claimed' };
+    }
+    case 'whatever-is-reached': {
+      const bad = atPlace(ending.place).find((end) => !hasImage(end.packet, ending.as, original, freshOf(end)));
+      if (bad !== undefined) return { kind: 'otherwise', because: `it should arrive otherwise, but ${describe(bad)}` };
+      const [any] = atPlace(ending.place);
+      return unknown() ?? { kind: 'as-claimed', ...(any === undefined ? {} : { reached: any }) };
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * The netfilter judge: a claim about packets is tested on samples of its set, each sent through a network that has seen nothing yet.
+ *
+ * A claim is taken as it stands, by other judges too; this one finds the sample to show: the least packet of the set goes first, so a claim that is altogether wrong is shown
+ * by the packet that a person would have tried.
+ */
+import type { PacketsClaim, Posture } from '../claim/claim.ts';
+import { answer, freshWorld, send, type Hop, type Way, type World } from '../network/walk.ts';
+import { ACK, PSH, SYN, isIcmp, type Arrival, type Entry } from '../packet/packet.ts';
+import { intersectSets, isEmptySet, setOf } from '../packet/pattern.ts';
+import { leastPacket, samplerOf, type Aim } from '../packet/sample.ts';
+import { endpointsOf, judgeEnding, mirrored, type Outcome } from './ending.ts';
+import { hashText, randomFrom } from './random.ts';
+
+export interface JudgeSettings {
+  /** Samples of each claim. */
+  readonly runs: number;
+  readonly seed: number;
+  /** Worth trying in every claim: what the rulesets name. */
+  readonly aim?: Pick<Aim, 'addresses' | 'ports'>;
+  /** Called with each way that a sample took, to see which rules were used. */
+  readonly seen?: (way: Way) => void;
+}
+
+export interface Judgement {
+  readonly claim: PacketsClaim;
+  readonly posture: Posture;
+  readonly result: 'holds' | 'violated' | 'undecided' | 'vacuous';
+  /** How many packets were tried. */
+  readonly tested: number;
+  /** What is wrong or unknown, and the packet that shows it. */
+  readonly message?: string;
+  readonly witness?: Witness;
+}
+
+export interface Witness {
+  readonly arrival: Arrival;
+  readonly way: Way;
+  /** The answer's way, where the answer is what is wrong. */
+  readonly reply?: Way;
+  /** The rule that was unknown, where that is what is wrong. */
+  readonly line?: number;
+}
+
+export const entryOf = (claim: PacketsClaim): Entry =>
+  claim.entry.kind === 'local' ? { kind: 'local' } : { kind: 'in', interface: claim.entry.interface };
+
+/** Where something went wrong: the hop at which a way ended. */
+export const lastHop = (way: Way): Hop | undefined => way.hops.at(-1);
+
+/** NEW is what the first packet of a flow is anyway; every other state has to be asserted. */
+const arrivalOf = (claim: PacketsClaim, packet: Arrival['packet']): Arrival => ({
+  packet,
+  entry: entryOf(claim),
+  ...(claim.state === 'NEW' ? {} : { state: claim.state }),
+});
+
+/** Tests one packet of a claim in a world that has seen nothing. */
+export function tryPacket(
+  world: World,
+  claim: PacketsClaim,
+  arrival: Arrival,
+  seen?: (way: Way) => void,
+): { readonly outcome: Outcome; readonly way: Way; readonly reply?: Way } {
+  const fresh = freshWorld(world);
+  const way = send(fresh, claim.host, arrival);
+  seen?.(way);
+  const original = endpointsOf(arrival.packet);
+  const outcome = judgeEnding(way, claim.ending, original);
+  if (outcome.kind !== 'as-claimed' || claim.reply === undefined || outcome.reached === undefined)
+    return { outcome, way };
+  const reply = answer(fresh, outcome.reached);
+  if (reply === undefined) return { outcome, way };
+  seen?.(reply);
+  const replied = judgeEnding(reply, claim.reply, mirrored(original, isIcmp(arrival.packet)));
+  return replied.kind === 'otherwise'
+    ? { outcome: { ...replied, because: `of the answer: ${replied.because}` }, way, reply }
+    : { outcome: replied, way, reply };
+}
+
+export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, settings: JudgeSettings): Judgement {
+  const { runs, seed, aim, seen } = settings;
+  const near: Aim = {
+    addresses: [...(claim.near?.addresses ?? []), ...(aim?.addresses ?? [])],
+    ports: [...(claim.near?.ports ?? []), ...(aim?.ports ?? [])],
+    entries: [entryOf(claim)],
+  };
+  const set = openable(claim);
+  const sampler = samplerOf(set, near);
+  if (isEmptySet(set) || sampler === undefined) return { claim, posture, result: 'vacuous', tested: 0 };
+  const random = randomFrom(seed ^ hashText(`${claim.host} ${claim.says}`));
+  const least = leastPacket(set, near);
+  let undecided: Judgement | undefined;
+  for (let tested = 1; tested <= runs; tested++) {
+    const drawn = tested === 1 && least !== undefined ? least : sampler(random);
+    const arrival = arrivalOf(claim, drawn.packet);
+    const { outcome, way, reply } = tryPacket(world, claim, arrival, seen);
+    if (outcome.kind === 'as-claimed') continue;
+    const witness: Witness = {
+      arrival,
+      way,
+      ...(reply === undefined ? {} : { reply }),
+      ...(outcome.kind === 'undecided' && outcome.line !== undefined ? { line: outcome.line } : {}),
+    };
+    if (outcome.kind === 'otherwise')
+      return { claim, posture, result: 'violated', tested, message: outcome.because, witness };
+    undecided ??= { claim, posture, result: 'undecided', tested, message: outcome.because, witness };
+  }
+  return undecided ?? { claim, posture, result: 'holds', tested: runs };
+}
+
+const OPENING_FLAGS = [SYN, ACK, PSH | ACK].map((flags) => ({ from: flags, to: flags }));
+
+/** The packets of a NEW claim that can open a flow at all: a SYN (or, picked up loosely, an ACK) for tcp, a query for icmp (S6). */
+function openable(claim: PacketsClaim): PacketsClaim['set'] {
+  if (claim.state !== 'NEW') return claim.set;
+  const boxes = claim.set.boxes.flatMap((box) => {
+    const { family } = box;
+    const tcp = setOf({ family, protocol: [{ from: 6, to: 6 }], flags: OPENING_FLAGS });
+    const queries = family === 4 ? [8, 13, 15, 17] : [128];
+    const icmpNumber = family === 4 ? 1 : 58;
+    const icmp = setOf({
+      family,
+      protocol: [{ from: icmpNumber, to: icmpNumber }],
+      type: queries.map((type) => ({ from: type, to: type })),
+    });
+    const others = setOf({ family, protocol: exceptProtocols([6, icmpNumber, 132]) });
+    return [tcp, icmp, others].flatMap((part) => intersectSets({ boxes: [box] }, part).boxes);
+  });
+  return { boxes };
+}
+
+function exceptProtocols(excluded: readonly number[]): { from: number; to: number }[] {
+  const ranges: { from: number; to: number }[] = [];
+  let from = 0;
+  for (const protocol of [...excluded].sort((a, b) => a - b)) {
+    if (protocol > from) ranges.push({ from, to: protocol - 1 });
+    from = protocol + 1;
+  }
+  ranges.push({ from, to: 255 });
+  return ranges;
+}
