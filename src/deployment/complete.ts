@@ -19,6 +19,7 @@ import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { sortDiagnostics, type FieldPath, type Source } from '../diagnostic/yaml.ts';
 import type { InterfaceAddress, Route } from '../host/host.ts';
+import { autoconfigured, deviceMac, linkLocalAddress } from '../host/mac.ts';
 import { checkDeployment } from './check.ts';
 import type {
   Deployment,
@@ -33,7 +34,7 @@ import type {
   Vif,
 } from './deployment.ts';
 import { DEFAULT_PUBLIC_INTERFACE, defaultFlags, isFlag, knowsFlag } from './flag.ts';
-import { autoconfigured, deviceMac, firstHostAddress, instanceMac, linkLocalAddress } from './mac.ts';
+import { instanceMac } from './mac.ts';
 import { hostOfFloatingIp, uplinkOf } from './placement.ts';
 import { DEFAULT_RELEASE } from './release.ts';
 import type { DeploymentFile, FlagsFile } from './schema.ts';
@@ -210,7 +211,7 @@ function completeNetwork(
     complaints.error(['networks', index], `host is missing, and nova-network runs on several: ${running}`);
   }
   const host = multiHost || file.host === null ? undefined : (file.host ?? servers[0]?.name);
-  const gateway = file.gateway === null ? undefined : (file.gateway ?? firstHostAddress(file.cidr));
+  const gateway = file.gateway === null ? undefined : (file.gateway ?? addToAddress(file.cidr.address, 1));
   const withDhcp = manager !== 'FlatManager' && !multiHost;
   const dhcpServer = withDhcp ? (file.dhcp_server ?? gateway) : undefined;
   const bare: Network = {

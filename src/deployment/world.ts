@@ -16,9 +16,10 @@ import {
 import type { Mac } from '../address/mac.ts';
 import type { Bridge, BridgePort, Host, Interface, InterfaceAddress, Neighbour, Route, Segment } from '../host/host.ts';
 import { assumedMac } from '../host/link.ts';
+import { deviceMac, linkLocalAddress } from '../host/mac.ts';
 import type { Attachment, Link, Network, Station } from '../network/network.ts';
 import type { Deployment, DeploymentHost, Instance, Network as NovaNetwork, Vif } from './deployment.ts';
-import { deviceMac, linkLocalAddress, tapMac } from './mac.ts';
+import { tapMac } from './mac.ts';
 import {
   dhcpServerFor,
   gatewayFor,
