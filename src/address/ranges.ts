@@ -137,14 +137,14 @@ const ANY_ADDRESS: Readonly<Record<Family, Ranges>> = {
   6: [{ from: zeroAddress(6), to: onesAddress(6) }],
 };
 
-/** The fewest prefixes that make up a range of addresses, in order. */
-export function prefixesOf(range: Range): Prefix[] {
+/** The fewest prefixes that make up a range of addresses, in order; no more than the first `limit` of them. */
+export function prefixesOf(range: Range, limit = Infinity): Prefix[] {
   const family = familyOf(range.from);
   const width = widthOf(family);
   const last = BigInt(range.to);
   const prefixes: Prefix[] = [];
   let next = BigInt(range.from);
-  while (next <= last) {
+  while (next <= last && prefixes.length < limit) {
     // The largest aligned block that starts here and does not pass the end.
     let bits = 0;
     while (bits < width) {

@@ -35,18 +35,21 @@ export interface Conversation {
 export function parseConversation(text: string, path: string): Conversation {
   const items: ConversationItem[] = [];
   const diagnostics: Diagnostic[] = [];
+  const quotable = new Set<number>();
   text.split('\n').forEach((written, index) => {
     const content = withoutComment(written).trimEnd();
     const words = content.trimStart();
     if (words === '') return;
     try {
-      readLine(items, words, { path, line: index + 1, column: content.length - words.length + 1 });
+      readLine(items, quotable, words, { path, line: index + 1, column: content.length - words.length + 1 });
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       diagnostics.push(...error.diagnostics);
       // Something that may be quoted and expected of stands in for a packet that cannot be read, so that it is reported just once.
       if (!words.startsWith('>')) items.push({ kind: 'reply', line: index + 1 });
     }
+    const last = items.at(-1);
+    if (last !== undefined && last.kind !== 'flush') quotable.add(last.line);
   });
   if (diagnostics.length > 0) throw new InputError(diagnostics);
   return { path, items };
@@ -60,10 +63,15 @@ function withoutComment(line: string): string {
   return line;
 }
 
-function readLine(items: ConversationItem[], text: string, origin: Omit<Diagnostic, 'message'>): void {
+function readLine(
+  items: ConversationItem[],
+  quotable: ReadonlySet<number>,
+  text: string,
+  origin: Omit<Diagnostic, 'message'>,
+): void {
   const { line } = origin;
   if (text === 'reply') {
-    if (!items.some(({ kind }) => kind !== 'flush')) {
+    if (quotable.size === 0) {
       throw new InputError([{ ...origin, message: 'reply to what? expected a packet on a line before' }]);
     }
     items.push({ kind: 'reply', line });
@@ -91,7 +99,7 @@ function readLine(items: ConversationItem[], text: string, origin: Omit<Diagnost
     }
     const arrival = parseArrival(text, origin);
     const { quotes } = arrival;
-    if (quotes !== undefined && !items.some((item) => item.kind !== 'flush' && item.line === quotes)) {
+    if (quotes !== undefined && !quotable.has(quotes)) {
       const column = origin.column + text.indexOf('quotes');
       throw new InputError([{ ...origin, column, message: `there is no packet on line ${quotes} before this one` }]);
     }

@@ -1,9 +1,12 @@
 /** How long a packet is on the wire, from its IP header on. */
-import { ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, type Packet } from './packet.ts';
+import { DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, type Packet } from './packet.ts';
 
-/** Octets of the transport header that this project's packets have; SCTP packets carry one INIT chunk. */
+/**
+ * Octets of the transport header that this project's packets have; SCTP packets carry one INIT chunk, DCCP packets are a Request.
+ * Of a later fragment the four octets that stand where ports would.
+ */
 export function transportHeaderLength(packet: Pick<Packet, 'protocol' | 'fragment'>): number {
-  if (packet.fragment !== undefined && packet.fragment.offset > 0) return 0;
+  if (packet.fragment !== undefined && packet.fragment.offset > 0) return 4;
   switch (packet.protocol) {
     case TCP:
       return 20;
@@ -14,15 +17,19 @@ export function transportHeaderLength(packet: Pick<Packet, 'protocol' | 'fragmen
       return 8;
     case SCTP:
       return 12 + 20;
+    case DCCP:
+      return 16 + 4;
     default:
       return 0;
   }
 }
 
-const headerLength = (packet: Pick<Packet, 'family'>): number => (packet.family === 4 ? 20 : 40);
+/** Of IPv6 with the fragment header, where there is one: `length_mt6` counts the payload length, extension headers included. */
+const headerLength = ({ family, fragment }: Pick<Packet, 'family' | 'fragment'>): number =>
+  family === 4 ? 20 : fragment === undefined ? 40 : 48;
 
 /** An icmp error keeps the whole datagram within 576 octets, 1280 for IPv6 (RFC 1812 4.3.2.3, RFC 4443 2.4c; Linux the same). */
-const LONGEST_ERROR = { 4: 576, 6: 1280 } as const;
+export const LONGEST_ERROR = { 4: 576, 6: 1280 } as const;
 
 /** Octets of the whole packet, IP header included: `-m length` for IPv4 and IPv6 (xt_length). */
 export function packetLength(packet: Packet): number {

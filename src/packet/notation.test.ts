@@ -99,6 +99,10 @@ test.each([
     'icmp 1.2.3.4 > 1.2.3.4 type 3 quotes (tcp 1.2.3.4:1 > 1.2.3.4:2',
     '1:64: expected `)` after the quoted packet, the text ends here',
   ],
+  [
+    'udp 1.2.3.4:1 > 1.2.3.4:2 payload 65508 local',
+    '1:27: this packet would have 65536 octets, an IPv4 packet has at most 65535 octets',
+  ],
   ['udp 1.2.3.4 > 1.2.3.4 frag 1 badsum local', '1:30: a fragment has no checksum of its own'],
   [
     'tcp 1.2.3.4 > 1.2.3.4 frag 1 flags S local',

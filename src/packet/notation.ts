@@ -17,6 +17,7 @@ import { familyOf, printAddress } from '../address/address.ts';
 import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { icmpNamed, icmpNames } from './icmp.ts';
+import { packetLength } from './length.ts';
 import type { Arrival, ConntrackState, Entry, Packet } from './packet.ts';
 import {
   CONNTRACK_STATES,
@@ -57,6 +58,9 @@ type Key = (typeof ARRIVAL_KEYS)[number];
 
 /** An icmp error about an icmp error is never sent (RFC 1122 section 3.2.2), so nobody needs more than a few levels. */
 const DEEPEST_QUOTE = 4;
+
+/** The length fields have 16 bits; that of IPv6 leaves out the header. */
+const LONGEST_PACKET = { 4: 65535, 6: 65575 } as const;
 
 /** What a line says beside the packet itself. */
 interface Surroundings {
@@ -137,7 +141,13 @@ function readPacket(cursor: Cursor, place: Place, depth: number): Reading {
   takePort(cursor, fields, 'sport', source, from);
   takePort(cursor, fields, 'dport', destination, to);
   checkKeys(cursor, fields, written);
-  return { packet: makePacket(fields), surroundings };
+  const packet = makePacket(fields);
+  const length = packetLength(packet);
+  if (length > LONGEST_PACKET[family]) {
+    const longest = `an IPv${family} packet has at most ${LONGEST_PACKET[family]} octets`;
+    throw cursor.error(written.get('payload') ?? token, `this packet would have ${length} octets, ${longest}`);
+  }
+  return { packet, surroundings };
 }
 
 function checkProtocol(cursor: Cursor, token: Token, protocol: number, family: Packet['family']): void {

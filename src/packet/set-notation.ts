@@ -492,7 +492,7 @@ function printAddresses(ranges: Ranges, family: Family): string {
 
 /** One or two prefixes where those make up the range, otherwise `FROM-TO`. */
 function addressItems(range: Range): readonly string[] {
-  const prefixes = prefixesOf(range);
+  const prefixes = prefixesOf(range, 3);
   return prefixes.length <= 2
     ? prefixes.map(printShortPrefix)
     : [`${printAddress(range.from)}-${printAddress(range.to)}`];
