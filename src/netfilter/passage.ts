@@ -71,6 +71,7 @@ export class Passage {
   /** The passage of a packet that enters at `entry`; `asserted` says what conntrack is to make of it. */
   run(packet: Packet, entry: Entry, asserted?: ConntrackState): Journey {
     const skb = this.#skbFor(packet, entry);
+    const arrived = skb.packet;
     if (asserted !== undefined && this.#rules.conntrack)
       skb.tracked = this.#around.memory.conntrack.asserted(skb.packet, asserted, this.#settings());
     if (entry.kind === 'local') this.#send(skb);
@@ -79,15 +80,16 @@ export class Passage {
       if (bridge === undefined) this.#receive(skb, entry.interface);
       else this.#receiveOnPort(skb, bridge, entry.interface);
     }
-    return this.#journey(packet);
+    return this.#journey(arrived);
   }
 
   /** The passage of a packet that the host makes because of another one, whose flow it belongs to. */
   runConsequence(packet: Packet, tracked: Tracked | undefined): Journey {
     const skb = this.#skbFor(packet, { kind: 'local' });
     skb.tracked = tracked;
+    const made = skb.packet;
     this.#send(skb);
-    return this.#journey(packet);
+    return this.#journey(made);
   }
 
   #journey(packet: Packet): Journey {

@@ -1,5 +1,5 @@
 /** A conversation with one host: the lines of a packets file, one after the other, on one machine. */
-import { arrive, flush, type Machine } from '../netfilter/traverse.ts';
+import { arrive, copyMachine, flush, type Machine } from '../netfilter/traverse.ts';
 import type { Journey } from '../netfilter/journey.ts';
 import type { Conversation } from '../packet/conversation.ts';
 import { fateMatches, type ExpectedFate } from '../packet/fate.ts';
@@ -12,6 +12,8 @@ export interface Exchange {
   readonly kind: 'packet' | 'reply';
   readonly arrival?: Arrival;
   readonly journey?: Journey;
+  /** The journey of the answer to it, on a copy of what the machine remembers: the conversation goes on as if there had been none. */
+  readonly answer?: Journey;
   readonly expected?: { readonly line: number; readonly fate: ExpectedFate; readonly met: boolean };
 }
 
@@ -59,11 +61,13 @@ export function converse(machine: Machine, conversation: Conversation): readonly
       journeys.set(item.line, journey);
       last = journey;
     }
+    const answer = item.kind === 'packet' && journey !== undefined ? answerTo(journey) : undefined;
     exchanges.push({
       line: item.line,
       kind: item.kind,
       ...(arrival === undefined ? {} : { arrival }),
       ...(journey === undefined ? {} : { journey }),
+      ...(answer === undefined ? {} : { answer: arrive(copyMachine(machine), answer) }),
       ...(item.expected === undefined
         ? {}
         : {
@@ -77,7 +81,8 @@ export function converse(machine: Machine, conversation: Conversation): readonly
   return exchanges;
 }
 
-function withQuotation(arrival: Arrival, journeys: ReadonlyMap<number, Journey>): Arrival {
+/** The arrival with the packet that its `quotes LINE` is about, as the journeys of the lines so far have it. */
+export function withQuotation(arrival: Arrival, journeys: ReadonlyMap<number, Journey>): Arrival {
   const journey = arrival.quotes === undefined ? undefined : journeys.get(arrival.quotes);
   return journey === undefined
     ? arrival
