@@ -1,6 +1,7 @@
 /** From the model's host to what the helper makes a namespace of. Pure. */
 import { familyOf, isLinkLocal, isLoopback, printAddress, printPrefix, type Address } from '../address/address.ts';
 import { sysctlOf, type Bridge, type Host, type IpSet, type IpSetField } from '../host/host.ts';
+import { assumedMac } from '../host/link.ts';
 import { printProtocol } from '../packet/protocol.ts';
 import type { BridgeSpec, HostSpec } from './protocol.ts';
 
@@ -56,6 +57,7 @@ export function hostSpec(host: Host): HostSpec {
       dev,
       ...(port === undefined ? {} : { port }),
     })),
+    assumedMacPrefix: assumedMac(0).replaceAll(':', '').slice(0, 4),
     sysctl,
     sets: [...host.sets.values()].flatMap(setLines),
     ipv6,

@@ -19,6 +19,11 @@ export interface HostSpec {
   /** Arguments of `ip route add`, in the order in which they win. */
   readonly routes: readonly string[];
   readonly neighbours: readonly NeighbourSpec[];
+  /**
+   * IPv4: a machine that is no neighbour above and is asked for by ARP becomes one, with this MAC prefix (two octets, in hex) before the four octets of
+   * its address. Its packet, which waited for that, leaves at once, and no ARP request is an exit. Absent: the request is the exit.
+   */
+  readonly assumedMacPrefix?: string;
   /** By the name that `sysctl` prints. */
   readonly sysctl: Readonly<Record<string, number>>;
   /** Lines of `ipset restore`. */

@@ -26,6 +26,13 @@ export function addressBytes(text: string): Buffer {
   return bytes;
 }
 
+/** Whom an ARP request in this frame (hex) asks for: IPv4 address and its octets in hex; undefined for other frames. */
+export function arpTarget(frame: string): { readonly address: string; readonly hex: string } | undefined {
+  if (!frame.startsWith('0806', 24) || !frame.startsWith('0001', 40)) return undefined;
+  const hex = frame.slice(76, 84);
+  return { address: [...Buffer.from(hex, 'hex')].join('.'), hex };
+}
+
 /** The internet checksum (RFC 1071) of `bytes`. */
 export function internetChecksum(bytes: Buffer): number {
   let sum = 0;
@@ -36,19 +43,25 @@ export function internetChecksum(bytes: Buffer): number {
 
 /**
  * A frame that every machine delivers to itself: UDP from 0.0.0.0 to 255.255.255.255, as a DHCP client's is. Whoever sees it behind
- * the sink knows that the way in is open.
+ * the sink knows that the way in is open; `number` says which way it was.
  */
-export function canaryFrame(): Buffer {
-  const ip = Buffer.from('45000020000000004011000000000000ffffffff', 'hex');
+export function canaryFrame(number: number): Buffer {
+  const ip = Buffer.from('45000022000000004011000000000000ffffffff', 'hex');
   ip.writeUInt16BE(internetChecksum(ip), 10);
   // Discard port, no checksum (0 means none in UDP over IPv4), four octets to know it by.
-  const udp = Buffer.concat([Buffer.from('00090009000c0000', 'hex'), CANARY]);
+  const udp = Buffer.concat([Buffer.from('00090009000e0000', 'hex'), CANARY, Buffer.from([number >> 8, number & 255])]);
   return Buffer.concat([Buffer.from('ffffffffffff0200000000fe0800', 'hex'), ip, udp]);
 }
 
 const CANARY = Buffer.from('feedc0de', 'hex');
 
 export const isCanary = (hex: string): boolean => hex.includes('feedc0de');
+
+/** The number of a canary that was delivered; undefined for another packet. */
+export const canaryNumber = (packet: string): number | undefined => {
+  const at = packet.indexOf('feedc0de');
+  return at < 0 ? undefined : parseInt(packet.slice(at + 8, at + 12), 16);
+};
 
 /** A frame that no protocol reads (EtherType 0x88b5 is for experiments): sent by a device, it shows that the way out is open. */
 export const canaryOut = (): Buffer =>

@@ -24,7 +24,7 @@ import {
   message,
   type Message,
 } from './netlink.ts';
-import { addressBytes, macBytes } from './octets.ts';
+import { addressBytes, arpTarget, macBytes } from './octets.ts';
 import { openPacketSocket, openTap, type Port } from './port.ts';
 import { Restore } from './restore.ts';
 import { Tracing } from './tracing.ts';
@@ -109,6 +109,7 @@ export class SimulatedHost {
   readonly #restores: Readonly<Record<4 | 6, Restore>>;
   readonly #rtnetlink: NetlinkSocket;
   readonly #index: ReadonlyMap<string, number>;
+  readonly #resolved = new Set<string>();
   readonly #rawSockets: Readonly<Record<4 | 6, number>>;
 
   /** `base` is where the far ends of veth pairs live. */
@@ -198,6 +199,21 @@ export class SimulatedHost {
       messages.push(neighbourMessage(AF_BRIDGE, this.#indexOf(neighbour.port), NUD_NOARP, NTF_MASTER, mac));
     }
     for (const one of messages) this.#rtnetlink.request(`neighbour ${neighbour.address} on ${neighbour.dev}`, one);
+  }
+
+  /** Takes an ARP request for a machine that nobody described as the wish that it existed. False for any other frame. */
+  answerArp(port: string, frame: string): boolean {
+    const { assumedMacPrefix } = this.spec;
+    const target = assumedMacPrefix === undefined ? undefined : arpTarget(frame);
+    if (assumedMacPrefix === undefined || target === undefined) return false;
+    const dev = this.spec.bridges.find(({ ports }) => ports.some(({ name }) => name === port))?.name ?? port;
+    // A bridge floods the request, and one answer is enough.
+    if (!this.#resolved.has(`${dev} ${target.address}`)) {
+      this.#resolved.add(`${dev} ${target.address}`);
+      const mac = (assumedMacPrefix + target.hex).replace(/..(?!$)/g, '$&:');
+      this.addNeighbour({ address: target.address, mac, dev });
+    }
+    return true;
   }
 
   /** A raw socket on one of the host's own devices: what is written to it leaves by the device. */

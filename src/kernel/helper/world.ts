@@ -1,7 +1,7 @@
 /** A world of hosts, and the running of cases in it. */
 import { EINTR, POLLIN, errnoName, libc } from './libc.ts';
 import type { Namespace } from './namespace.ts';
-import { canaryFrame, canaryOut, isCanary } from './octets.ts';
+import { canaryFrame, canaryNumber, canaryOut, isCanary } from './octets.ts';
 import { SimulatedHost } from './simulated-host.ts';
 import type { Collected } from './tracing.ts';
 import type { CaseAnswer, CaseRequest, KernelStep, Observation, Wire, WorldRequest } from '../protocol.ts';
@@ -87,7 +87,7 @@ export class World {
       for (const host of this.#hosts.values()) {
         for (const port of host.ports) {
           for (let frame = port.receive(); frame !== undefined; frame = port.receive()) {
-            seen.exits.push({ host: host.name, dev: port.name, frame });
+            if (!host.answerArp(port.name, frame)) seen.exits.push({ host: host.name, dev: port.name, frame });
           }
         }
         host.tracing.collect(seen);
@@ -151,17 +151,19 @@ export class World {
       outlet.send();
       for (const expected of outlet.expects) missing.add(expected);
     }
+    const ways: string[] = [];
     for (const host of this.#hosts.values()) {
       for (const port of host.ports) {
-        port.send(canaryFrame());
-        missing.add(`${host.name} in ${port.name}`);
+        port.send(canaryFrame(ways.length));
+        ways.push(`${host.name} in ${port.name}`);
       }
     }
+    for (const way of ways) missing.add(way);
     const seen = this.#collect(2);
     for (const exit of seen.exits) if (isCanary(exit.frame)) missing.delete(`${exit.host} out ${exit.dev}`);
     for (const delivery of seen.local) {
-      if (!isCanary(delivery.packet)) continue;
-      missing.delete(`${delivery.host} in ${delivery.physin ?? delivery.iif ?? ''}`);
+      const number = canaryNumber(delivery.packet);
+      if (number !== undefined) missing.delete(ways[number] ?? '');
     }
     return missing;
   }

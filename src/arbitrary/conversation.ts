@@ -1,0 +1,195 @@
+/**
+ * Conversations with a generated host: packets of every protocol that the model claims, from instances, from outside and from the host itself, aimed at the
+ * host's landmarks; answers, retransmissions, segments out of order, icmp errors about what was sent, fragments, broken checksums.
+ */
+import fc from 'fast-check';
+import type { Address, Family } from '../address/address.ts';
+import type { Move } from '../kernel/dialogue.ts';
+import {
+  ACK,
+  FIN,
+  PSH,
+  RST,
+  SCTP,
+  SYN,
+  TCP,
+  UDP,
+  UDPLITE,
+  URG,
+  icmpOf,
+  makePacket,
+  type Arrival,
+  type Entry,
+  type Packet,
+} from '../packet/packet.ts';
+import { LANDMARKS, type Landmarks } from './host.ts';
+import { PORTS, landmarkAddresses } from './ruleset.ts';
+
+/** Where packets come in, and who sends there. */
+interface Side {
+  readonly entry: Entry;
+  readonly sources: readonly Address[];
+}
+
+const sidesOf = (marks: Landmarks): readonly Side[] => [
+  { entry: { kind: 'in', interface: 'vnet0' }, sources: [marks.instances[0]] },
+  { entry: { kind: 'in', interface: 'vnet1' }, sources: [marks.instances[1]] },
+  { entry: { kind: 'in', interface: 'eth0' }, sources: [marks.client, marks.outside] },
+  { entry: { kind: 'in', interface: 'eth2' }, sources: [marks.thirdMachine] },
+  { entry: { kind: 'local' }, sources: [marks.host, marks.bridge, marks.floating[0]] },
+];
+
+const FLAGS = [SYN, SYN | ACK, ACK, PSH | ACK, FIN | ACK, RST, RST | ACK, FIN, 0, SYN | FIN, FIN | PSH | URG];
+
+/** The transport's fields, by protocol. */
+function arbitraryTransport(family: Family): fc.Arbitrary<Partial<Packet> & { readonly protocol: number }> {
+  const port = fc.oneof(
+    { arbitrary: fc.constantFrom(...PORTS), weight: 8 },
+    { arbitrary: fc.integer({ min: 0, max: 65535 }), weight: 1 },
+  );
+  const ports = { sport: port, dport: port };
+  const payload = fc.constantFrom(0, 0, 0, 5, 100);
+  const badsum = fc.integer({ min: 0, max: 19 }).map((value) => value === 19);
+  const icmp = icmpOf(family);
+  const types = family === 4 ? [8, 8, 8, 0, 13, 17, 5, 10] : [128, 128, 128, 129, 133, 135];
+  return fc.oneof(
+    { arbitrary: fc.record({ protocol: fc.constant(UDP), ...ports, payload, badsum }), weight: 5 },
+    {
+      arbitrary: fc.record({
+        protocol: fc.constant(TCP),
+        ...ports,
+        payload,
+        badsum,
+        flags: fc.oneof(
+          { arbitrary: fc.constant(SYN), weight: 4 },
+          { arbitrary: fc.constantFrom(...FLAGS), weight: 2 },
+        ),
+      }),
+      weight: 6,
+    },
+    {
+      arbitrary: fc.record({
+        protocol: fc.constant(icmp),
+        type: fc.constantFrom(...types),
+        code: fc.constant(0),
+        badsum,
+      }),
+      weight: 3,
+    },
+    { arbitrary: fc.record({ protocol: fc.constantFrom(SCTP, UDPLITE), ...ports }), weight: 1 },
+    { arbitrary: fc.record({ protocol: fc.constantFrom(47, 253) }), weight: 1 },
+  );
+}
+
+/** A packet that a machine of one side sends to somebody. */
+function arbitraryArrival(family: Family): fc.Arbitrary<Arrival> {
+  const marks = LANDMARKS[family];
+  const all = landmarkAddresses(marks);
+  const likely: readonly Address[] = [
+    marks.metadata,
+    marks.host,
+    ...marks.floating,
+    ...marks.instances,
+    marks.client,
+    marks.outside,
+    marks.bridge,
+    marks.thirdMachine,
+    marks.stranger,
+  ];
+  return fc
+    .record({
+      side: fc.constantFrom(...sidesOf(marks)),
+      source: fc.nat({ max: 30 }),
+      daddr: fc.oneof(
+        { arbitrary: fc.constantFrom(...likely), weight: 12 },
+        { arbitrary: fc.constantFrom(...all), weight: 1 },
+      ),
+      transport: arbitraryTransport(family),
+      ttl: fc.oneof({ arbitrary: fc.constant(64), weight: 12 }, { arbitrary: fc.constantFrom(1, 2), weight: 1 }),
+      wrongMac: fc.integer({ min: 0, max: 40 }).map((value) => value === 40),
+    })
+    .map(({ side, source, daddr, transport, ttl, wrongMac }): Arrival => {
+      // Mostly the side's own machines; now and then an address that does not belong there.
+      const saddr =
+        (source < 28 ? side.sources[source % side.sources.length] : all[source % all.length]) ?? marks.client;
+      // What a host's own process cannot do: the kernel computes no checksum for it that it would break.
+      const local = side.entry.kind === 'local';
+      const sane = { ...transport, ...(local ? { badsum: false } : {}) };
+      const mac = wrongMac && !local ? { dmac: '02:00:00:00:00:77' } : {};
+      return {
+        packet: makePacket({ family, saddr, daddr, ttl: local ? 64 : ttl, ...sane, ...mac, ...checksumless(sane) }),
+        entry: side.entry,
+      };
+    });
+}
+
+/** Protocols without a checksum that anyone checks cannot have a wrong one. */
+const checksumless = ({ protocol }: { readonly protocol: number }): Partial<Packet> =>
+  [TCP, UDP, 1, 58].includes(protocol) ? {} : { badsum: false };
+
+function arbitraryMove(family: Family): fc.Arbitrary<Move> {
+  const arrival = arbitraryArrival(family);
+  const errors =
+    family === 4
+      ? [
+          [3, 3],
+          [3, 1],
+          [3, 4],
+          [11, 0],
+          [5, 1],
+          [12, 0],
+        ]
+      : [
+          [1, 4],
+          [1, 0],
+          [2, 0],
+          [3, 0],
+        ];
+  const error = fc.constantFrom(...errors).map(([type = 3, code = 0]) => ({ type, code }));
+  const marks = LANDMARKS[family];
+  return fc.oneof(
+    { arbitrary: arrival.map((one): Move => ({ kind: 'packet', arrival: one })), weight: 8 },
+    { arbitrary: fc.constant<Move>({ kind: 'reply' }), weight: 6 },
+    {
+      arbitrary: fc
+        .constantFrom<Extract<Move, { kind: 'again' }>['change']>(
+          undefined,
+          undefined,
+          { payload: 20 },
+          { dport: 53 },
+          { ttl: 1 },
+          { flags: RST },
+          { sport: 5000 },
+        )
+        .map((change): Move => (change === undefined ? { kind: 'again' } : { kind: 'again', change })),
+      weight: 2,
+    },
+    {
+      arbitrary: fc
+        .record({
+          flags: fc.constantFrom(ACK, ACK, PSH | ACK, FIN | ACK, RST | ACK, SYN),
+          payload: fc.constantFrom(0, 10),
+        })
+        .map((fields): Move => ({ kind: 'follow', ...fields })),
+      weight: 4,
+    },
+    {
+      arbitrary: fc
+        .tuple(error, fc.constantFrom<Address | undefined>(undefined, undefined, marks.outside))
+        .map(([kind, by]): Move => ({ kind: 'error', ...kind, ...(by === undefined ? {} : { by }) })),
+      weight: 2,
+    },
+    {
+      arbitrary: arrival.map((one): Move => ({
+        kind: 'fragments',
+        size: 16,
+        arrival: { ...one, packet: { ...one.packet, badsum: false, payload: one.packet.payload + 16 } },
+      })),
+      weight: 1,
+    },
+    { arbitrary: fc.constant<Move>({ kind: 'flush' }), weight: 1 },
+  );
+}
+
+export const arbitraryConversation = (family: Family = 4, maxMoves = 16): fc.Arbitrary<readonly Move[]> =>
+  fc.array(arbitraryMove(family), { minLength: 1, maxLength: maxMoves, size: 'max' });

@@ -1,0 +1,166 @@
+/**
+ * From the kernel's raw trace to the model's own form: a step for each rule that matched and each policy that decided, of the packet that was sent
+ * and, apart, of each packet that the host made because of it. Pure.
+ *
+ * What the raw trace is not: the word of a legacy line is not what it says (an unconditional ACCEPT in a built-in chain is called `policy`), so only
+ * table, chain and number count, and a number beyond the last rule is the policy or the end of the chain; nf_tables reports a rule after its
+ * expressions have run, so a REJECT's own packet comes before the rule that made it.
+ */
+import { labelOf } from '../netfilter/compile.ts';
+import type { Step } from '../netfilter/journey.ts';
+import { decodePacket } from '../packet/wire.ts';
+import { BUILT_IN_CHAINS, type HookName, type Ruleset, type TableName } from '../ruleset/rule.ts';
+import type { LegacyEvent, NftEvent, TraceEvent } from './protocol.ts';
+
+/** A step as the kernel tells it. The packet is the one that met the rule, before its target; nf_tables tells it once a chain. */
+export type ObservedStep = Omit<Step, 'packet'> & { readonly packet?: Step['packet'] };
+
+export interface ObservedTrace {
+  readonly steps: readonly ObservedStep[];
+  /** What happened to packets that the host itself made: resets, icmp errors. */
+  readonly consequences: readonly (readonly ObservedStep[])[];
+}
+
+/** What the rules of one host are, by family: the trace names them by number. */
+export type Rulesets = readonly Ruleset[];
+
+/**
+ * The trace of one step. `local`: the packet was sent by the host itself, so the first OUTPUT is its own.
+ */
+export function normalizeTrace(events: readonly TraceEvent[], rulesets: Rulesets, local: boolean): ObservedTrace {
+  const legacy = events.filter((event) => event.kind === 'legacy');
+  const steps =
+    legacy.length > 0
+      ? legacy.flatMap((event) => legacyStep(event, rulesets))
+      : nftSteps(
+          events.filter((event) => event.kind === 'nft'),
+          rulesets,
+          local,
+        );
+  return splitConsequences(steps, local);
+}
+
+const HOOKS: readonly HookName[] = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
+
+const isTable = (name: string): name is TableName => name in BUILT_IN_CHAINS;
+
+const familyOfPacket = (hex: string | undefined): 4 | 6 => (hex?.startsWith('6') === true ? 6 : 4);
+
+function chainOf(rulesets: Rulesets, family: 4 | 6, table: TableName, name: string) {
+  return rulesets
+    .find((ruleset) => ruleset.family === family)
+    ?.tables.get(table)
+    ?.chains.get(name);
+}
+
+/** What a step says beyond its place: the rule's line and target, or the policy. */
+function described(rulesets: Rulesets, family: 4 | 6, table: TableName, name: string, place: number) {
+  const chain = chainOf(rulesets, family, table, name);
+  const rule = chain?.rules[place - 1];
+  if (rule !== undefined) return { rule: place, line: rule.line, target: labelOf(rule.target) };
+  return { rule: 'policy' as const, target: chain?.policy ?? 'ACCEPT' };
+}
+
+const isBuiltIn = (table: TableName, chain: string): boolean =>
+  (BUILT_IN_CHAINS[table] as readonly string[]).includes(chain);
+
+function decoded(hex: string | undefined, mark: number): { readonly packet?: Step['packet'] } {
+  if (hex === undefined) return {};
+  const packet = decodePacket(Buffer.from(hex, 'hex'));
+  return 'reason' in packet ? {} : { packet: { ...packet, mark } };
+}
+
+function legacyStep(event: LegacyEvent, rulesets: Rulesets): ObservedStep[] {
+  const [table = '', chain = '', , number = ''] = event.prefix.split(':');
+  const hook = HOOKS[event.hook];
+  if (!isTable(table) || hook === undefined) throw new Error(`a trace line that nobody knows: ${event.prefix}`);
+  const step = described(rulesets, familyOfPacket(event.packet), table, chain, Number(number));
+  // The end of a user's chain decides nothing: its caller goes on.
+  if (step.rule === 'policy' && !isBuiltIn(table, chain)) return [];
+  const { iif, oif, physin, physout } = event;
+  return [
+    {
+      hook,
+      table,
+      chain,
+      ...step,
+      ...(iif === undefined ? {} : { iif }),
+      ...(oif === undefined ? {} : { oif }),
+      ...(physin === undefined ? {} : { physin }),
+      ...(physout === undefined ? {} : { physout }),
+      ...decoded(event.packet, event.mark),
+    },
+  ];
+}
+
+/** One run of a packet through one base chain: what its first event tells of devices and packet holds for all. */
+interface BaseRun {
+  readonly hook: HookName;
+  readonly iif?: string;
+  readonly oif?: string;
+}
+
+function nftSteps(events: readonly NftEvent[], rulesets: Rulesets, local: boolean): ObservedStep[] {
+  const steps: ObservedStep[] = [];
+  const runs = new Map<string, BaseRun>();
+  for (const event of events) {
+    const { table, chain, iif, oif, family } = event;
+    if (!isTable(table)) throw new Error(`an event of a table that nobody knows: ${table}`);
+    const key = `${event.id} ${table}`;
+    const hook = HOOKS.find((name) => name === chain);
+    if (hook !== undefined && event.network !== undefined) {
+      runs.set(key, { hook, ...(iif === undefined ? {} : { iif }), ...(oif === undefined ? {} : { oif }) });
+    }
+    const run = runs.get(key);
+    if (run === undefined) throw new Error(`an event of a chain that no base chain called: ${table} ${chain}`);
+    const isPolicy = event.type === 'policy';
+    // An event without a rule is the end of a chain.
+    if (!isPolicy && event.rule === undefined) continue;
+    const version = family === 10 ? 6 : 4;
+    const step: ObservedStep = {
+      table,
+      chain,
+      ...run,
+      ...described(rulesets, version, table, chain, isPolicy ? Infinity : (event.rule ?? 0)),
+      ...decoded(event.network === undefined ? undefined : event.network + (event.transport ?? ''), event.mark),
+    };
+    if (step.target === 'REJECT') insertBeforeItsAnswer(steps, step, local);
+    else steps.push(step);
+  }
+  return steps;
+}
+
+/**
+ * nf_tables tells of a REJECT when the packet that it sends is already through OUTPUT and POSTROUTING: the step belongs before those. Where nothing was
+ * sent it stays.
+ */
+function insertBeforeItsAnswer(steps: ObservedStep[], step: ObservedStep, local: boolean): void {
+  const starts = steps.flatMap((one, at) => (isStart(one, steps[at - 1]) ? [at] : []));
+  const start = starts.length > (local ? 1 : 0) ? starts.at(-1) : undefined;
+  const answered = start !== undefined && steps.slice(start).every(follows);
+  steps.splice(answered ? start : steps.length, 0, step);
+}
+
+/** raw is the first table of OUTPUT, and always tells its policy at least. */
+const isStart = (step: ObservedStep, before: ObservedStep | undefined): boolean =>
+  step.hook === 'OUTPUT' && step.table === 'raw' && !(before?.hook === 'OUTPUT' && before.table === 'raw');
+
+/** What can come after OUTPUT on one packet's way: out, or round by loopback. */
+const follows = (step: ObservedStep): boolean =>
+  step.hook === 'OUTPUT' ||
+  (step.hook === 'POSTROUTING' && (step.iif === undefined || step.iif === 'lo')) ||
+  ((step.hook === 'PREROUTING' || step.hook === 'INPUT') && step.iif === 'lo');
+
+function splitConsequences(steps: readonly ObservedStep[], local: boolean): ObservedTrace {
+  const main: ObservedStep[] = [];
+  const consequences: ObservedStep[][] = [];
+  let current: ObservedStep[] | undefined;
+  steps.forEach((step, at) => {
+    if (isStart(step, steps[at - 1]) && !(local && at === 0)) {
+      current = [];
+      consequences.push(current);
+    } else if (current !== undefined && !follows(step)) current = undefined;
+    (current ?? main).push(step);
+  });
+  return { steps: main, consequences };
+}
