@@ -207,10 +207,7 @@ function postureFindings(
 }
 
 /** The rule that decided against the claim, or the chain that lacks one. */
-function locationOf(
-  judgement: Judgement,
-  rulesets: CheckInput['rulesets'],
-): { location: Location } | Record<never, never> {
+function locationOf(judgement: Judgement, rulesets: CheckInput['rulesets']): { readonly location?: Location } {
   const { claim, witness } = judgement;
   if (witness === undefined) return {};
   const hop = lastHop(witness.reply ?? witness.way);

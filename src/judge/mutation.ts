@@ -1,0 +1,250 @@
+/**
+ * Every small mistake that can be made in a ruleset: a rule deleted, swapped with its neighbour, or one of its values changed. The laws are good when each
+ * mistake that changes a packet's fate breaks one of them.
+ */
+import {
+  addToAddress,
+  familyOf,
+  lengthOfMask,
+  maskAddress,
+  maskOf,
+  widthOf,
+  type Address,
+} from '../address/address.ts';
+import type { PortRange } from '../address/ports.ts';
+import type { Chain, MaskedAddress, Match, Negatable, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
+
+export interface Mutant {
+  /** `deleted`, `swapped with the next`, or which value became what. */
+  readonly change: string;
+  readonly table: TableName;
+  readonly chain: string;
+  /** From 1, in the ruleset before. */
+  readonly rule: number;
+  /** The rule as it was written. */
+  readonly text: string;
+  readonly line: number;
+  readonly ruleset: Ruleset;
+}
+
+/** All mutants of a ruleset, one at a time. */
+export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
+  for (const table of ruleset.tables.values())
+    for (const chain of table.chains.values())
+      for (const [index, rule] of chain.rules.entries()) {
+        const place = { table: table.name, chain: chain.name, rule: index + 1, text: rule.text, line: rule.line };
+        const mutant = (change: string, rules: readonly Rule[]): Mutant => ({
+          ...place,
+          change,
+          ruleset: withChain(ruleset, table.name, { ...chain, rules }),
+        });
+        yield mutant('deleted', chain.rules.toSpliced(index, 1));
+        const next = chain.rules[index + 1];
+        if (next !== undefined) yield mutant('swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
+        for (const { change, rule: changed } of changesOf(rule, [...table.chains.keys()]))
+          yield mutant(change, chain.rules.with(index, changed));
+      }
+}
+
+function withChain(ruleset: Ruleset, tableName: TableName, chain: Chain): Ruleset {
+  const table = ruleset.tables.get(tableName);
+  if (table === undefined) return ruleset;
+  const changed = { ...table, chains: new Map([...table.chains, [chain.name, chain]]) };
+  return { ...ruleset, tables: new Map([...ruleset.tables, [tableName, changed]]) };
+}
+
+interface Change<T> {
+  readonly change: string;
+  readonly value: T;
+}
+
+function* changesOf(rule: Rule, chains: readonly string[]): Generator<{ change: string; rule: Rule }> {
+  for (const [index, match] of rule.matches.entries())
+    for (const { change, value } of matchChanges(match))
+      yield { change, rule: { ...rule, matches: rule.matches.with(index, value) } };
+  for (const { change, value } of targetChanges(rule.target, chains))
+    yield { change, rule: { ...rule, target: value } };
+}
+
+function addressChanges(address: Address): Change<Address>[] {
+  return [1, -1, 256].flatMap((offset) => {
+    const value = addToAddress(address, offset);
+    return value === undefined ? [] : [{ change: `${offset > 0 ? '+' : ''}${offset}`, value }];
+  });
+}
+
+/** The network beside it, one twice as wide, one half as wide. */
+function maskedChanges(masked: MaskedAddress): Change<MaskedAddress>[] {
+  const family = familyOf(masked.address);
+  const length = lengthOfMask(masked.mask);
+  if (length === undefined) return [];
+  const prefix = (address: Address, bits: number): MaskedAddress => {
+    const mask = maskOf(family, bits);
+    return { address: maskAddress(address, mask), mask };
+  };
+  const beside = BigInt(masked.address) ^ (1n << BigInt(widthOf(family) - length));
+  return [
+    ...(length > 0
+      ? [{ change: 'the network beside it', value: prefix(family === 4 ? Number(beside) : beside, length) }]
+      : []),
+    ...(length > 0 ? [{ change: `/${length - 1}`, value: prefix(masked.address, length - 1) }] : []),
+    ...(length < widthOf(family) ? [{ change: `/${length + 1}`, value: prefix(masked.address, length + 1) }] : []),
+  ];
+}
+
+const portChanges = ({ from, to }: PortRange): Change<PortRange>[] =>
+  [
+    { change: 'one port higher', value: { from: from + 1, to: to + 1 } },
+    { change: 'one port lower', value: { from: from - 1, to: to - 1 } },
+    { change: 'a port more', value: { from, to: to + 1 } },
+    ...(from < to ? [{ change: 'a port less', value: { from, to: to - 1 } }] : []),
+  ].filter(({ value }) => value.from >= 0 && value.to <= 65535);
+
+const negatable = <T>(
+  value: Negatable<T> | undefined,
+  changes: (value: T) => readonly Change<T>[],
+): Change<Negatable<T>>[] =>
+  value === undefined
+    ? []
+    : [
+        { change: 'negated', value: { ...value, not: !value.not } },
+        ...changes(value.value).map(({ change, value: changed }) => ({ change, value: { ...value, value: changed } })),
+      ];
+
+/** One value of a match changed. */
+function matchChanges(match: Match): Change<Match>[] {
+  const named = <T extends Match>(what: string, changes: readonly Change<T>[]): Change<Match>[] =>
+    changes.map(({ change, value }) => ({ change: `${what}: ${change}`, value }));
+  const flipped = (): Change<Match>[] =>
+    'not' in match ? [{ change: `${match.kind}: negated`, value: { ...match, not: !match.not } }] : [];
+  switch (match.kind) {
+    case 'source':
+    case 'destination':
+      return [
+        ...flipped(),
+        ...named(
+          match.kind,
+          maskedChanges(match.value).map(({ change, value }) => ({ change, value: { ...match, value } })),
+        ),
+      ];
+    case 'in':
+    case 'out':
+      return [...flipped(), { change: `${match.kind}: another interface`, value: { ...match, name: 'other0' } }];
+    case 'protocol':
+      return [
+        ...flipped(),
+        ...[6, 17, 1]
+          .filter((protocol) => protocol !== match.protocol)
+          .map((protocol) => ({ change: `protocol: ${protocol}`, value: { ...match, protocol } })),
+      ];
+    case 'tcp':
+    case 'udp':
+    case 'sctp':
+      return [
+        ...named(
+          'sport',
+          negatable(match.sport, portChanges).map(({ change, value }) => ({
+            change,
+            value: { ...match, sport: value },
+          })),
+        ),
+        ...named(
+          'dport',
+          negatable(match.dport, portChanges).map(({ change, value }) => ({
+            change,
+            value: { ...match, dport: value },
+          })),
+        ),
+      ];
+    case 'multiport':
+      return [
+        ...flipped(),
+        ...match.ports.flatMap((range, index) =>
+          portChanges(range).map(({ change, value }) => ({
+            change: `ports: ${change}`,
+            value: { ...match, ports: match.ports.with(index, value) },
+          })),
+        ),
+      ];
+    case 'icmp':
+    case 'icmp6':
+      return named(
+        'type',
+        negatable(match.value, ({ type, codes }) => [
+          { change: 'the next type', value: { type: type + 1, codes } },
+          ...(codes.from === codes.to
+            ? [{ change: 'the next code', value: { type, codes: { from: codes.from + 1, to: codes.to + 1 } } }]
+            : []),
+        ]).map(({ change, value }) => ({ change, value: { ...match, value } })),
+      );
+    case 'state':
+      return [
+        ...flipped(),
+        ...match.states.flatMap((state) => [
+          ...(match.states.length > 1
+            ? [
+                {
+                  change: `state: without ${state}`,
+                  value: { ...match, states: match.states.filter((other) => other !== state) },
+                },
+              ]
+            : []),
+        ]),
+        ...(['NEW', 'INVALID'] as const)
+          .filter((state) => !match.states.includes(state))
+          .map((state) => ({ change: `state: also ${state}`, value: { ...match, states: [...match.states, state] } })),
+      ];
+    case 'conntrack':
+      return named(
+        'ctstate',
+        negatable(match.ctstate, (states) => [
+          ...(['DNAT', 'SNAT'] as const)
+            .filter((state) => !states.includes(state))
+            .map((state) => ({ change: `${state} instead`, value: [state] })),
+        ]).map(({ change, value }) => ({ change, value: { ...match, ctstate: value } })),
+      );
+    default:
+      return flipped();
+  }
+}
+
+/** One value of a target changed. */
+function targetChanges(target: Target | undefined, chains: readonly string[]): Change<Target>[] {
+  if (target === undefined) return [];
+  const verdicts = (['ACCEPT', 'DROP', 'RETURN'] as const)
+    .filter((kind) => kind !== target.kind)
+    .map((kind) => ({ change: `target: ${kind}`, value: { kind } }));
+  switch (target.kind) {
+    case 'jump': {
+      const other = chains[(chains.indexOf(target.chain) + 1) % chains.length];
+      const elsewhere =
+        other !== undefined && other !== target.chain && !isBuiltIn(other)
+          ? [{ change: `target: ${other}`, value: { ...target, chain: other } }]
+          : [];
+      return [...verdicts, ...elsewhere];
+    }
+    case 'DNAT':
+    case 'SNAT': {
+      const { addresses, ports } = target.to;
+      return [
+        ...(addresses === undefined
+          ? []
+          : addressChanges(addresses.from).map(({ change, value }) => ({
+              change: `to: ${change}`,
+              value: { ...target, to: { ...target.to, addresses: { from: value, to: value } } },
+            }))),
+        ...(ports === undefined
+          ? []
+          : portChanges(ports).map(({ change, value }) => ({
+              change: `to: ${change}`,
+              value: { ...target, to: { ...target.to, ports: value } },
+            }))),
+        { change: 'target: ACCEPT', value: { kind: 'ACCEPT' } },
+      ];
+    }
+    default:
+      return verdicts;
+  }
+}
+
+const isBuiltIn = (name: string): boolean => /^[A-Z]+$/.test(name);
