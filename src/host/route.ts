@@ -35,7 +35,7 @@ export type RouteDecision =
 export type OutputDecision = Exclude<RouteDecision, { kind: 'local' }>;
 
 /** One line of the main table: connected or configured. */
-interface TableRoute {
+export interface TableRoute {
   readonly to: Prefix;
   readonly via?: Address;
   readonly dev: string;
@@ -84,7 +84,7 @@ export function addressKind(host: Host, address: Address, device?: string): Addr
 const tables = new WeakMap<Host, readonly TableRoute[]>();
 
 /** The main table, longest prefix first; connected routes stand before configured ones of the same length. */
-function routingTable(host: Host): readonly TableRoute[] {
+export function routingTable(host: Host): readonly TableRoute[] {
   const known = tables.get(host);
   if (known !== undefined) return known;
   const connected = host.interfaces.flatMap((device) =>

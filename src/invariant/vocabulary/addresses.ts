@@ -1,0 +1,257 @@
+/** The addresses that laws speak of: whose they are, which are a host's own, and which are nobody's here. */
+import {
+  LIMITED_BROADCAST,
+  familyOf,
+  lastAddress,
+  parsePrefix,
+  prefixOf,
+  widthOf,
+  type Address,
+  type Family,
+} from '../../address/address.ts';
+import {
+  anyAddress,
+  intersectRanges,
+  normalizeRanges,
+  prefixRange,
+  subtractRanges,
+  unionRanges,
+  type Ranges,
+} from '../../address/ranges.ts';
+import type { Deployment, DeploymentHost, Instance, Network as NovaNetwork, Vif } from '../../deployment/deployment.ts';
+import { hostNamed, hostOfFloatingIp, networkLabelled } from '../../deployment/placement.ts';
+import { hasRole } from '../../deployment/service.ts';
+import { bridgeOf, type Host } from '../../host/host.ts';
+import { routingTable } from '../../host/route.ts';
+import type { Network } from '../../network/network.ts';
+import { only } from './admission.ts';
+
+/** 169.254.169.254, where instances ask for their metadata. */
+export const METADATA_ADDRESS = 0xa9fea9fe;
+/** The port that they ask at. */
+export const METADATA_PORT = 80;
+
+/** A fixed address, and where it is. */
+export interface FixedAddress {
+  readonly address: Address;
+  readonly instance: Instance;
+  readonly vif: Vif;
+  readonly network: NovaNetwork;
+  readonly host: DeploymentHost;
+}
+
+/** Every fixed address of a family, in the order of the deployment. */
+export const fixedAddresses = (deployment: Deployment, family: Family = 4): FixedAddress[] =>
+  deployment.instances.flatMap((instance) =>
+    instance.vifs.flatMap((vif) => {
+      const network = networkLabelled(deployment, vif.network);
+      const host = hostNamed(deployment, instance.host);
+      if (network === undefined || host === undefined) return [];
+      return vif.fixedIps
+        .filter((address) => familyOf(address) === family)
+        .map((address) => ({ address, instance, vif, network, host }));
+    }),
+  );
+
+/** How the network (network.ts) calls the machine behind a vif: the first vif has the instance's name. */
+export const stationName = ({ instance, vif }: Pick<FixedAddress, 'instance' | 'vif'>): string =>
+  instance.vifs[0] === vif ? instance.name : `${instance.name}:${vif.port}`;
+
+/** A floating IP that is associated, and the host whose nova-network binds it. */
+export interface AssociatedFloat {
+  readonly address: Address;
+  readonly interface: string;
+  readonly fixed: FixedAddress;
+  readonly host: DeploymentHost;
+}
+
+/** In the order of the deployment, which is that of the rules. Those that no nova-network binds are left out. */
+export const associatedFloats = (deployment: Deployment): AssociatedFloat[] => {
+  const fixed = new Map(fixedAddresses(deployment).map((known) => [known.address, known]));
+  return deployment.floatingIps.flatMap((floatingIp) => {
+    const owner = floatingIp.fixedIp === undefined ? undefined : fixed.get(floatingIp.fixedIp);
+    const host = hostOfFloatingIp(deployment, floatingIp);
+    if (owner === undefined || host === undefined) return [];
+    return [{ address: floatingIp.address, interface: floatingIp.interface, fixed: owner, host }];
+  });
+};
+
+/** The floating IPs of one fixed address, the one that counts first first. */
+export const floatsOf = (deployment: Deployment, address: Address): AssociatedFloat[] =>
+  associatedFloats(deployment).filter(({ fixed }) => fixed.address === address);
+
+/** The hosts that run nova-network: those that translate. */
+export const networkHosts = (deployment: Deployment): DeploymentHost[] =>
+  deployment.hosts.filter((host) => hasRole(host, 'network'));
+
+/** fixed_range of one host. */
+export const fixedRange = (host: DeploymentHost): Ranges => [prefixRange(host.flags.fixed_range)];
+
+/** dmz_cidr of one host. */
+export const dmzRanges = (host: DeploymentHost): Ranges => normalizeRanges(host.flags.dmz_cidr.map(prefixRange));
+
+const joined = (lists: readonly Ranges[]): Ranges => lists.reduce((all, next) => unionRanges(all, next), []);
+
+/** fixed_range of every host that translates: mostly one. */
+export const everyFixedRange = (deployment: Deployment): Ranges => joined(networkHosts(deployment).map(fixedRange));
+
+/** The destinations towards which a fixed source is kept, by some host: fixed_range, dmz_cidr, metadata_host. */
+export const everyExemption = (deployment: Deployment): Ranges =>
+  joined(
+    networkHosts(deployment).map((host) =>
+      joined([fixedRange(host), dmzRanges(host), ipv4(only(host.flags.metadata_host))]),
+    ),
+  );
+
+/** The destinations towards which every one of these hosts keeps a fixed source. */
+export const commonExemption = (deployment: Deployment): Ranges =>
+  networkHosts(deployment)
+    .map((host) => joined([fixedRange(host), dmzRanges(host), ipv4(only(host.flags.metadata_host))]))
+    .reduce((all, next) => intersectRanges(all, next), anyAddress(4));
+
+const ipv4 = (ranges: Ranges): Ranges => ranges.filter(({ from }) => typeof from === 'number');
+
+/** The associated floating IPs of all hosts, as ranges. */
+export const everyFloat = (deployment: Deployment): Ranges =>
+  only(...associatedFloats(deployment).map(({ address }) => address));
+
+/** The fixed addresses that have a floating IP. */
+export const floatedAddresses = (deployment: Deployment): Ranges =>
+  only(...associatedFloats(deployment).map(({ fixed }) => fixed.address));
+
+export const hostIn = (network: Network, name: string): Host | undefined =>
+  network.hosts.find((host) => host.name === name);
+
+/** The addresses on a host's interfaces, loopback's own prefix left out. */
+export const ownAddresses = (network: Network, host: string, family: Family = 4): readonly Address[] =>
+  (hostIn(network, host)?.interfaces ?? [])
+    .flatMap((device) => device.addresses)
+    .filter(({ scope }) => scope !== 'host')
+    .map(({ address }) => address)
+    .filter((address) => familyOf(address) === family);
+
+/** Directed broadcasts of a host's subnets. */
+const broadcastsOf = (network: Network, host: string): readonly Address[] =>
+  (hostIn(network, host)?.interfaces ?? [])
+    .flatMap((device) => (device.name === 'lo' ? [] : device.addresses))
+    .filter(({ address, length }) => familyOf(address) === 4 && length < 31)
+    .map(({ address, length }) => lastAddress(prefixOf(address, length)));
+
+const prefixes = (...texts: readonly string[]): Ranges =>
+  normalizeRanges(
+    texts.flatMap((text) => {
+      const prefix = parsePrefix(text);
+      return prefix === undefined ? [] : [prefixRange(prefix)];
+    }),
+  );
+
+/** What no machine has and no router forwards: "this network", loopback, multicast, broadcast; IPv6: also link-local. */
+const NOBODYS: Readonly<Record<Family, Ranges>> = {
+  4: unionRanges(prefixes('0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4'), only(LIMITED_BROADCAST)),
+  6: prefixes('::/128', '::1/128', 'fe80::/10', 'ff00::/8'),
+};
+
+/** Addresses that a machine can have. */
+export const unicast = (family: Family = 4): Ranges => subtractRanges(anyAddress(family), NOBODYS[family]);
+
+/** What comes to a host's own processes when it arrives there: its addresses, loopback, its broadcasts. */
+export const localTo = (network: Network, host: string): Ranges =>
+  joined([only(...ownAddresses(network, host)), prefixes('127.0.0.0/8'), only(...broadcastsOf(network, host))]);
+
+/** Addresses that have an owner in this network, broadcasts of its subnets included. */
+export const somebodys = (network: Network, family: Family = 4): Ranges =>
+  joined([
+    ...network.hosts.map((host) => only(...ownAddresses(network, host.name, family))),
+    only(...network.stations.flatMap(({ addresses }) => addresses).filter((address) => familyOf(address) === family)),
+    ...(family === 4 ? network.hosts.map((host) => only(...broadcastsOf(network, host.name))) : []),
+  ]);
+
+/** The CIDRs of nova's networks. */
+export const everySubnet = (deployment: Deployment, family: Family = 4): Ranges =>
+  normalizeRanges(
+    deployment.networks.flatMap(({ cidr, cidrV6 }) =>
+      family === 4 ? [prefixRange(cidr)] : cidrV6 === undefined ? [] : [prefixRange(cidrV6)],
+    ),
+  );
+
+/** Where the wire of a device of the IP layer is plugged in: itself, or its bridge's uplink. */
+export function plugOf(network: Network, host: string, device: string): string | undefined {
+  const found = hostIn(network, host);
+  if (found === undefined) return undefined;
+  const bridge = bridgeOf(found, device);
+  return bridge === undefined ? device : bridge.ports.find((port) => port.uplink)?.name;
+}
+
+/** True when the world is behind an interface, or a bridge's port, of a host. */
+export const isOutward = (network: Network, host: string, attachment: string | undefined): boolean =>
+  network.links.some(
+    ({ outside, attachments }) => outside && attachments.some((at) => at.host === host && at.interface === attachment),
+  );
+
+/** Part of the world: what a host sends out by one device, to machines that nobody has described. */
+export interface WorldBehind {
+  readonly device: string;
+  readonly addresses: Ranges;
+}
+
+/**
+ * Outside clients and servers: unicast addresses that are nobody's in this network and in none of nova's subnets, by the device by which the host's
+ * routes lead to them. A route by way of a machine that is described leads not there but to that machine.
+ */
+export function worldBehind(
+  { deployment, network }: { readonly deployment: Deployment; readonly network: Network },
+  host: string,
+  family: Family = 4,
+): WorldBehind[] {
+  const found = hostIn(network, host);
+  if (found === undefined) return [];
+  const owned = somebodys(network, family);
+  let left = subtractRanges(subtractRanges(unicast(family), owned), everySubnet(deployment, family));
+  const behind = new Map<string, Ranges>();
+  for (const { to, via, dev } of routingTable(found)) {
+    if (familyOf(to.address) !== family) continue;
+    const [part, rest] = split(left, [prefixRange(to)]);
+    left = rest;
+    const known = via !== undefined && intersectRanges(owned, only(via)).length > 0;
+    if (known || part.length === 0 || !isOutward(network, host, plugOf(network, host, dev))) continue;
+    behind.set(dev, unionRanges(behind.get(dev) ?? [], part));
+  }
+  return [...behind].map(([device, addresses]) => ({ device, addresses }));
+}
+
+const split = (ranges: Ranges, by: Ranges): [Ranges, Ranges] => [
+  intersectRanges(ranges, by),
+  subtractRanges(ranges, by),
+];
+
+/** All of it, whatever the device. */
+export const worldAround = (...args: Parameters<typeof worldBehind>): Ranges =>
+  joined(worldBehind(...args).map(({ addresses }) => addresses));
+
+/** The first and last address of each range, and those just outside: where a wrong mask shows. */
+export const edgesOf = (ranges: Ranges): readonly Address[] =>
+  ranges.flatMap(({ from, to }) => {
+    const width = widthOf(familyOf(from));
+    const last = (1n << BigInt(width)) - 1n;
+    return [BigInt(from) - 1n, BigInt(from), BigInt(to), BigInt(to) + 1n]
+      .filter((value) => value >= 0n && value <= last)
+      .map((value) => (width === 32 ? Number(value) : value));
+  });
+
+/** Everything that a deployment names, and its neighbours: what is worth trying wherever a set holds it. */
+export function namedAddresses(deployment: Deployment, network: Network, family: Family = 4): readonly Address[] {
+  const ranges = [
+    ...fixedAddresses(deployment, family).map(({ address }) => only(address)),
+    ...network.hosts.flatMap((host) => ownAddresses(network, host.name, family).map((address) => only(address))),
+    ...deployment.floatingIps.filter(({ address }) => familyOf(address) === family).map(({ address }) => only(address)),
+    ...deployment.networks.map((known) => everySubnet({ ...deployment, networks: [known] }, family)),
+    ...(family === 4 ? networkHosts(deployment).flatMap((host) => [fixedRange(host), dmzRanges(host)]) : []),
+  ];
+  return [...new Set(ranges.flatMap(edgesOf))];
+}
+
+/** Ports that nova's rules name, with their neighbours. */
+export const namedPorts = (deployment: Deployment): readonly number[] => {
+  const ports = [53, 67, 68, METADATA_PORT, ...deployment.hosts.map(({ flags }) => flags.metadata_port)];
+  return [...new Set(ports.flatMap((port) => [port - 1, port, port + 1]))].filter((port) => port >= 0 && port <= 65535);
+};

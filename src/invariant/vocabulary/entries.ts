@@ -1,0 +1,70 @@
+/** Where packets can enter a host: the ports of instances, uplinks, plain interfaces, and the host's own processes. */
+import type { PacketsClaim } from '../../claim/claim.ts';
+import type { Network } from '../../network/network.ts';
+import { hostIn, isOutward, type FixedAddress } from './addresses.ts';
+
+/** An entry as claims name it, and what it is. */
+export interface EntryPoint {
+  readonly host: string;
+  readonly entry: PacketsClaim['entry'];
+  readonly kind: 'instance' | 'uplink' | 'interface' | 'local';
+  /** The bridge whose port it is. */
+  readonly bridge?: string;
+  /** `host1 vnet0`, `a process of host1`: for the claim's sentence. */
+  readonly name: string;
+}
+
+const arrival = (
+  host: string,
+  name: string,
+  kind: Exclude<EntryPoint['kind'], 'local'>,
+  bridge?: string,
+): EntryPoint => ({
+  host,
+  entry: { kind: 'in', interface: name },
+  kind,
+  ...(bridge === undefined ? {} : { bridge }),
+  name: `${host} ${name}`,
+});
+
+/** Every entry from outside the host: its interfaces that are no bridge, then the ports of its bridges. Loopback is none. */
+export function arrivalsAt(network: Network, host: string): EntryPoint[] {
+  const found = hostIn(network, host);
+  if (found === undefined) return [];
+  const bridges = found.bridges.map(({ name }) => name);
+  const ofInstances = new Set(
+    network.stations.flatMap(({ kind, at }) =>
+      kind === 'instance' && 'host' in at && at.host === host ? [at.interface] : [],
+    ),
+  );
+  return [
+    ...found.interfaces
+      .filter(({ name }) => name !== 'lo' && !bridges.includes(name))
+      .map(({ name }) => arrival(host, name, 'interface')),
+    ...found.bridges.flatMap((bridge) =>
+      bridge.ports.map(({ name }) => arrival(host, name, ofInstances.has(name) ? 'instance' : 'uplink', bridge.name)),
+    ),
+  ];
+}
+
+/** Packets that a process of the host makes. */
+export const processOf = (host: string): EntryPoint => ({
+  host,
+  entry: { kind: 'local' },
+  kind: 'local',
+  name: `a process of ${host}`,
+});
+
+/** `arrivalsAt`, then `processOf`. */
+export const entriesAt = (network: Network, host: string): EntryPoint[] => [
+  ...arrivalsAt(network, host),
+  processOf(host),
+];
+
+/** The bridge port of the machine that has a fixed address. */
+export const portOf = ({ host, vif, network }: Pick<FixedAddress, 'host' | 'vif' | 'network'>): EntryPoint =>
+  arrival(host.name, vif.port, 'instance', network.bridge);
+
+/** The entries that the world is behind. */
+export const outwardEntries = (network: Network, host: string): EntryPoint[] =>
+  arrivalsAt(network, host).filter(({ entry }) => entry.kind === 'in' && isOutward(network, host, entry.interface));
