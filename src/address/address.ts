@@ -29,12 +29,23 @@ export const onesAddress = (family: Family): Address => (family === 4 ? 0xffffff
 export const toBigint = (address: Address): bigint => BigInt(address);
 export const fromBigint = (family: Family, value: bigint): Address => (family === 4 ? Number(value) : value);
 
+/** `::10.0.0.1` as `::a00:1`: ipaddr.js takes a dotted end for that of a mapped address, whatever stands before it. */
+function withoutDots(text: string): string | undefined {
+  if (!text.includes('.')) return text;
+  const colon = text.lastIndexOf(':');
+  const end = parseAddress(text.slice(colon + 1));
+  if (typeof end !== 'number') return undefined;
+  return `${text.slice(0, colon + 1)}${(end >>> 16).toString(16)}:${(end & 0xffff).toString(16)}`;
+}
+
 /** Reads `10.0.0.1` or `2001:db8::1`; undefined when the text is neither (no octal, no short forms, no zone). */
 export function parseAddress(text: string): Address | undefined {
   if (text.length > 45) return undefined;
   if (text.includes(':')) {
-    if (text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
-    return ipaddr.IPv6.parse(text)
+    if (text.includes('%')) return undefined;
+    const groups = withoutDots(text);
+    if (groups === undefined || !ipaddr.IPv6.isValid(groups)) return undefined;
+    return ipaddr.IPv6.parse(groups)
       .toByteArray()
       .reduce((value, octet) => (value << 8n) | BigInt(octet), 0n);
   }
@@ -59,11 +70,15 @@ const octetsOf = (address: Address): number[] => {
   return octets;
 };
 
-/** Prints an address as iptables-save does (inet_ntop: `::ffff:10.0.0.1` for a mapped one). */
+/**
+ * Prints an address as iptables-save does (inet_ntop of glibc): `::ffff:10.0.0.1` for a mapped one, and `::10.0.0.1` for one whose first six
+ * groups, and no more, are zero.
+ */
 export function printAddress(address: Address): string {
   if (typeof address === 'number') {
     return `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
   }
+  if (address >> 32n === 0n && address >> 16n !== 0n) return `::${printAddress(Number(address))}`;
   if (address >> 32n === 0xffffn) return `::ffff:${printAddress(Number(address & 0xffffffffn))}`;
   return new ipaddr.IPv6(octetsOf(address)).toRFC5952String();
 }

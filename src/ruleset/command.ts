@@ -5,7 +5,7 @@
 import type { Family } from '../address/address.ts';
 import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
-import { DCCP, ICMP, ICMPV6, SCTP, TCP, UDP } from '../packet/packet.ts';
+import { DCCP, ICMP, SCTP, TCP, UDP } from '../packet/packet.ts';
 import type { Extension, OptionSpec } from './extensions.ts';
 import {
   BASIC_OPTIONS,
@@ -204,13 +204,21 @@ class LineReader {
   private loadProtocol(name: string): { spec: OptionSpec; owner: Loaded | undefined } | undefined {
     const given = this.basics.get('protocol');
     if (this.protocol === undefined || given === undefined || this.protocolLoaded) return undefined;
-    const extension = matchOfProtocol(this.around.family, this.protocol);
+    const extension = this.implicitMatch();
     if (extension === undefined) return undefined;
     const has = extension.options.some((spec) => spec.names.some((candidate) => candidate.startsWith(name)));
     if (!has) return undefined;
     this.protocolLoaded = true;
     this.loaded.push({ extension, token: valueOf(given), options: [] });
     return this.find(name);
+  }
+
+  private implicitMatch(): Extension | undefined {
+    const given = this.basics.get('protocol');
+    if (given === undefined || this.protocol === undefined) return undefined;
+    const { text } = valueOf(given);
+    const name = parseNumber(text) === undefined ? text.toLowerCase() : protocolName(this.protocol);
+    return matchOfProtocol(this.around.family, name);
   }
 
   private failUnknown(token: Token, name: string): never {
@@ -226,7 +234,7 @@ class LineReader {
       const words = modules.map((module) => `-m ${module}`).join(' or ');
       fail(token, `unknown option ${quoteText(token.text)} here: expected ${words} before it`);
     }
-    const implicit = this.protocol === undefined ? undefined : matchOfProtocol(family, this.protocol);
+    const implicit = this.implicitMatch();
     const known = [...this.visible()].flatMap(({ spec }) => spec.names);
     const near = nearest(name, [...known, ...(implicit?.options.flatMap((spec) => spec.names) ?? [])]);
     fail(token, `unknown option ${quoteText(token.text)}${near === undefined ? '' : `: did you mean --${near}?`}`);
@@ -438,8 +446,9 @@ class LineReader {
       this.checkLimits(one, demands);
       return readMatch(one.extension.name, this.given(one));
     });
+    for (const [i, one] of this.loaded.entries()) this.checkPhysdev(one, modules[i], demands);
     const target = this.finishTarget(demands);
-    this.checkTarget(target, modules, demands);
+    this.checkTarget(target, modules);
     const jump = target?.kind === 'jump' || target?.kind === 'goto' ? this.jumpToken() : undefined;
     return {
       ...(counters && { counters }),
@@ -512,6 +521,29 @@ class LineReader {
       fail(token, `${extension.name} cannot be used in table ${this.around.table}: expected ${tables.join(' or ')}`);
     }
     if (hooks !== undefined) demands.push({ token, hooks });
+    for (const group of extension.requires ?? []) {
+      const names = group.split('|');
+      if (one.options.some(({ spec }) => names.includes(spec.name))) continue;
+      fail(token, `${quoteText(extension.name)} needs ${names.map((name) => `--${name}`).join(' or ')}`);
+    }
+    for (const given of one.options) this.checkWithin(extension, given, demands);
+  }
+
+  private checkWithin({ within }: Extension, given: GivenOption, demands: Demand[]): void {
+    const { name } = given.spec;
+    const limits = within?.[name] ?? within?.[`${name} ${valueOf(given).text.toLowerCase()}`];
+    if (limits?.protocols !== undefined) this.checkProtocol(given.token, `--${name}`, limits.protocols);
+    if (limits?.hooks !== undefined) demands.push({ token: given.token, hooks: limits.hooks });
+  }
+
+  /**
+   * net/netfilter/xt_physdev.c, physdev_mt_check: only a bridged packet has an outgoing port, and what the host itself sends is never
+   * bridged as such.
+   */
+  private checkPhysdev({ token }: Loaded, match: Match | undefined, demands: Demand[]): void {
+    if (match?.kind !== 'physdev' || (match.out === undefined && match.isOut === undefined)) return;
+    if (match.isBridged !== undefined && !match.isBridged.not) return;
+    demands.push({ token, hooks: ['PREROUTING', 'INPUT', 'FORWARD', 'POSTROUTING'] });
   }
 
   private checkProtocol(token: Token, what: string, protocols: readonly number[]): void {
@@ -557,7 +589,7 @@ class LineReader {
   }
 
   /** What a target demands of the rest of its rule. */
-  private checkTarget(target: Target | undefined, matches: readonly Match[], demands: Demand[]): void {
+  private checkTarget(target: Target | undefined, matches: readonly Match[]): void {
     const token = this.target?.token;
     if (target === undefined || token === undefined) return;
     switch (target.kind) {
@@ -572,11 +604,8 @@ class LineReader {
       case 'SNAT':
       case 'MASQUERADE':
       case 'REDIRECT':
-        if (target.to.ports !== undefined && !(this.protocol !== undefined && PORT_PROTOCOLS.includes(this.protocol))) {
-          const allowed = this.around.family === 4 || this.protocol !== ICMPV6 ? PORT_PROTOCOLS : [ICMPV6];
-          if (this.protocol === undefined || !allowed.includes(this.protocol)) {
-            fail(token, `${target.kind} with ports: expected -p tcp, -p udp, -p sctp or -p dccp in the rule`);
-          }
+        if (target.to.ports !== undefined && !PORT_PROTOCOLS.includes(this.protocol ?? 0)) {
+          fail(token, `${target.kind} with ports: expected -p tcp, -p udp, -p sctp or -p dccp in the rule`);
         }
         return;
       case 'TCPMSS': {
@@ -587,9 +616,6 @@ class LineReader {
         );
         if (!syn)
           fail(token, 'TCPMSS works on SYN packets only: expected --syn or --tcp-flags SYN,RST SYN in the rule');
-        if (target.options.some((one) => one.name === 'clamp-mss-to-pmtu')) {
-          demands.push({ token, hooks: ['FORWARD', 'OUTPUT', 'POSTROUTING'] });
-        }
         return;
       }
       default:

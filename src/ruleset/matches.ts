@@ -1,5 +1,5 @@
 /** From the options of a match module to what the rule says: one reader for each module that `Match` has a kind for. */
-import type { Address, Family } from '../address/address.ts';
+import type { Family } from '../address/address.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { icmpNames } from '../packet/icmp.ts';
 import { nearest } from '../diagnostic/nearest.ts';
@@ -99,11 +99,18 @@ function negatable<K extends string, T>(
   return entry;
 }
 
+const ordered = (token: Token): PortRange => readPortRange(token, 'refused');
+const unordered = (token: Token): PortRange => readPortRange(token, 'taken');
+
 /** `! --dport 0:65535` holds for no packet and stays; without the `!` it says nothing, and iptables-save prints nothing. */
-const ports = <K extends 'sport' | 'dport'>(given: Given, key: K): Partial<Record<K, Negatable<PortRange>>> => {
-  const read = negatable(given, key, key, readPortRange);
-  const range = read[key];
-  return range !== undefined && !range.not && range.value.from === 0 && range.value.to === 65535 ? {} : read;
+const ports = <K extends 'sport' | 'dport'>(
+  given: Given,
+  key: K,
+  read: (token: Token) => PortRange,
+): Partial<Record<K, Negatable<PortRange>>> => {
+  const one = negatable(given, key, key, read);
+  const range = one[key];
+  return range !== undefined && !range.not && range.value.from === 0 && range.value.to === 65535 ? {} : one;
 };
 
 /** extensions/libxt_tcp.c, tcp_flag_names; the values are the header's own bits. */
@@ -140,8 +147,8 @@ function readTcp(given: Given): Match {
   }
   return {
     kind: 'tcp',
-    ...ports(given, 'sport'),
-    ...ports(given, 'dport'),
+    ...ports(given, 'sport', ordered),
+    ...ports(given, 'dport', ordered),
     ...negatable(given, 'tcp-option', 'option', (token) => readNumber(token, 'tcp option', 255, 1)),
     ...(test !== undefined && (test.not || test.value.mask !== 0 || test.value.compare !== 0) ? { flags: test } : {}),
   };
@@ -193,8 +200,8 @@ function readMultiport(given: Given): Match {
     const [first = piece, last = first] = ends;
     if (ends.length > 2) fail(piece, `${quoteText(piece.text)} is no port range: expected FROM:TO`);
     const range = { from: readPort(first), to: readPort(last) };
-    if (range.from > range.to) {
-      fail(piece, `the port range ${range.from}:${range.to} is empty: its end is before its start`);
+    if (range.from > range.to || (range.from === range.to && ends.length === 2)) {
+      fail(piece, `the port range ${range.from}:${range.to}: expected an end after the start`);
     }
     return range;
   });
@@ -211,8 +218,7 @@ const readRange =
   (token: Token): AddressRange => {
     const [first = token, last = first, more] = split(token, '-');
     if (more !== undefined) fail(token, `${quoteText(token.text)} is no address range: expected FROM-TO`);
-    const range: { from: Address; to: Address } = { from: readAddress(first, family), to: readAddress(last, family) };
-    return range;
+    return { from: readAddress(first, family, 'network'), to: readAddress(last, family, 'network') };
   };
 
 function readIprange(given: Given): Match {
@@ -249,10 +255,10 @@ function readConntrack(given: Given): Match {
     ...negatable(given, 'ctorigdst', 'ctorigdst', address),
     ...negatable(given, 'ctreplsrc', 'ctreplsrc', address),
     ...negatable(given, 'ctrepldst', 'ctrepldst', address),
-    ...negatable(given, 'ctorigsrcport', 'ctorigsrcport', readPortRange),
-    ...negatable(given, 'ctorigdstport', 'ctorigdstport', readPortRange),
-    ...negatable(given, 'ctreplsrcport', 'ctreplsrcport', readPortRange),
-    ...negatable(given, 'ctrepldstport', 'ctrepldstport', readPortRange),
+    ...negatable(given, 'ctorigsrcport', 'ctorigsrcport', unordered),
+    ...negatable(given, 'ctorigdstport', 'ctorigdstport', unordered),
+    ...negatable(given, 'ctreplsrcport', 'ctreplsrcport', unordered),
+    ...negatable(given, 'ctrepldstport', 'ctrepldstport', unordered),
     ...negatable(given, 'ctstatus', 'ctstatus', readStatuses),
     ...negatable(given, 'ctexpire', 'ctexpire', (token) => readNumberRange(token, 'time in seconds', 0xffffffff)),
     ...(direction === undefined
@@ -354,13 +360,13 @@ export const cutText = (text: string, octets: number): string => {
 
 const READERS: Readonly<Record<string, (given: Given) => Match>> = {
   tcp: readTcp,
-  udp: (given) => ({ kind: 'udp', ...ports(given, 'sport'), ...ports(given, 'dport') }),
+  udp: (given) => ({ kind: 'udp', ...ports(given, 'sport', unordered), ...ports(given, 'dport', unordered) }),
   sctp: (given) => {
     const chunks = option(given, 'chunk-types');
     return {
       kind: 'sctp',
-      ...ports(given, 'sport'),
-      ...ports(given, 'dport'),
+      ...negatable(given, 'sport', 'sport', ordered),
+      ...negatable(given, 'dport', 'dport', ordered),
       ...(chunks === undefined ? {} : { chunks: rawOption(chunks) }),
     };
   },

@@ -8,7 +8,7 @@ import { cutText, exclusive, option, rawOption, required, valueOf } from './matc
 import type { MaskedMark, NatRange, RawOption, RejectWith, Target } from './rule.ts';
 import type { Token } from './tokens.ts';
 import { fail } from './tokens.ts';
-import { part, readAddress, readHostMask, readMark, readNumber, readPort, split } from './values.ts';
+import { part, readAddress, readHostMask, readMark, readNumber, readPort, readWords, split } from './values.ts';
 
 /** extensions/libipt_REJECT.c and libip6t_REJECT.c: names and aliases in the order in which a beginning of a name is looked up. */
 const REJECT_NAMES: Readonly<Record<Family, readonly (readonly [RejectWith, string])[]>> = {
@@ -101,9 +101,9 @@ function readNflog(given: Given): Target {
       // struct xt_nflog_info: char prefix[64].
       ...(prefix ? [{ not: false, name: 'nflog-prefix', values: [cutText(valueOf(prefix).text, 63)] }] : []),
       ...number('nflog-group', 65535, 0),
-      ...number('nflog-range', 0xffffffff),
+      ...number('nflog-range', 0xffffffff, 0),
       ...number('nflog-size', 0xffffffff),
-      ...number('nflog-threshold', 65535, 1),
+      ...number('nflog-threshold', 65535, 0),
     ],
   };
 }
@@ -195,30 +195,30 @@ function readMarkTarget(given: Given): Target {
 }
 
 function readConnmark(given: Given): Target {
-  const shifted = option(given, 'left-shift-mark') ?? option(given, 'right-shift-mark');
-  if (shifted !== undefined) return unmodelled('CONNMARK', given);
   exclusive(given, ...MARK_OPTIONS, 'save-mark', 'restore-mark');
   exclusive(given, 'mask', 'ctmask');
   exclusive(given, 'mask', 'nfmask');
   const one = required(given, ...MARK_OPTIONS, 'save-mark', 'restore-mark');
-  if (one.spec.name !== 'save-mark' && one.spec.name !== 'restore-mark') {
-    const stray = option(given, 'mask') ?? option(given, 'ctmask') ?? option(given, 'nfmask');
-    if (stray !== undefined) {
-      fail(stray.token, `--${stray.spec.name} stands without --save-mark or --restore-mark`);
-    }
-    return { kind: 'CONNMARK', operation: 'set', value: readMarkChange(one), ctmask: ALL_BITS, nfmask: ALL_BITS };
+  if (option(given, 'left-shift-mark') ?? option(given, 'right-shift-mark')) return unmodelled('CONNMARK', given);
+  const mask = (name: string): number | undefined => {
+    const found = option(given, name) ?? option(given, 'mask');
+    return found && readNumber(valueOf(found), 'mask', ALL_BITS);
+  };
+  const ctmask = mask('ctmask');
+  const nfmask = mask('nfmask');
+  if (one.spec.name === 'save-mark' || one.spec.name === 'restore-mark') {
+    return {
+      kind: 'CONNMARK',
+      operation: one.spec.name === 'save-mark' ? 'save' : 'restore',
+      value: { value: 0, mask: 0 },
+      ctmask: ctmask ?? ALL_BITS,
+      nfmask: nfmask ?? ALL_BITS,
+    };
   }
-  const mask = (name: string): number => {
-    const given_ = option(given, name) ?? option(given, 'mask');
-    return given_ === undefined ? ALL_BITS : readNumber(valueOf(given_), 'mask', ALL_BITS);
-  };
-  return {
-    kind: 'CONNMARK',
-    operation: one.spec.name === 'save-mark' ? 'save' : 'restore',
-    value: { value: 0, mask: 0 },
-    ctmask: mask('ctmask'),
-    nfmask: mask('nfmask'),
-  };
+  // A mask of its own replaces the one that the operation has (extensions/libxt_CONNMARK.c, connmark_tg_parse).
+  const change = readMarkChange(one);
+  const value = { value: change.value, mask: ctmask ?? change.mask };
+  return { kind: 'CONNMARK', operation: 'set', value, ctmask: ALL_BITS, nfmask: ALL_BITS };
 }
 
 function readTtlTarget(kind: 'TTL' | 'HL', given: Given): Target {
@@ -235,22 +235,55 @@ function readNetmap(given: Given): Target {
   return { kind: 'NETMAP', to: { address: maskAddress(address, mask), mask } };
 }
 
-/** In the order of iptables-save (extensions/libxt_CT.c, ct_save_v1). */
-const CT_ORDER = ['helper', 'timeout', 'ctevents', 'expevents', 'zone-orig', 'zone-reply', 'zone'];
+/** extensions/libxt_CT.c, ct_event_tbl and exp_event_tbl, in the order in which iptables-save prints them. */
+const CT_EVENTS = [
+  'new',
+  'related',
+  'destroy',
+  'reply',
+  'assured',
+  'protoinfo',
+  'helper',
+  'mark',
+  'natseqinfo',
+  'secmark',
+] as const;
 
-const readCt = (given: Given): Target => ({
-  kind: 'CT',
-  notrack: option(given, 'notrack') !== undefined,
-  options: CT_ORDER.flatMap((name) => {
+/** Each option adds its direction, and all write the one zone there is (extensions/libxt_CT.c, ct_parse_v1). */
+function readZone(given: Given): RawOption[] {
+  const zones = given.options.filter((one) => one.spec.name.startsWith('zone'));
+  if (zones.length === 0) return [];
+  const values = zones.map((one) => {
+    const token = valueOf(one);
+    return token.text === 'mark' ? 'mark' : `${readNumber(token, 'zone', 65535)}`;
+  });
+  const ways = zones.map((one) => one.spec.name).filter((name) => name !== 'zone');
+  const name = ways.length === 1 ? (ways[0] ?? 'zone') : 'zone';
+  return [{ not: false, name, values: [values.includes('mark') ? 'mark' : (values.at(-1) ?? '0')] }];
+}
+
+/** In the order of iptables-save (extensions/libxt_CT.c, ct_save_v1). */
+function readCt(given: Given): Target {
+  const text = (name: string): RawOption[] => {
     const one = option(given, name);
     return one === undefined ? [] : [rawOption(one)];
-  }),
-});
+  };
+  const events = (name: string): RawOption[] => {
+    const one = option(given, name);
+    if (one === undefined) return [];
+    return [{ not: false, name, values: [readWords(valueOf(one), 'conntrack event', CT_EVENTS).join(',')] }];
+  };
+  return {
+    kind: 'CT',
+    notrack: option(given, 'notrack') !== undefined,
+    options: [...text('helper'), ...text('timeout'), ...events('ctevents'), ...events('expevents'), ...readZone(given)],
+  };
+}
 
 function readTcpmss(given: Given): Target {
   exclusive(given, 'set-mss', 'clamp-mss-to-pmtu');
   const one = required(given, 'set-mss', 'clamp-mss-to-pmtu');
-  const values = one.values.map((value) => `${readNumber(value, 'MSS', 65535)}`);
+  const values = one.values.map((value) => `${readNumber(value, 'MSS', 65515)}`);
   return { kind: 'TCPMSS', options: [{ not: false, name: one.spec.name, values }] };
 }
 

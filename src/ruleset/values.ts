@@ -1,6 +1,15 @@
 /** Readers of the values that options take. Each reads one token, or throws a Fault that says what was expected. */
 import type { Address, Family } from '../address/address.ts';
-import { familyOf, lengthOfMask, maskAddress, maskOf, parseAddress, widthOf } from '../address/address.ts';
+import {
+  familyOf,
+  lengthOfMask,
+  maskAddress,
+  maskOf,
+  onesAddress,
+  parseAddress,
+  widthOf,
+  zeroAddress,
+} from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import { printMac } from '../address/mac.ts';
 import type { PortRange } from '../address/ports.ts';
@@ -60,47 +69,71 @@ export function readWords<T extends string>(token: Token, what: string, words: r
 
 const familyName = (family: Family): string => (family === 4 ? 'IPv4' : 'IPv6');
 
-/**
- * An address as libxtables reads it (xtables_numeric_to_ipaddr, then getaddrinfo): dotted decimal, missing octets are 0. Octal and
- * hexadecimal octets and one number for the whole are read as inet_aton reads them.
- */
-function parseLooseIpv4(text: string): number | undefined {
-  if (text.length > 40) return undefined;
-  const plain = parseAddress(text);
-  if (typeof plain === 'number') return plain;
-  const numbers = text.split('.').map(parseNumber);
-  if (numbers.length > 4 || /[\s+]/.test(text)) return undefined;
-  const whole = numbers.length === 1 && /^0x/i.test(text);
-  let value = 0n;
-  for (const number of numbers) {
-    if (number === undefined || number > (whole ? 0xffffffffn : 255n)) return undefined;
-    value = value * 256n + number;
+/** Numbers joined by dots, each at most 255, in decimal, octal or hexadecimal; the last may be larger when `wide`. */
+function parseDotted(text: string, wide: boolean): readonly bigint[] | undefined {
+  if (text.length > 64 || /[\s+]/.test(text)) return undefined;
+  const numbers: bigint[] = [];
+  for (const piece of text.split('.')) {
+    const number = parseNumber(piece);
+    if (number === undefined) return undefined;
+    numbers.push(number);
   }
-  return whole ? Number(value) : Number(value << BigInt(8 * (4 - numbers.length)));
+  const last = numbers.length - 1;
+  if (last > 3) return undefined;
+  const room = wide ? (1n << BigInt(8 * (4 - last))) - 1n : 255n;
+  return numbers.some((number, i) => number > (i === last ? room : 255n)) ? undefined : numbers;
 }
 
-export function readAddress(token: Token, family: Family): Address {
-  const address = family === 4 ? parseLooseIpv4(token.text) : parseAddress(token.text);
+/** Missing octets at the end are 0: `10.1` is 10.1.0.0 (libxtables/xtables.c, numeric_to_ipaddr). */
+const parseNetworkAddress = (text: string): number | undefined => {
+  const octets = parseDotted(text, false);
+  return octets && Number(octets.reduce((value, octet, i) => value | (octet << BigInt(24 - 8 * i)), 0n));
+};
+
+/** The last number fills what is left: `10.1` is 10.0.0.1 (inet_aton(3), by way of getaddrinfo). */
+const parseHostAddress = (text: string): number | undefined => {
+  const numbers = parseDotted(text, true);
+  const last = (numbers?.length ?? 0) - 1;
+  return (
+    numbers && Number(numbers.reduce((value, one, i) => value | (i === last ? one : one << BigInt(24 - 8 * i)), 0n))
+  );
+};
+
+/** How short forms of an IPv4 address are read. `exact`: there are none. */
+type AddressForm = 'network' | 'host' | 'exact';
+
+function parseIpv4(text: string, form: AddressForm): Address | undefined {
+  const exact = parseAddress(text);
+  if (typeof exact === 'number' || form === 'exact') return exact;
+  return form === 'host' ? parseHostAddress(text) : (parseNetworkAddress(text) ?? parseHostAddress(text));
+}
+
+/** An address of the ruleset's family, written out in full unless `form` says otherwise. */
+export function readAddress(token: Token, family: Family, form: AddressForm = 'exact'): Address {
+  const address = family === 4 ? parseIpv4(token.text, form) : parseAddress(token.text);
   if (address !== undefined && familyOf(address) === family) return address;
   const other = parseAddress(token.text);
   if (other !== undefined) {
-    fail(
-      token,
-      `${quoteText(token.text)} is an ${familyName(familyOf(other))} address in an ${familyName(family)} ruleset`,
-    );
+    const found = familyName(familyOf(other));
+    fail(token, `${quoteText(token.text)} is an ${found} address in an ${familyName(family)} ruleset`);
   }
   const hint = /[a-z]/i.test(token.text) && !token.text.includes(':') ? ' (host names are not looked up)' : '';
   fail(token, `${quoteText(token.text)} is no ${familyName(family)} address${hint}`);
 }
 
-/** `/LENGTH` or `/MASK`; both contiguous and not. */
+/** A mask written as an address, with all its octets. */
+function parseMask(text: string, family: Family): Address | undefined {
+  if (family === 4) return parseDotted(text, false)?.length === 4 ? parseNetworkAddress(text) : undefined;
+  const mask = parseAddress(text);
+  return typeof mask === 'bigint' ? mask : undefined;
+}
+
+/** `/LENGTH` or `/MASK`; masks with holes as well. */
 function readMask(token: Token, family: Family): Address {
-  if (/^\d{1,3}$/.test(token.text) && (token.text === '0' || !token.text.startsWith('0'))) {
-    if (Number(token.text) <= widthOf(family)) return maskOf(family, Number(token.text));
-  } else {
-    const mask = parseAddress(token.text);
-    if (mask !== undefined && familyOf(mask) === family) return mask;
-  }
+  const length = parseNumber(token.text);
+  if (length !== undefined && length <= BigInt(widthOf(family))) return maskOf(family, Number(length));
+  const mask = parseMask(token.text, family);
+  if (mask !== undefined) return mask;
   fail(
     token,
     `${quoteText(token.text)} is no mask: expected a length from 0 to ${widthOf(family)} or a mask such as ` +
@@ -108,26 +141,29 @@ function readMask(token: Token, family: Family): Address {
   );
 }
 
-/** `ADDRESS[/MASK]`, host bits kept. */
-export function readAddressAndMask(token: Token, family: Family): MaskedAddress {
+/** `ADDRESS/MASK` as its two parts. */
+function cutMask(token: Token): readonly [Token, Token | undefined] {
   const slash = token.text.indexOf('/');
-  const address = readAddress(slash < 0 ? token : part(token, 0, slash), family);
-  return { address, mask: slash < 0 ? maskOf(family, widthOf(family)) : readMask(part(token, slash + 1), family) };
+  return slash < 0 ? [token, undefined] : [part(token, 0, slash), part(token, slash + 1)];
 }
 
-/** `-s`, `-d`: `ADDRESS[/MASK]`, host bits masked away. */
+/** `-s`, `-d`: `ADDRESS[/MASK]`, host bits masked away. Before `/0` stands anything (libxtables/xtables.c: "like in any/0"). */
 export function readNetwork(token: Token, family: Family): MaskedAddress {
-  const { address, mask } = readAddressAndMask(token, family);
-  return { address: maskAddress(address, mask), mask };
+  const [first, second] = cutMask(token);
+  const mask = second === undefined ? onesAddress(family) : readMask(second, family);
+  if (mask === zeroAddress(family)) return { address: mask, mask };
+  return { address: maskAddress(readAddress(first, family, 'network'), mask), mask };
 }
 
 /**
  * What extensions read with xtopt_parse_hostmask: host bits are kept, and a mask with holes counts as the full one (libxtables/xtoptions.c
- * leaves the prefix length unset there and iptables-save prints the address alone).
+ * leaves the prefix length at its greatest there).
  */
 export function readHostMask(token: Token, family: Family): MaskedAddress {
-  const read = readAddressAndMask(token, family);
-  return lengthOfMask(read.mask) === undefined ? { ...read, mask: maskOf(family, widthOf(family)) } : read;
+  const [first, second] = cutMask(token);
+  const address = readAddress(first, family, 'host');
+  const mask = second === undefined ? onesAddress(family) : readMask(second, family);
+  return { address, mask: lengthOfMask(mask) === undefined ? onesAddress(family) : mask };
 }
 
 export function readProtocol(token: Token): number {
@@ -151,8 +187,8 @@ export function readPort(token: Token): number {
   fail(token, `${quoteText(token.text)} is no port: expected a number from 0 to 65535 or a service name`);
 }
 
-/** `PORT`, `FROM:TO`, `:TO`, `FROM:`. */
-export function readPortRange(token: Token): PortRange {
+/** `PORT`, `FROM:TO`, `:TO`, `FROM:`. Some modules take a range whose end is before its start; it holds for no port. */
+export function readPortRange(token: Token, reversed: 'refused' | 'taken'): PortRange {
   const colon = token.text.indexOf(':');
   if (colon < 0) {
     const port = readPort(token);
@@ -164,12 +200,13 @@ export function readPortRange(token: Token): PortRange {
     from: first.text === '' ? 0 : readPort(first),
     to: last.text === '' ? 65535 : readPort(last),
   };
-  if (range.from > range.to)
+  if (range.from > range.to && reversed === 'refused') {
     fail(token, `the port range ${range.from}:${range.to} is empty: its end is before its start`);
+  }
   return range;
 }
 
-/** `N`, `FROM:TO`, `:TO`, `FROM:` of numbers up to `max`. */
+/** `N`, `FROM:TO`, `:TO`, `FROM:` of numbers up to `max`. A range whose end is before its start is taken; it holds for nothing. */
 export function readNumberRange(token: Token, what: string, max: number): PortRange {
   const colon = token.text.indexOf(':');
   if (colon < 0) {
@@ -178,12 +215,10 @@ export function readNumberRange(token: Token, what: string, max: number): PortRa
   }
   const first = part(token, 0, colon);
   const last = part(token, colon + 1);
-  const range = {
+  return {
     from: first.text === '' ? 0 : readNumber(first, what, max),
     to: last.text === '' ? max : readNumber(last, what, max),
   };
-  if (range.from > range.to) fail(token, `the range ${range.from}:${range.to} is empty: its end is before its start`);
-  return range;
 }
 
 /** `VALUE[/MASK]` of a mark; without a mask every bit counts. */
