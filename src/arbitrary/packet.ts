@@ -85,7 +85,9 @@ function packetOf(draw: PacketDraw, aim: PacketAim, quotedDraw?: PacketDraw): Pa
   const address = (addressDraw: AddressDraw) => addressOf(addressDraw, family, named);
   const listed = at(aim.protocols ?? PROTOCOLS, draw.protocol);
   const protocol = listed === ICMP || listed === icmpOf(6) ? icmpOf(family) : listed;
-  const base = { family, saddr: address(draw.saddr), daddr: address(draw.daddr), protocol };
+  // The simplest destination is the second named address: a packet from an address to itself is on no wire.
+  const [kind, index, ...words] = draw.daddr;
+  const base = { family, saddr: address(draw.saddr), daddr: address([kind, index + 1, ...words]), protocol };
   const odd = aim.plain === true ? 0 : draw.odd;
   const fragment = odd === 1 || odd === 2 ? fragmentOf(draw.fragment, odd) : undefined;
   const part = isPart(fragment === undefined ? {} : { fragment });

@@ -273,12 +273,6 @@ export function subtractPattern(a: Pattern, b: Pattern): readonly Pattern[] {
   const rest: Pattern[] = [];
   // Field by field: what differs there is outside `b` whatever the later fields are; what agrees goes on to the next field.
   let common = a;
-  const entry = subtractEntry(a.entry, b.entry);
-  if (!isEmptyEntry(entry)) rest.push({ ...common, entry });
-  common = { ...common, entry: intersectEntry(a.entry, b.entry) };
-  const states = a.states.filter((state) => !b.states.includes(state));
-  if (states.length > 0) rest.push({ ...common, states });
-  common = { ...common, states: a.states.filter((state) => b.states.includes(state)) };
   const protocol = subtractRanges(a.protocol, b.protocol);
   if (protocol.length > 0) rest.push({ ...common, protocol });
   common = { ...common, protocol: intersectRanges(a.protocol, b.protocol) };
@@ -293,6 +287,11 @@ export function subtractPattern(a: Pattern, b: Pattern): readonly Pattern[] {
     if (outside.length > 0) rest.push({ ...common, [field]: outside });
     common = { ...common, [field]: intersectRanges(a[field], b[field]) };
   }
+  const states = a.states.filter((state) => !b.states.includes(state));
+  if (states.length > 0) rest.push({ ...common, states });
+  common = { ...common, states: a.states.filter((state) => b.states.includes(state)) };
+  const entry = subtractEntry(a.entry, b.entry);
+  if (!isEmptyEntry(entry)) rest.push({ ...common, entry });
   return rest;
 }
 

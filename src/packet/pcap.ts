@@ -79,7 +79,7 @@ export function readPcap(file: Uint8Array): Capture | NotACapture {
     if (captured > file.length - start) return { reason: `cut short in packet ${packets.length + 1}` };
     packets.push({
       time: view.getUint32(at, little) * 1e6 + (magic === NANOSECONDS ? Math.floor(fraction / 1000) : fraction),
-      octets: file.slice(start, start + captured),
+      octets: Uint8Array.from(file.subarray(start, start + captured)),
       ...(length !== captured && { length }),
     });
     at = start + captured;
