@@ -1,0 +1,196 @@
+/**
+ * Claims about the way to an instance: what its chain lets through and what it does not, by each way that packets can take to it. The laws of IPv4 and those of IPv6 are
+ * these claims for the one family and for the other.
+ */
+import { familyOf, printAddress, type Address, type Family } from '../../address/address.ts';
+import { intersectRanges, subtractRanges, type Ranges } from '../../address/ranges.ts';
+import type { ChainName, Ending, PacketsClaim } from '../../claim/claim.ts';
+import { hasRole } from '../../deployment/service.ts';
+import type { ConntrackState } from '../../packet/packet.ts';
+import { intersectSets, setOf, subtractSets, unionSets, type PacketSet } from '../../packet/pattern.ts';
+import type { LawContext } from '../law.ts';
+import { accepted, admitted, only, subnetsOf } from './admission.ts';
+import { edgesOf, fixedAddresses, namedAddresses, namedPorts, stationName, type FixedAddress } from './addresses.ts';
+import { approachesTo, type Approach } from './approach.ts';
+import { instanceChain } from './chain.ts';
+import { packetsInState } from './openers.ts';
+
+/** The fixed addresses that a nova-compute guards. Where none runs nobody has promised anything. */
+export const guardedAddresses = ({ deployment }: LawContext, family: Family): readonly FixedAddress[] =>
+  fixedAddresses(deployment, family).filter(({ host }) => hasRole(host, 'compute'));
+
+/** A fixed address with one of the ways that packets come to it, and what its groups make of them. */
+export interface Visit {
+  readonly fixed: FixedAddress;
+  readonly approach: Approach;
+  readonly accepted: PacketSet;
+  readonly chain: ChainName;
+}
+
+export const visits = (context: LawContext, family: Family): readonly Visit[] =>
+  guardedAddresses(context, family).flatMap((fixed) => {
+    const common = {
+      fixed,
+      accepted: accepted(context.deployment, fixed.instance, family),
+      chain: instanceChain(context.deployment, fixed.instance),
+    };
+    return approachesTo(context.network, fixed).map((approach) => ({ ...common, approach }));
+  });
+
+/** The packets of a state to one address, from these sources. */
+export const towards = (state: ConntrackState, address: Address, saddr: Ranges): PacketSet => {
+  const family = familyOf(address);
+  return intersectSets(packetsInState(family, state), setOf({ family, daddr: only(address), saddr }));
+};
+
+/** Values that a wrong rule of a chain would show at. */
+export function nearOf({ deployment, network }: LawContext, family: Family): NonNullable<PacketsClaim['near']> {
+  const rules = deployment.securityGroups.flatMap((group) => group.rules);
+  const boxes = deployment.instances.flatMap((instance) => admitted(deployment, instance, family).boxes);
+  const ports = rules.flatMap(({ fromPort, toPort }) => [fromPort, toPort].flatMap((port) => port ?? []));
+  return {
+    addresses: [
+      ...new Set([...namedAddresses(deployment, network, family), ...boxes.flatMap(({ saddr }) => edgesOf(saddr))]),
+    ],
+    ports: [...new Set([...namedPorts(deployment), ...ports.flatMap((port) => [port - 1, port, port + 1])])].filter(
+      (port) => port >= 0 && port <= 65535,
+    ),
+  };
+}
+
+interface About {
+  readonly state: ConntrackState;
+  readonly set: PacketSet;
+  /** The middle of the sentence: `from strangers`. */
+  readonly which: string;
+}
+
+const stateWords: Readonly<Record<ConntrackState, string>> = {
+  NEW: 'a NEW packet',
+  ESTABLISHED: 'an ESTABLISHED packet',
+  RELATED: 'a RELATED packet',
+  INVALID: 'an INVALID packet',
+  UNTRACKED: 'an UNTRACKED packet',
+};
+
+const claimOf = (
+  { fixed, approach, chain }: Visit,
+  { state, set, which }: About,
+  near: PacketsClaim['near'],
+  ending: Ending,
+  outcome: string,
+): PacketsClaim => ({
+  kind: 'packets',
+  says: `${stateWords[state]} to ${printAddress(fixed.address)} (${fixed.instance.name}) ${approach.words}, ${which}, ${outcome}`,
+  host: fixed.host.name,
+  entry: approach.entry,
+  family: familyOf(fixed.address),
+  set,
+  state,
+  ending,
+  chain,
+  ...(near === undefined ? {} : { near }),
+});
+
+export const dropped = (visit: Visit, about: About, near: PacketsClaim['near']): PacketsClaim =>
+  claimOf(visit, about, near, { kind: 'never-reaches' }, 'reaches nobody');
+
+/** Only where what the chain lets through comes to the instance at all. */
+export const reached = (visit: Visit, about: About, near: PacketsClaim['near']): readonly PacketsClaim[] =>
+  visit.approach.arrives
+    ? [
+        claimOf(
+          visit,
+          about,
+          near,
+          { kind: 'reaches', place: { kind: 'instance', name: stationName(visit.fixed) } },
+          'reaches it',
+        ),
+      ]
+    : [];
+
+/** A packet that conntrack is told to leave alone passes the chain's state rules as a NEW one does. */
+const UNOPENED: readonly ConntrackState[] = ['NEW', 'UNTRACKED'];
+
+export function strangersDropped(context: LawContext, family: Family): readonly PacketsClaim[] {
+  const near = nearOf(context, family);
+  return visits(context, family).flatMap((visit) => {
+    const { address, instance } = visit.fixed;
+    const strangers = subtractRanges(visit.approach.possible, subnetsOf(context.deployment, instance, family));
+    return UNOPENED.map((state) => {
+      const set = subtractSets(towards(state, address, strangers), visit.accepted);
+      return dropped(visit, { state, set, which: 'from outside its subnets and not admitted' }, near);
+    });
+  });
+}
+
+export function admittedExactly(context: LawContext, family: Family): readonly PacketsClaim[] {
+  const near = nearOf(context, family);
+  return visits(context, family).flatMap((visit) =>
+    UNOPENED.flatMap((state) => {
+      const { address } = visit.fixed;
+      const welcome = intersectSets(towards(state, address, visit.approach.sources), visit.accepted);
+      const others = subtractSets(towards(state, address, visit.approach.possible), visit.accepted);
+      return [
+        ...reached(visit, { state, set: welcome, which: 'from its DHCP server, its subnets or admitted' }, near),
+        dropped(
+          visit,
+          { state, set: others, which: 'neither from its DHCP server nor its subnets nor admitted' },
+          near,
+        ),
+      ];
+    }),
+  );
+}
+
+export function establishedAdmitted(context: LawContext, family: Family): readonly PacketsClaim[] {
+  const near = nearOf(context, family);
+  return visits(context, family).flatMap((visit) =>
+    (['ESTABLISHED', 'RELATED'] as const).flatMap((state) => {
+      const all = towards(state, visit.fixed.address, visit.approach.sources);
+      // Those that no group admits stand apart, so that samples meet them however much is admitted.
+      const set = unionSets(subtractSets(all, visit.accepted), intersectSets(all, visit.accepted));
+      return reached(visit, { state, set, which: 'from anybody' }, near);
+    }),
+  );
+}
+
+export function invalidDropped(context: LawContext, family: Family): readonly PacketsClaim[] {
+  const near = nearOf(context, family);
+  return visits(context, family).map((visit) => {
+    const all = towards('INVALID', visit.fixed.address, visit.approach.possible);
+    // Those that the rules behind would accept stand apart.
+    const set = unionSets(intersectSets(all, visit.accepted), subtractSets(all, visit.accepted));
+    return dropped(visit, { state: 'INVALID', set, which: 'from anybody' }, near);
+  });
+}
+
+/** The same packets twice: as they come in by each device, and as a process of the host makes them. */
+export function sameForProcesses(context: LawContext, family: Family): readonly PacketsClaim[] {
+  const near = nearOf(context, family);
+  const all = visits(context, family);
+  return all.flatMap((visit) => {
+    if (visit.approach.entry.kind !== 'local') return [];
+    const { address } = visit.fixed;
+    // Which device the twin comes in by makes no difference to the chain: admits-exactly tries them all.
+    const twin = all.find(
+      (other) => other.fixed === visit.fixed && other !== visit && other.approach.arrives === visit.approach.arrives,
+    );
+    if (twin === undefined) return [];
+    const sources = intersectRanges(twin.approach.sources, visit.approach.sources);
+    const fresh = towards('NEW', address, sources);
+    const groups: readonly [boolean, About][] = [
+      [true, { state: 'NEW', set: intersectSets(fresh, visit.accepted), which: 'accepted' }],
+      [false, { state: 'NEW', set: subtractSets(fresh, visit.accepted), which: 'not accepted' }],
+      [true, { state: 'ESTABLISHED', set: towards('ESTABLISHED', address, sources), which: 'accepted' }],
+      [false, { state: 'INVALID', set: towards('INVALID', address, sources), which: 'not accepted' }],
+    ];
+    return groups.flatMap(([passes, { which, ...about }]) =>
+      [visit, twin].flatMap((one) => {
+        const other = one === visit ? twin : visit;
+        const both = { ...about, which: `which ${other.approach.words} is ${which} as well` };
+        return passes ? reached(one, both, near) : [dropped(one, both, near)];
+      }),
+    );
+  });
+}
