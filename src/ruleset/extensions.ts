@@ -86,7 +86,7 @@ const MATCHES: readonly Extension[] = [
   match('ah', '!ahspi=', { ...V4, protocols: [51] }),
   match('ah', '!ahspi= !ahlen= ahres', V6),
   match('bpf', 'bytecode=" object-pinned=', needs('bytecode|object-pinned')),
-  match('cgroup', "!cgroup= !path='"),
+  match('cgroup', "!cgroup= !path='", { hooks: ['INPUT', 'OUTPUT', 'POSTROUTING'] }),
   match(
     'cluster',
     'cluster-total-nodes= !cluster-local-node= !cluster-local-nodemask= cluster-hash-seed=',
@@ -165,7 +165,7 @@ const MATCHES: readonly Extension[] = [
   match('quota', '!quota=', needs('quota')),
   match(
     'rateest',
-    'rateest-delta rateest1|rateest= rateest-bps1=? rateest-pps1=? rateest2= rateest-bps2=? rateest-pps2=? ' +
+    'rateest-delta rateest|rateest1= rateest-bps1=? rateest-pps1=? rateest2= rateest-bps2=? rateest-pps2=? ' +
       '!rateest-lt !rateest-gt !rateest-eq rateest-bps=? rateest-pps=?',
   ),
   match('realm', '!realm=', {

@@ -328,9 +328,25 @@ function readTtl(given: Given, kind: 'ttl' | 'hl'): Match {
   };
 }
 
+/** In the order of iptables-save (extensions/libxt_set.c, set_save_v4). */
+const SET_OPTIONS = [
+  'return-nomatch',
+  'update-counters',
+  'update-subcounters',
+  'packets-eq',
+  'packets-lt',
+  'packets-gt',
+  'bytes-eq',
+  'bytes-lt',
+  'bytes-gt',
+];
+
 function readSet(given: Given): Match {
   const one = required(given, 'match-set');
-  const directions = split(valueOf(one, 1), ',').map((piece) => readWord(piece, 'direction', ['src', 'dst'] as const));
+  const directions = split(valueOf(one, 1), ',').map((piece): 'src' | 'dst' => {
+    if (piece.text === 'src' || piece.text === 'dst') return piece.text;
+    fail(piece, `${quoteText(piece.text)} is no direction: expected src or dst`);
+  });
   // IPSET_DIM_MAX of the kernel.
   if (directions.length > 6) fail(valueOf(one, 1), `${directions.length} directions: a set has at most 6 dimensions`);
   if (new TextEncoder().encode(valueOf(one).text).length > 31) {
@@ -341,7 +357,7 @@ function readSet(given: Given): Match {
     not: one.not,
     name: valueOf(one).text,
     directions,
-    more: given.options.filter((other) => other !== one).map(rawOption),
+    more: SET_OPTIONS.flatMap((name) => given.options.filter(({ spec }) => spec.name === name)).map(rawOption),
   };
 }
 

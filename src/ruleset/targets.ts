@@ -283,7 +283,9 @@ function readCt(given: Given): Target {
 function readTcpmss(given: Given): Target {
   exclusive(given, 'set-mss', 'clamp-mss-to-pmtu');
   const one = required(given, 'set-mss', 'clamp-mss-to-pmtu');
-  const values = one.values.map((value) => `${readNumber(value, 'MSS', 65515)}`);
+  // What is left of 65535 octets beside the headers of IP and TCP (extensions/libxt_TCPMSS.c).
+  const max = given.family === 4 ? 65515 : 65495;
+  const values = one.values.map((value) => `${readNumber(value, 'MSS', max)}`);
   return { kind: 'TCPMSS', options: [{ not: false, name: one.spec.name, values }] };
 }
 

@@ -1,0 +1,24 @@
+:INPUT
+*filter
+-i eth0;=;OK
+-o eth0;;FAIL
+-o +;;FAIL
+-m mac --mac-source 00:11:22:33:44:55;=;OK
+-m owner --uid-owner 0;;FAIL
+-m rpfilter;;FAIL
+-m addrtype --dst-type LOCAL --limit-iface-in;=;OK
+-m addrtype --dst-type LOCAL --limit-iface-out;;FAIL
+-m physdev --physdev-out eth0;=;OK
+-j MASQUERADE;;FAIL
+-j DNAT --to-destination 1.1.1.1;;FAIL
+-j CLASSIFY --set-class 1:1;;FAIL
+-j TPROXY --on-port 1;;FAIL
+-j NOTRACK;;FAIL
+-j CT --notrack;;FAIL
+-j TRACE;;FAIL
+-j CHECKSUM --checksum-fill;;FAIL
+-j DSCP --set-dscp 1;;FAIL
+-m realm --realm 0x1;=;OK
+-m socket;=;OK
+-m policy --dir out --pol none;;FAIL
+-m devgroup --dst-group 1;;FAIL

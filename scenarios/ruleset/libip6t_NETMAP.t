@@ -1,0 +1,6 @@
+:PREROUTING,INPUT,OUTPUT,POSTROUTING
+*nat
+-j NETMAP --to 2001:db8::/64;=;OK
+-j NETMAP --to 2001:db8::1;-j NETMAP --to 2001:db8::1/128;OK
+-j NETMAP --to 2001:db8::1/32;-j NETMAP --to 2001:db8::/32;OK
+-j NETMAP --to 10.0.0.0/8;;FAIL

@@ -1,0 +1,24 @@
+:INPUT,FORWARD
+*filter
+-m frag --fragid 1:5;=;OK
+-m frag ! --fragid 5 --fragres --fragfirst;=;OK
+-m frag --fragmore;=;OK
+-m frag --fraglast;=;OK
+-m rt --rt-type 0 --rt-segsleft 1:5 --rt-len 12;=;OK
+-m rt ! --rt-type 0;=;OK
+-m rt --rt-type 0 --rt-0-res --rt-0-addrs 2001:db8::1 --rt-0-not-strict;=;OK
+-m hbh --hbh-len 5;=;OK
+-m hbh --hbh-opts 1:2,23:42;=;OK
+-m dst --dst-len 42;=;OK
+-m dst --dst-opts 149:92,12:12,123:12;=;OK
+-m ipv6header --header hop-by-hop;=;OK
+-m ipv6header --header ipv6-route,esp --soft;=;OK
+-m ipv6header ! --header ah;=;OK
+-m ah --ahspi 5;=;OK
+-m ah ! --ahspi 1:5 --ahlen 8 --ahres;=;OK
+-p mh -m mh --mh-type 1;-p mobility-header -m mh --mh-type 1;OK
+-p mobility-header -m mh --mh-type 1;=;OK
+-p ipv6-mh --mh-type 1:3;;FAIL
+-m eui64;=;OK
+-m srh --srh-next-hdr 17;=;OK
+-m srh ! --srh-segs-left-eq 1 --srh-tag 5;=;OK

@@ -1,0 +1,27 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-p icmpv6;-p ipv6-icmp;OK
+-p ipv6-icmp;=;OK
+-p 58;-p ipv6-icmp;OK
+-p icmpv6 --icmpv6-type 128;-p ipv6-icmp -m icmp6 --icmpv6-type 128;OK
+-p ipv6-icmp --icmpv6-type echo-request;-p ipv6-icmp -m icmp6 --icmpv6-type 128;OK
+-p 58 --icmpv6-type ping;-p ipv6-icmp -m icmp6 --icmpv6-type 128;OK
+-p icmpv6 -m icmp6 --icmpv6-type 128;-p ipv6-icmp -m icmp6 --icmpv6-type 128;OK
+-p icmpv6 -m icmpv6 --icmpv6-type 1/0;-p ipv6-icmp -m icmp6 --icmpv6-type 1/0;OK
+-p icmpv6 --icmpv6-type no-route;-p ipv6-icmp -m icmp6 --icmpv6-type 1/0;OK
+-p icmpv6 ! --icmpv6-type packet-too-big;-p ipv6-icmp -m icmp6 ! --icmpv6-type 2;OK
+-p icmpv6 --icmpv6-type neighbour-solicitation;-p ipv6-icmp -m icmp6 --icmpv6-type 135;OK
+-p icmpv6 --icmpv6-type neighbor-advertisement;-p ipv6-icmp -m icmp6 --icmpv6-type 136;OK
+-p icmpv6 --icmpv6-type router-solicitation;-p ipv6-icmp -m icmp6 --icmpv6-type 133;OK
+-p icmpv6 --icmpv6-type redirect;-p ipv6-icmp -m icmp6 --icmpv6-type 137;OK
+-p icmpv6 --icmpv6-type 255;-p ipv6-icmp -m icmp6 --icmpv6-type 255;OK
+-p icmpv6 --icmpv6-type 255/3;-p ipv6-icmp -m icmp6 --icmpv6-type 255/3;OK
+-p icmpv6 --icmpv6-type any;;FAIL
+-p icmpv6 --icmpv6-type echo;;FAIL
+-p icmpv6 --icmpv6-type neigh;;FAIL
+-p icmpv6 --icmpv6-type 256;;FAIL
+-p icmpv6 -m icmp6;;FAIL
+-m icmp6 --icmpv6-type 1;;FAIL
+-p icmp;=;OK
+-p icmp -m icmp --icmp-type 8;;FAIL
+-p icmp --icmp-type 8;;FAIL

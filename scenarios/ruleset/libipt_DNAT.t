@@ -1,0 +1,45 @@
+:PREROUTING,OUTPUT
+*nat
+-j DNAT --to-destination 1.1.1.1;=;OK
+-j DNAT --to 1.1.1.1;-j DNAT --to-destination 1.1.1.1;OK
+-j DNAT --to-dest 1.1.1.1;-j DNAT --to-destination 1.1.1.1;OK
+-j DNAT --to-destination 1.1.1.1-1.1.1.9;=;OK
+-j DNAT --to-destination 1.1.1.9-1.1.1.1;=;OK
+-p tcp -j DNAT --to-destination 1.1.1.1:80;=;OK
+-p tcp -j DNAT --to-destination 1.1.1.1:80-90;=;OK
+-p tcp -j DNAT --to-destination 1.1.1.1:1000-2000/500;=;OK
+-p tcp -j DNAT --to-destination 1.1.1.1-1.1.1.3:80;=;OK
+-p tcp -j DNAT --to-destination :80;=;OK
+-p tcp -j DNAT --to-destination :80-90;=;OK
+-p udp -j DNAT --to-destination 1.1.1.1:http;-p udp -j DNAT --to-destination 1.1.1.1:80;OK
+-p tcp -j DNAT --to-destination 1.1.1.1:80 --random;=;OK
+-p tcp -j DNAT --to-destination 1.1.1.1 --persistent --random;-p tcp -j DNAT --to-destination 1.1.1.1 --random --persistent;OK
+-p icmp -j DNAT --to-destination 1.1.1.1:80;=;OK
+-p sctp -j DNAT --to-destination 1.1.1.1:80;=;OK
+-p dccp -j DNAT --to-destination 1.1.1.1:80;=;OK
+-p udplite -j DNAT --to-destination 1.1.1.1:80;;FAIL
+-p gre -j DNAT --to-destination 1.1.1.1:80;;FAIL
+! -p tcp -j DNAT --to-destination 1.1.1.1:80;=;OK
+-j DNAT --to-destination 1.1.1.1:80;;FAIL
+-p tcp -j DNAT --to-destination 1.1.1.1:90-80;;FAIL
+-p tcp -j DNAT --to-destination 1.1.1.1:65536;;FAIL
+-p tcp -j DNAT --to-destination 1.1.1.1:0;=;OK
+-p tcp -j DNAT --to-destination 1.1.1.1:;;FAIL
+-p tcp -j DNAT --to-destination 1.1.1.1:80-;;FAIL
+-p tcp -j DNAT --to-destination "";;FAIL
+-j DNAT --to-destination 1.1.1.1/24;;FAIL
+-j DNAT --to-destination 1.1.1;;FAIL
+-j DNAT --to-destination 010.1.1.1;;FAIL
+-j DNAT --to-destination foo;;FAIL
+-j DNAT --to-destination 1.1.1.1-;;FAIL
+-j DNAT --to-destination 1.1.1.1 --random-fully;;FAIL
+-j DNAT --to-destination 1.1.1.1 --to-destination 2.2.2.2;;FAIL
+-j DNAT;;FAIL
+-j DNAT --to-source 1.1.1.1;;FAIL
+-j SNAT --to-source 1.1.1.1;;FAIL
+-j MASQUERADE;;FAIL
+-j DROP;;FAIL
+-j REJECT;;FAIL
+-j ACCEPT;=;OK
+-j RETURN;=;OK
+-d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.90:8775;=;OK

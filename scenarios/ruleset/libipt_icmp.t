@@ -1,0 +1,40 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-p icmp --icmp-type 8;-p icmp -m icmp --icmp-type 8;OK
+-p icmp --icmp-type echo-request;-p icmp -m icmp --icmp-type 8;OK
+-p icmp --icmp-type ping;-p icmp -m icmp --icmp-type 8;OK
+-p icmp --icmp-type pong;-p icmp -m icmp --icmp-type 0;OK
+-p icmp --icmp-type ECHO-REPLY;-p icmp -m icmp --icmp-type 0;OK
+-p icmp --icmp-type echo-req;-p icmp -m icmp --icmp-type 8;OK
+-p icmp --icmp-type echo;;FAIL
+-p icmp --icmp-type host-un;;FAIL
+-p icmp --icmp-type any;-p icmp -m icmp --icmp-type any;OK
+-p icmp ! --icmp-type any;-p icmp -m icmp ! --icmp-type any;OK
+-p icmp --icmp-type ANY;-p icmp -m icmp --icmp-type any;OK
+-p icmp --icmp-type 3;-p icmp -m icmp --icmp-type 3;OK
+-p icmp --icmp-type 3/4;-p icmp -m icmp --icmp-type 3/4;OK
+-p icmp --icmp-type 3/255;-p icmp -m icmp --icmp-type 3/255;OK
+-p icmp --icmp-type destination-unreachable;-p icmp -m icmp --icmp-type 3;OK
+-p icmp --icmp-type fragmentation-needed;-p icmp -m icmp --icmp-type 3/4;OK
+-p icmp ! --icmp-type port-unreachable;-p icmp -m icmp ! --icmp-type 3/3;OK
+-p icmp --icmp-type tos-host-redirect;-p icmp -m icmp --icmp-type 5/3;OK
+-p icmp --icmp-type redirect;-p icmp -m icmp --icmp-type 5;OK
+-p icmp --icmp-type timestamp-request;-p icmp -m icmp --icmp-type 13;OK
+-p icmp --icmp-type ttl-exceeded;-p icmp -m icmp --icmp-type 11;OK
+-p icmp --icmp-type 255;-p icmp -m icmp --icmp-type any;OK
+-p icmp --icmp-type 255/255;-p icmp -m icmp --icmp-type any;OK
+-p icmp --icmp-type 255/3;-p icmp -m icmp --icmp-type any;OK
+-p icmp --icmp-type 256;;FAIL
+-p icmp --icmp-type 5/256;;FAIL
+-p icmp --icmp-type 5/;;FAIL
+-p icmp --icmp-type nosuch;;FAIL
+-p icmp --icmp-type "";;FAIL
+-p icmp --icmp-type 0x8;-p icmp -m icmp --icmp-type 8;OK
+-p icmp --icmp-type -1;;FAIL
+-p icmp -m icmp;;FAIL
+-m icmp --icmp-type 8;;FAIL
+-p tcp -m icmp --icmp-type 8;;FAIL
+-p 1 --icmp-type 0;-p icmp -m icmp --icmp-type 0;OK
+-p icmp -m icmp --icmp-type 8 -j DROP;=;OK
+-p icmp -m icmp6 --icmpv6-type 8;;FAIL
+-p icmp --icmp-type 8 --icmp-type 9;;FAIL

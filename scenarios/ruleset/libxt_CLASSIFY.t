@@ -1,0 +1,3 @@
+:FORWARD,OUTPUT,POSTROUTING
+*mangle
+-j CLASSIFY --set-class 0001:0002;=;OK

@@ -1,0 +1,28 @@
+:PREROUTING,INPUT,FORWARD,OUTPUT,POSTROUTING
+*mangle
+-j CONNMARK --set-mark 1;-j CONNMARK --set-xmark 0x1/0xffffffff;OK
+-j CONNMARK --set-mark 1/2;-j CONNMARK --set-xmark 0x1/0x3;OK
+-j CONNMARK --set-xmark 0x12/0xff;=;OK
+-j CONNMARK --set-xmark 5;-j CONNMARK --set-xmark 0x5/0xffffffff;OK
+-j CONNMARK --and-mark 5;-j CONNMARK --set-xmark 0x0/0xfffffffa;OK
+-j CONNMARK --or-mark 5;-j CONNMARK --set-xmark 0x5/0x5;OK
+-j CONNMARK --xor-mark 5;-j CONNMARK --set-xmark 0x5/0x0;OK
+-j CONNMARK --save-mark;-j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff;OK
+-j CONNMARK --save-mark --mask 0xff;-j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff;OK
+-j CONNMARK --save-mark --nfmask 1 --ctmask 2;-j CONNMARK --save-mark --nfmask 0x1 --ctmask 0x2;OK
+-j CONNMARK --restore-mark;-j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff;OK
+-j CONNMARK --restore-mark --mask 5;-j CONNMARK --restore-mark --nfmask 0x5 --ctmask 0x5;OK
+-j CONNMARK --restore-mark --ctmask 0xf0 --nfmask 0xffffffff;-j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xf0;OK
+-j CONNMARK --restore-mark --mask 1 --nfmask 5;;FAIL
+-j CONNMARK --set-mark 1 --save-mark;;FAIL
+-j CONNMARK --set-mark 1 --mask 3;-j CONNMARK --set-xmark 0x1/0x3;OK
+-j CONNMARK --set-mark 1 --nfmask 3;-j CONNMARK --set-xmark 0x1/0xffffffff;OK
+-j CONNMARK --set-mark 1 --ctmask 3 --nfmask 5;-j CONNMARK --set-xmark 0x1/0x3;OK
+-j CONNMARK --and-mark 1 --mask 3;-j CONNMARK --set-xmark 0x0/0x3;OK
+-j CONNMARK --set-mark 0x10/1 --mask 0xf;-j CONNMARK --set-xmark 0x10/0xf;OK
+-j CONNMARK --save-mark --restore-mark;;FAIL
+-j CONNMARK --nfmask 1;;FAIL
+-j CONNMARK --left-shift-mark 1;;FAIL
+-j CONNMARK --set-xmark 0x1/0xff --left-shift-mark 1;=;OK
+-j CONNMARK --set-xmark 0x1/0xff --right-shift-mark 3;=;OK
+-j CONNMARK;;FAIL

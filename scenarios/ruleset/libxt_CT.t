@@ -1,0 +1,27 @@
+:PREROUTING,OUTPUT
+*raw
+-j CT --notrack;=;OK
+-j CT;=;OK
+-j CT --zone 5;=;OK
+-j CT --zone mark;=;OK
+-j CT --zone-orig 1;=;OK
+-j CT --zone-reply 5;=;OK
+-j CT --zone-orig mark;=;OK
+-j CT --zone-orig 1 --zone-reply 2;-j CT --zone 2;OK
+-j CT --zone-orig mark --zone-reply 2;-j CT --zone mark;OK
+-j CT --zone 0x10;-j CT --zone 16;OK
+-j CT --zone foo;;FAIL
+-j CT --ctevents foo;;FAIL
+-j CT --ctevents new,destroy;=;OK
+-j CT --expevents new;=;OK
+-j CT --ctevents new,related,destroy,reply,assured,protoinfo,helper,mark --expevents new --zone 2;=;OK
+-p tcp -j CT --helper ftp;=;OK
+-j CT --notrack --zone 5;=;OK
+-j CT --zone 70000;;FAIL
+-j CT --zone 1 --zone-orig 2;-j CT --zone-orig 2;OK
+-j NOTRACK;=;OK
+-j NOTRACK --foo;;FAIL
+-j TRACE;=;OK
+-j DNAT --to-destination 1.1.1.1;;FAIL
+-j MARK --set-mark 1;-j MARK --set-xmark 0x1/0xffffffff;OK
+-j REJECT;;FAIL

@@ -1,0 +1,31 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-j LOG;=;OK
+-j LOG --log-level 7;=;OK
+-j LOG --log-level debug;-j LOG --log-level 7;OK
+-j LOG --log-level warning;-j LOG;OK
+-j LOG --log-level 4;-j LOG;OK
+-j LOG --log-level emerg;-j LOG --log-level 0;OK
+-j LOG --log-level panic;-j LOG --log-level 0;OK
+-j LOG --log-level alert;-j LOG --log-level 1;OK
+-j LOG --log-level crit;-j LOG --log-level 2;OK
+-j LOG --log-level error;-j LOG --log-level 3;OK
+-j LOG --log-level notice;-j LOG --log-level 5;OK
+-j LOG --log-level info;-j LOG --log-level 6;OK
+-j LOG --log-level warn;;FAIL
+-j LOG --log-level 8;;FAIL
+-j LOG --log-level foo;;FAIL
+-j LOG --log-prefix abc;=;OK
+-j LOG --log-prefix "nova: ";=;OK
+-j LOG --log-prefix "it's";-j LOG --log-prefix "it\'s";OK
+-j LOG --log-prefix aaaaaaaaaaaaaaaaaaaaaaaaaaaaa;=;OK
+-j LOG --log-prefix aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;-j LOG --log-prefix aaaaaaaaaaaaaaaaaaaaaaaaaaaaa;OK
+-j LOG --log-prefix "";;FAIL
+-j LOG --log-tcp-sequence;=;OK
+-j LOG --log-tcp-options --log-ip-options;=;OK
+-j LOG --log-uid --log-macdecode;=;OK
+-j LOG --log-macdecode --log-uid --log-ip-options --log-tcp-options --log-tcp-sequence --log-level info --log-prefix "x y";-j LOG --log-prefix "x y" --log-level 6 --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode;OK
+-j LOG ! --log-prefix a;;FAIL
+-j LOG --log-prefix a --log-prefix b;;FAIL
+-j LOG --log;;FAIL
+-j LOG --log-lev 3;-j LOG --log-level 3;OK

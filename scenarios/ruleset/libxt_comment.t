@@ -1,0 +1,25 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-m comment --comment foo;=;OK
+-m comment --comment "foo bar";=;OK
+-m comment --comment "a\"b";=;OK
+-m comment --comment "a\\b";=;OK
+-m comment --comment a\b;-m comment --comment "a\\b";OK
+-m comment --comment "it's";-m comment --comment "it\'s";OK
+-m comment --comment 'a';-m comment --comment "\'a\'";OK
+-m comment --comment "";=;OK
+-m comment --comment a.b;-m comment --comment "a.b";OK
+-m comment --comment a_b-c;=;OK
+-m comment --comment "$HOME `x` %s";=;OK
+-m comment --comment "a"b;;FAIL
+-m comment --comment a"b c";-m comment --comment "ab c";OK
+-m comment --comment !;-m comment --comment "!";OK
+-m comment --comment -j;=;OK
+-m comment;;FAIL
+-m comment --comment;;FAIL
+-m comment --comment a --comment b;;FAIL
+-m comment --comment a -m comment --comment b;=;OK
+-m comment ! --comment a;;FAIL
+-s 0.0.0.0/0 -m comment --comment x -p tcp;-p tcp -m comment --comment x;OK
+-m comment --comment aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;=;OK
+-m comment --comment aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;-m comment --comment aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;OK

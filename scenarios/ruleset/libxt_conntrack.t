@@ -1,0 +1,41 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-m conntrack --ctstate NEW;=;OK
+-m conntrack --ctstate ESTABLISHED,RELATED;-m conntrack --ctstate RELATED,ESTABLISHED;OK
+-m conntrack --ctstate DNAT,SNAT,UNTRACKED,ESTABLISHED,RELATED,NEW,INVALID;-m conntrack --ctstate INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED,SNAT,DNAT;OK
+-m conntrack ! --ctstate DNAT;=;OK
+-m conntrack --ctstate new,Snat;-m conntrack --ctstate NEW,SNAT;OK
+-m conntrack --ctstate FOO;;FAIL
+-m conntrack --ctstate "";;FAIL
+-m conntrack --ctstate NEW,;;FAIL
+-m conntrack --ctproto tcp;-m conntrack --ctproto 6;OK
+-m conntrack --ctproto 17;=;OK
+-m conntrack ! --ctproto 6;=;OK
+-m conntrack --ctproto 0;=;OK
+-m conntrack ! --ctproto 0;=;OK
+-m conntrack --ctproto 256;;FAIL
+-m conntrack --ctproto foo;;FAIL
+-m conntrack --ctorigsrcport 22;=;OK
+-m conntrack ! --ctorigdstport 1:5;=;OK
+-m conntrack --ctreplsrcport http --ctrepldstport 5:;-m conntrack --ctreplsrcport 80 --ctrepldstport 5:65535;OK
+-m conntrack --ctorigsrcport 5:1;=;OK
+-m conntrack --ctorigsrcport :;-m conntrack --ctorigsrcport 0:65535;OK
+-m conntrack --ctstatus ASSURED;=;OK
+-m conntrack --ctstatus NONE;=;OK
+-m conntrack --ctstatus NONE,ASSURED;-m conntrack --ctstatus ASSURED;OK
+-m conntrack ! --ctstatus CONFIRMED,SEEN_REPLY,EXPECTED;-m conntrack ! --ctstatus EXPECTED,SEEN_REPLY,CONFIRMED;OK
+-m conntrack --ctstatus foo;;FAIL
+-m conntrack --ctexpire 5;=;OK
+-m conntrack --ctexpire 5:10;=;OK
+-m conntrack ! --ctexpire 5:;-m conntrack ! --ctexpire 5:4294967295;OK
+-m conntrack --ctexpire :5;-m conntrack --ctexpire 0:5;OK
+-m conntrack --ctexpire 10:5;=;OK
+-m conntrack --ctexpire 4294967295;=;OK
+-m conntrack --ctexpire 4294967296;;FAIL
+-m conntrack --ctdir ORIGINAL;=;OK
+-m conntrack --ctdir reply;-m conntrack --ctdir REPLY;OK
+-m conntrack ! --ctdir REPLY;;FAIL
+-m conntrack --ctdir FOO;;FAIL
+-m conntrack;;FAIL
+-m conntrack --ctstate NEW --ctdir REPLY --ctstatus ASSURED --ctproto 6 --ctexpire 1;-m conntrack --ctstate NEW --ctproto 6 --ctstatus ASSURED --ctexpire 1 --ctdir REPLY;OK
+-m conntrack --ctstate NEW --ctstate NEW;;FAIL

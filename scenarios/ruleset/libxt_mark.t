@@ -1,0 +1,22 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-m mark --mark 0x10;=;OK
+-m mark --mark 16;-m mark --mark 0x10;OK
+-m mark --mark 010;-m mark --mark 0x8;OK
+-m mark --mark 0;-m mark --mark 0x0;OK
+-m mark --mark 0xfeedcafe/0xfeedcafe;=;OK
+-m mark ! --mark 1/1;-m mark ! --mark 0x1/0x1;OK
+-m mark --mark 0x10/0xf;=;OK
+-m mark --mark 1/0;-m mark --mark 0x1/0x0;OK
+-m mark --mark 0xffffffff;=;OK
+-m mark --mark 4294967295/4294967295;-m mark --mark 0xffffffff;OK
+-m mark --mark 0x100000000;;FAIL
+-m mark --mark -1;;FAIL
+-m mark --mark foo;;FAIL
+-m mark --mark 1/;;FAIL
+-m mark --mark /1;;FAIL
+-m mark --mark 1/2/3;;FAIL
+-m mark --mark 09;;FAIL
+-m mark;;FAIL
+-m mark --mark 1 --mark 2;;FAIL
+-m mark --mark 1 -m mark --mark 2;-m mark --mark 0x1 -m mark --mark 0x2;OK

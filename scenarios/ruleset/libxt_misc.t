@@ -1,0 +1,68 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-m statistic --mode random --probability 0.50000000000;=;OK
+-m statistic --mode nth --every 5 --packet 0;=;OK
+-m statistic --mode nth ! --every 5 --packet 2;=;OK
+-m string --string "cmd.exe" --algo bm;=;OK
+-m string --string "a b" --algo kmp --from 10 --to 100;=;OK
+-m string ! --string "foo" --algo bm --icase;=;OK
+-m string --hex-string "|deadbeef|" --algo bm;=;OK
+-m string --hex-string "|6162630d0a|" --algo bm;=;OK
+-m time --timestart 01:02:03 --timestop 04:05:06 --datestop 2038-01-19T03:14:07;=;OK
+-m time --weekdays Mon,Tue,Wed --datestop 2038-01-19T03:14:07;=;OK
+-m time --monthdays 3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30 --datestop 2038-01-19T03:14:07;=;OK
+-m time --datestart 2020-01-01T00:00:00 --datestop 2021-02-03T04:05:06 --kerneltz;=;OK
+-m tos --tos 0x10/0x3f;=;OK
+-m tos ! --tos 0x08/0xff;=;OK
+-m dscp --dscp 0x10;=;OK
+-m dscp ! --dscp 0x00;=;OK
+-m dscp --dscp 0x2e;=;OK
+-m ecn --ecn-ip-ect 1;=;OK
+-p tcp -m ecn ! --ecn-tcp-ece --ecn-tcp-cwr;=;OK
+-m helper --helper ftp;=;OK
+-m helper ! --helper "sip-5060";-m helper ! --helper sip-5060;OK
+-m connlimit --connlimit-upto 5 --connlimit-mask 24 --connlimit-saddr;=;OK
+-m connlimit --connlimit-above 5 --connlimit-mask 32 --connlimit-daddr;=;OK
+-m connbytes --connbytes 10:20 --connbytes-mode packets --connbytes-dir both;=;OK
+-m connbytes ! --connbytes 10 --connbytes-mode avgpkt --connbytes-dir reply;=;OK
+-m connlabel --label "40";=;OK
+-m connlabel ! --label "40" --set;=;OK
+-m quota --quota 1000;=;OK
+-m quota ! --quota 1000;=;OK
+-m cluster --cluster-local-nodemask 0x00000001 --cluster-total-nodes 2 --cluster-hash-seed 0x12345678;=;OK
+-m cpu --cpu 0;=;OK
+-m cpu ! --cpu 1;=;OK
+-m u32 --u32 "0x0=0x1";=;OK
+-m u32 ! --u32 "0x6&0xff=0x1";=;OK
+-m bpf --bytecode "4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0";=;OK
+-p esp -m esp --espspi 1:5;=;OK
+-p esp --espspi 5;-p esp -m esp --espspi 5;OK
+-p esp -m esp;=;OK
+-m esp --espspi 5;;FAIL
+-m bpf;;FAIL
+-m cluster;;FAIL
+-m connbytes --connbytes 5;;FAIL
+-m connlabel;;FAIL
+-m connlimit;;FAIL
+-m cpu;;FAIL
+-m devgroup;;FAIL
+-m dscp;;FAIL
+-m ecn;;FAIL
+-m ecn --ecn-tcp-cwr;;FAIL
+-m helper;;FAIL
+-m policy;;FAIL
+-m recent;;FAIL
+-m statistic;;FAIL
+-m string --string x;;FAIL
+-m string --algo bm;;FAIL
+-p tcp -m tcpmss;;FAIL
+-m tos;;FAIL
+-m u32;;FAIL
+-m time --datestop 2038-01-19T03:14:07;=;OK
+-p esp -m esp ! --espspi 5;=;OK
+-p ipcomp -m ipcomp --ipcompspi 5;=;OK
+-p ipcomp --ipcompspi 1:2;-p ipcomp -m ipcomp --ipcompspi 1:2;OK
+-p tcp -m tcpmss --mss 1000:1500;=;OK
+-p tcp -m tcpmss ! --mss 5;=;OK
+-m tos --tos 0x10/0x3f --mark 1;;FAIL
+-m quota --quota;;FAIL

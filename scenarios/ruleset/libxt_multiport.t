@@ -1,0 +1,31 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-p tcp -m multiport --sports 22,53,80;=;OK
+-p udp -m multiport --dports 22:25,80;=;OK
+-p udplite -m multiport --ports 1,2;=;OK
+-p sctp -m multiport ! --dports 1;=;OK
+-p dccp -m multiport --sports 1;=;OK
+-p tcp -m multiport --source-ports 1,2;-p tcp -m multiport --sports 1,2;OK
+-p tcp -m multiport --destination-ports http,https;-p tcp -m multiport --dports 80,443;OK
+-p tcp -m multiport --dports 1:65535;=;OK
+-p tcp -m multiport --dports 5:5;;FAIL
+-p tcp -m multiport --dports 0x10,010;-p tcp -m multiport --dports 16,8;OK
+-p tcp -m multiport --ports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15;=;OK
+-p tcp -m multiport --ports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16;;FAIL
+-p tcp -m multiport --ports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15;=;OK
+-p tcp -m multiport --ports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15:16;;FAIL
+-p tcp -m multiport --ports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15:15;;FAIL
+-p tcp -m multiport --dports 5:1;;FAIL
+-p tcp -m multiport --dports :5;;FAIL
+-p tcp -m multiport --dports 5:;;FAIL
+-p tcp -m multiport --dports 1,,2;;FAIL
+-p tcp -m multiport --dports "";;FAIL
+-p tcp -m multiport --dports 1:2:3;;FAIL
+-p tcp -m multiport --dports 70000;;FAIL
+-p tcp -m multiport --dports 1 --sports 2;;FAIL
+-p tcp -m multiport --dports 1 -m multiport --sports 2;=;OK
+-p tcp -m multiport;;FAIL
+-m multiport --dports 1;;FAIL
+-p icmp -m multiport --dports 1;;FAIL
+! -p tcp -m multiport --dports 1;;FAIL
+-m multiport -p tcp --dports 1;-p tcp -m multiport --dports 1;OK

@@ -1,0 +1,64 @@
+:INPUT,FORWARD,OUTPUT
+*filter
+-p tcp --dport 22;-p tcp -m tcp --dport 22;OK
+-p tcp -m tcp --dport 22;=;OK
+-p tcp --dport ssh;-p tcp -m tcp --dport 22;OK
+-p tcp --dport http --sport https;-p tcp -m tcp --sport 443 --dport 80;OK
+-p tcp --dport 1:1024;-p tcp -m tcp --dport 1:1024;OK
+-p tcp --dport :22;-p tcp -m tcp --dport 0:22;OK
+-p tcp --dport 22:;-p tcp -m tcp --dport 22:65535;OK
+-p tcp --dport :;-p tcp -m tcp;OK
+-p tcp --dport 0:65535;-p tcp -m tcp;OK
+-p tcp --sport 0;-p tcp -m tcp --sport 0;OK
+-p tcp ! --dport 22;-p tcp -m tcp ! --dport 22;OK
+-p tcp ! --sport 1:2 ! --dport 3;-p tcp -m tcp ! --sport 1:2 ! --dport 3;OK
+-p tcp --source-port 1 --destination-port 2;-p tcp -m tcp --sport 1 --dport 2;OK
+-p tcp --source-p 1 --dp 2;-p tcp -m tcp --sport 1 --dport 2;OK
+-p tcp --dport 010 --sport 0x10;-p tcp -m tcp --sport 16 --dport 8;OK
+-p tcp --dport +5;-p tcp -m tcp --dport 5;OK
+-p tcp --dport " 5";-p tcp -m tcp --dport 5;OK
+-p tcp --dport 65536;;FAIL
+-p tcp --dport -1;;FAIL
+-p tcp --dport 5:3;;FAIL
+-p tcp --dport 1:2:3;;FAIL
+-p tcp --dport nosuchservice;;FAIL
+-p tcp --dport;;FAIL
+-p tcp --dport "";;FAIL
+-p tcp --dport 1 --dport 2;;FAIL
+-p tcp ! --dport ! 2;;FAIL
+-p tcp --syn;-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN;OK
+-p tcp ! --syn;-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN;OK
+-p tcp --tcp-flags SYN,ACK ACK;-p tcp -m tcp --tcp-flags SYN,ACK ACK;OK
+-p tcp --tcp-flags SYN,RST,ACK,FIN SYN;-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN;OK
+-p tcp --tcp-flags ALL NONE;-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG NONE;OK
+-p tcp --tcp-flags ALL ALL;-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG FIN,SYN,RST,PSH,ACK,URG;OK
+-p tcp --tcp-flags ALL FIN,URG,PSH;-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG FIN,PSH,URG;OK
+-p tcp --tcp-flags syn,rst syn;-p tcp -m tcp --tcp-flags SYN,RST SYN;OK
+-p tcp --tcp-flags SYN FIN;-p tcp -m tcp --tcp-flags SYN FIN;OK
+-p tcp ! --tcp-flags SYN SYN;-p tcp -m tcp ! --tcp-flags SYN SYN;OK
+-p tcp --tcp-flags NONE NONE;-p tcp -m tcp;OK
+-p tcp --tcp-flags SYN;;FAIL
+-p tcp --tcp-flags SYN FOO;;FAIL
+-p tcp --tcp-flags;;FAIL
+-p tcp --syn --tcp-flags SYN SYN;;FAIL
+-p tcp --tcp-option 7;-p tcp -m tcp --tcp-option 7;OK
+-p tcp ! --tcp-option 7;-p tcp -m tcp ! --tcp-option 7;OK
+-p tcp --tcp-option 0;;FAIL
+-p tcp --tcp-option 256;;FAIL
+-p tcp ! --syn --tcp-option 7 --dport 5 --sport 6;-p tcp -m tcp --sport 6 --dport 5 --tcp-option 7 ! --tcp-flags FIN,SYN,RST,ACK SYN;OK
+-p tcp -m tcp;=;OK
+-m tcp --dport 22;;FAIL
+-m tcp -p tcp --dport 22;-p tcp -m tcp --dport 22;OK
+-p udp -m tcp --dport 22;;FAIL
+! -p tcp -m tcp --dport 22;;FAIL
+! -p tcp --dport 22;;FAIL
+-p all --dport 22;;FAIL
+--dport 22;;FAIL
+--dport 22 -p tcp;;FAIL
+-p tcp -m comment --comment x --dport 5;-p tcp -m comment --comment x -m tcp --dport 5;OK
+-p tcp --dport 22 -m tcp --sport 1;-p tcp -m tcp --dport 22 -m tcp --sport 1;OK
+-p tcp -m tcp --sport 1 --dport 2 -m tcp --dport 3;=;OK
+-j ACCEPT -p tcp --dport 22;-p tcp -m tcp --dport 22 -j ACCEPT;OK
+-p 6 --dport 22;-p tcp -m tcp --dport 22;OK
+-p tcp --dprt 22;;FAIL
+-p tcp --dport 22 --nosuch;;FAIL
