@@ -13,12 +13,17 @@ import {
 } from '../address/address.ts';
 import type { FieldPath } from '../diagnostic/yaml.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
-import type { Complaints } from './complete.ts';
 import type { Deployment, DeploymentHost, Network } from './deployment.ts';
 import { knowsFlag } from './flag.ts';
 import { hostNamed, hostOfFloatingIp, networksOn, ownerOf, uplinkOf } from './placement.ts';
 import type { DeploymentFile } from './schema.ts';
 import { hasRole } from './service.ts';
+
+/** Where complaints go. */
+export interface Complaints {
+  readonly error: (field: FieldPath, message: string) => void;
+  readonly warning: (field: FieldPath, message: string) => void;
+}
 
 /** XT_EXTENSION_MAXNAMELEN less its NUL: the longest chain name that iptables takes. */
 const LONGEST_CHAIN_NAME = 28;

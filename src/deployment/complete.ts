@@ -20,7 +20,7 @@ import { quoteText } from '../diagnostic/quote.ts';
 import { sortDiagnostics, type FieldPath, type Source } from '../diagnostic/yaml.ts';
 import type { InterfaceAddress, Route } from '../host/host.ts';
 import { autoconfigured, deviceMac, linkLocalAddress } from '../host/mac.ts';
-import { checkDeployment } from './check.ts';
+import { checkDeployment, type Complaints } from './check.ts';
 import type {
   Deployment,
   DeploymentHost,
@@ -44,12 +44,6 @@ type HostFile = DeploymentFile['hosts'][number];
 type NetworkFile = NonNullable<DeploymentFile['networks']>[number];
 type RuleFile = NonNullable<NonNullable<DeploymentFile['security_groups']>[string]>[number];
 type InstanceFile = NonNullable<DeploymentFile['instances']>[number];
-
-/** Where complaints go. */
-export interface Complaints {
-  readonly error: (field: FieldPath, message: string) => void;
-  readonly warning: (field: FieldPath, message: string) => void;
-}
 
 const unknownName = (kind: string, name: string, known: readonly string[]): string => {
   const near = nearest(name, known);

@@ -24,7 +24,8 @@ import { nearest } from './nearest.ts';
 import { quoteText } from './quote.ts';
 
 /** Far above any cloud that one file describes, far below what takes seconds to read. */
-const MOST_CHARACTERS = 4 * 1024 * 1024;
+const MOST_CHARACTERS = 2 * 1024 * 1024;
+const MOST_VALUES = 200_000;
 const DEEPEST = 32;
 const MOST_NODES_BY_ALIAS = 100_000;
 /** One mistake repeated a thousand times is told twenty times. */
@@ -38,8 +39,6 @@ export interface Source<T> {
   readonly value: T;
   /** A complaint about the field at `field` (or, where it is absent, about the nearest one around it), named in the message. */
   readonly diagnose: (field: FieldPath, message: string) => Diagnostic;
-  /** The line on which the field's value begins. */
-  readonly lineOf: (field: FieldPath) => number;
 }
 
 /** `floating_ips[0].fixed_ip`; a key that is no word is quoted. */
@@ -83,10 +82,23 @@ export function readSource<S extends z.ZodType>(
     at(find(place, field).key, `${printFieldPath(field)}: ${message}`);
 
   const parsed = parseWith(schema, value);
-  if (parsed.success)
-    return { value: parsed.data, diagnose, lineOf: (field) => counter.linePos(find(place, field).value).line };
+  if (parsed.success) return { value: parsed.data, diagnose };
   const diagnostics = parsed.error.issues.flatMap((issue) => diagnosticsOf(issue, [], { diagnose, diagnoseKey }));
   throw new InputError(sortDiagnostics(diagnostics));
+}
+
+/** The same for a value that no text was read for: every complaint stands at the file's beginning. */
+export function sourceOf<S extends z.ZodType>(value: z.input<S>, path: string, schema: S): Source<z.output<S>> {
+  const diagnose = (field: FieldPath, message: string): Diagnostic => ({
+    path,
+    line: 1,
+    column: 1,
+    message: field.length === 0 ? message : `${printFieldPath(field)}: ${message}`,
+  });
+  const parsed = schema.safeParse(value, { error: messageOf, reportInput: true });
+  if (parsed.success) return { value: parsed.data, diagnose };
+  const voices = { diagnose, diagnoseKey: diagnose };
+  throw new InputError(sortDiagnostics(parsed.error.issues.flatMap((issue) => diagnosticsOf(issue, [], voices))));
 }
 
 /** In the order of the file, each once, and not more than a person reads. */
@@ -127,16 +139,16 @@ function compose(
     if ((code < 32 && code !== 9 && code !== 10 && code !== 13) || code === 127 || code === 0xfffd)
       throw new InputError([at(offset, 'this is no text: expected YAML or JSON, read a control character')]);
   }
-  // The parser is a loop, but what follows it recurses: nesting is measured first.
-  for (const token of tokens) {
-    const deep = tooDeep(token);
-    if (deep !== undefined) throw new InputError([at(deep, `nested more than ${DEEPEST} levels deep`)]);
-  }
+  // The parser is a loop, but what follows it recurses, and makes an error of each item that is wrong: both are measured first.
+  const excess = excessOf(tokens);
+  if (excess !== undefined) throw new InputError([at(excess.offset, excess.message)]);
   const composer = new Composer({
     schema: 'failsafe',
     lineCounter: counter,
     prettyErrors: false,
     merge: false,
+    // Its own check compares every key with every other; `valueOf` has a table.
+    uniqueKeys: false,
     logLevel: 'silent',
   });
   const documents = [...composer.compose(tokens, true, source.length)];
@@ -157,24 +169,30 @@ function syntaxMessage(code: string, message: string): string {
   switch (code) {
     case 'TAB_AS_INDENT':
       return 'a tab cannot indent YAML: use spaces';
-    case 'DUPLICATE_KEY':
-      return 'the key stands twice in one mapping';
     default:
       return message.split('\n', 1)[0] ?? message;
   }
 }
 
-/** The offset of the first collection below DEEPEST others. */
-function tooDeep(token: CST.Token): number | undefined {
-  const open: { readonly token: CST.Token; readonly depth: number }[] = [{ token, depth: 0 }];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const { token: here, depth } = next;
-    if (here.type === 'document' && here.value !== undefined) open.push({ token: here.value, depth });
-    if (!('items' in here)) continue;
-    if (depth >= DEEPEST) return here.offset;
-    for (const item of here.items) {
-      if (item.key !== undefined && item.key !== null) open.push({ token: item.key, depth: depth + 1 });
-      if (item.value !== undefined) open.push({ token: item.value, depth: depth + 1 });
+/** The place that is nested too deeply, or after which there is too much. */
+function excessOf(tokens: readonly CST.Token[]): { readonly offset: number; readonly message: string } | undefined {
+  const open: { readonly token: CST.Token; readonly depth: number }[] = [];
+  let values = 0;
+  for (const top of tokens) {
+    open.push({ token: top, depth: 0 });
+    if (++values > MOST_VALUES) return { offset: top.offset, message: `more than ${MOST_VALUES} values` };
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const { token, depth } = next;
+      if (token.type === 'document' && token.value !== undefined) open.push({ token: token.value, depth });
+      if (!('items' in token)) continue;
+      if (depth >= DEEPEST) return { offset: token.offset, message: `nested more than ${DEEPEST} levels deep` };
+      for (const item of token.items) {
+        // What stands before a value counts as well: a thousand commas without one are a thousand errors.
+        values += 1 + item.start.length;
+        if (item.key !== undefined && item.key !== null) open.push({ token: item.key, depth: depth + 1 });
+        if (item.value !== undefined) open.push({ token: item.value, depth: depth + 1 });
+        if (values > MOST_VALUES) return { offset: token.offset, message: `more than ${MOST_VALUES} values` };
+      }
     }
   }
   return undefined;
@@ -187,6 +205,7 @@ function valueOf(
 ): { readonly value: unknown; readonly place: Place } {
   const anchors = new Map<string, ParsedNode>();
   const unfinished = new Set<ParsedNode>();
+  const twice: Diagnostic[] = [];
   let budget = MOST_NODES_BY_ALIAS;
   const fail = (offset: number, message: string): never => {
     throw new InputError([at(offset, message)]);
@@ -223,6 +242,7 @@ function valueOf(
         if (!isScalar(keyNode)) return fail(keyStart, 'a key must be a word');
         const name = String(keyNode.value);
         if (name === '__proto__') return fail(keyStart, 'a key cannot be called __proto__');
+        if (Object.hasOwn(record, name)) twice.push(at(keyStart, 'the key stands twice in one mapping'));
         const [child, childPlace] = convert(pair.value, keyStart, keyStart, aliased);
         record[name] = child;
         place.children.set(name, childPlace);
@@ -234,6 +254,7 @@ function valueOf(
   }
 
   const [value, place] = convert(document.contents, 0, 0, 0);
+  if (twice.length > 0) throw new InputError(sortDiagnostics(twice));
   return { value, place };
 }
 
