@@ -73,7 +73,7 @@ test('several hosts need a choice, and a wrong one is told', () => {
 test('a deployment that is wrong ends with its errors and code 2', () => {
   const { code, stdout, stderr } = generate(ARTICLE.replace('fixed_ip: 10.10.10.2', 'fixed_ip: 10.9.9.9'));
   expect([code, stdout]).toEqual([2, '']);
-  expect(stderr).toBe('d.yaml:38:41: floating_ips[0].fixed_ip: 10.9.9.9 is no instance’s address\n');
+  expect(stderr).toBe("d.yaml:38:41: floating_ips[0].fixed_ip: 10.9.9.9 is no instance's address\n");
 });
 
 test('what the reference does not write yet is said, never written wrongly', () => {

@@ -183,7 +183,7 @@ function checkAddresses(deployment: Deployment, file: DeploymentFile, complaints
     const [last, first]: Address[] = [lastAddress(network.cidr), network.cidr.address];
     const inRange = (address: Address, key: FieldPath): void => {
       if (address === first || address === last)
-        complaints.error(key, `${printAddress(address)} is no host’s address in ${printPrefix(network.cidr)}`);
+        complaints.error(key, `${printAddress(address)} is no host's address in ${printPrefix(network.cidr)}`);
     };
     if (gateway !== undefined) {
       claim(gateway, `network ${label}`, [...field, 'gateway']);
@@ -221,7 +221,7 @@ function checkAddresses(deployment: Deployment, file: DeploymentFile, complaints
       const field = ['instances', index, ...(given < 0 ? [] : ['fixed_ips', given])];
       claim(address, `instance ${instance.name}`, field);
       if (network !== undefined && isEdge(network.cidr, address))
-        complaints.error(field, `${printAddress(address)} is no host’s address in ${printPrefix(network.cidr)}`);
+        complaints.error(field, `${printAddress(address)} is no host's address in ${printPrefix(network.cidr)}`);
     });
   });
   deployment.floatingIps.forEach(({ address }, index) => {
@@ -234,7 +234,7 @@ const isEdge = (cidr: Prefix, address: Address): boolean =>
   familyOf(address) === 4 && (address === cidr.address || address === lastAddress(cidr));
 
 function checkInstances(deployment: Deployment, complaints: Complaints): void {
-  const macs = once<string>(complaints, (mac) => `${mac} is an interface’s address`);
+  const macs = once<string>(complaints, (mac) => `${mac} is an interface's address`);
   const ports = new Map(
     deployment.hosts.map((host) => [host.name, once<string>(complaints, (port) => `${port} is a bridge port`)]),
   );
@@ -265,7 +265,7 @@ function checkFloatingIps(deployment: Deployment, complaints: Complaints): void 
     if (familyOf(fixedIp) === 6)
       complaints.error([...field, 'fixed_ip'], `${printAddress(fixedIp)} is IPv6: floating IPs are IPv4`);
     else if (ownerOf(deployment, fixedIp) === undefined)
-      complaints.error([...field, 'fixed_ip'], `${printAddress(fixedIp)} is no instance’s address`);
+      complaints.error([...field, 'fixed_ip'], `${printAddress(fixedIp)} is no instance's address`);
     const host = hostOfFloatingIp(deployment, floatingIp);
     if (host !== undefined && !devicesOf(deployment, host).has(floatingIp.interface))
       complaints.error([...field, 'interface'], `${floatingIp.interface} is no interface of ${host.name}`);

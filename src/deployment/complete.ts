@@ -106,7 +106,7 @@ function warnOfFlags(
 ): void {
   for (const name of Object.keys(flags ?? {})) {
     if (name === 'public_interface') continue;
-    if (name === 'my_ip') complaints.warning([...field, name], 'has no effect here: write it as the host’s own my_ip');
+    if (name === 'my_ip') complaints.warning([...field, name], "has no effect here: write it as the host's own my_ip");
     else if (!isFlag(name)) complaints.warning([...field, name], 'has no effect on what is modelled');
     else if (!knowsFlag(release, name)) complaints.warning([...field, name], `nova of ${release} has no such flag`);
   }

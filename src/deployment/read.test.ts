@@ -179,7 +179,7 @@ const WRONG: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a floating IP on nobody’s address',
     `${HOST}${NETWORK}floating_ips:\n  - address: 192.0.2.9\n    fixed_ip: 10.9.9.9\n`,
-    ['d.yaml:9:15: floating_ips[0].fixed_ip: 10.9.9.9 is no instance’s address'],
+    ["d.yaml:9:15: floating_ips[0].fixed_ip: 10.9.9.9 is no instance's address"],
   ],
   [
     'overlapping networks on one host',
@@ -203,7 +203,7 @@ floating_ips: [{ address: 192.0.2.1 }]
     `${HOST}${NETWORK}instances: [{ id: 1, host: a, fixed_ips: [10.1.0.1, 10.1.0.255] }]\n`,
     [
       'd.yaml:7:43: instances[0].fixed_ips[0]: 10.1.0.1 is an address of network one already',
-      'd.yaml:7:53: instances[0].fixed_ips[1]: 10.1.0.255 is no host’s address in 10.1.0.0/24',
+      "d.yaml:7:53: instances[0].fixed_ips[1]: 10.1.0.255 is no host's address in 10.1.0.0/24",
     ],
   ],
   [

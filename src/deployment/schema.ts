@@ -64,7 +64,7 @@ const host = z.strictObject({
     .nullish(),
   sysctl: sysctlField.nullish(),
   flags: flags.nullish().describe('over the common ones'),
-  hairpin: z.boolean().nullish().describe('hairpin_mode of the instances’ bridge ports; default true, as nova sets it'),
+  hairpin: z.boolean().nullish().describe("hairpin_mode of the instances' bridge ports; default true, as nova sets it"),
   rules: z.string().nullish().describe('iptables-save text that an operator had there before nova'),
   rules_v6: z.string().nullish(),
 });

@@ -36,7 +36,7 @@ export const hostSchema = z.strictObject({
         segments: z
           .array(z.strictObject({ prefix: prefixField, gateway: addressField.nullish() }))
           .nullish()
-          .describe('the subnets of the machines on the bridge; default the bridge’s own, with it as gateway'),
+          .describe("the subnets of the machines on the bridge; default the bridge's own, with it as gateway"),
       }),
     )
     .nullish(),
@@ -51,7 +51,7 @@ export const hostSchema = z.strictObject({
     )
     .nullish()
     .describe('beside those that follow from the addresses'),
-  gateway: addressField.nullish().describe('the default route’s'),
+  gateway: addressField.nullish().describe("the default route's"),
   neighbours: z
     .array(
       z.strictObject({
