@@ -191,5 +191,8 @@ function arbitraryMove(family: Family): fc.Arbitrary<Move> {
   );
 }
 
+/** It begins with a packet: there is nothing to answer before. */
 export const arbitraryConversation = (family: Family = 4, maxMoves = 16): fc.Arbitrary<readonly Move[]> =>
-  fc.array(arbitraryMove(family), { minLength: 1, maxLength: maxMoves, size: 'max' });
+  fc
+    .tuple(arbitraryArrival(family), fc.array(arbitraryMove(family), { maxLength: maxMoves - 1, size: 'max' }))
+    .map(([arrival, moves]) => [{ kind: 'packet', arrival }, ...moves]);
