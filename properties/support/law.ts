@@ -3,7 +3,8 @@
  * the interesting kinds, so that a green run means something.
  *
  * Environment: `SEED` a number or `random` (default: a fixed number, printed where `CI` is set) · `CASE` the path of one counterexample ·
- * `SCALE` multiplies the number of runs · `VERBOSE` 1 or 2 as fast-check has it.
+ * `SCALE` multiplies the number of runs · `VERBOSE` 1 or 2 as fast-check has it, and how common each interesting kind was · `REMEMBER=no` stores no
+ * counterexample.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -63,7 +64,7 @@ function scaleOf(text: string | undefined): number {
   return scale;
 }
 
-const { SEED, CASE, SCALE, VERBOSE, CI } = process.env;
+const { SEED, CASE, SCALE, VERBOSE, REMEMBER, CI } = process.env;
 const seed = seedOf(SEED);
 const scale = scaleOf(SCALE);
 if (CI !== undefined) process.stderr.write(`properties: SEED=${seed} SCALE=${scale}\n`);
@@ -209,6 +210,10 @@ export function checkLaw<T extends [unknown, ...unknown[]]>(
       ].join('\n'),
     );
   }
+  if (at.verbose > 0)
+    process.stderr.write(
+      `${name}: ${[...counts].map(([kind, count]) => `${((100 * count) / details.numRuns).toFixed(1)}% ${kind}`).join(', ')}\n`,
+    );
   // A path runs a single case, of which nothing can be counted.
   if (at.path !== undefined) return;
   const rare = [...counts].flatMap(([kind, count]) => {
@@ -232,6 +237,7 @@ function remember<T extends readonly unknown[]>(
   const slug = `found-${createHash('sha256').update(JSON.stringify(plain)).digest('hex').slice(0, 8)}`;
   const found = new Date().toISOString().slice(0, 10);
   const regression = { found, because: 'not yet explained', value: plain, seed: from, path };
+  if (REMEMBER === 'no') return slug;
   mkdirSync(join(directory, name), { recursive: true });
   writeFileSync(join(directory, name, `${slug}.json`), `${JSON.stringify(regression, null, 2)}\n`);
   return slug;

@@ -1,0 +1,137 @@
+/** Rulesets changed rule by rule: what laws say that makes no difference, or only a certain one. */
+import { at } from '../../src/arbitrary/choice.ts';
+import type { WorldCase } from '../../src/arbitrary/world.ts';
+import { zeroAddress, type Family } from '../../src/address/address.ts';
+import type { Chain, Match, Rule, Ruleset, Table, TableName, Target } from '../../src/ruleset/rule.ts';
+import type { Step } from '../../src/netfilter/journey.ts';
+
+/** A chain of a table of a family, and a place between its rules. */
+export interface Place {
+  readonly family: Family;
+  readonly table: TableName;
+  readonly chain: string;
+  readonly index: number;
+}
+
+/** Lines of rules that a law puts in: no text of a case is as long. */
+export const ADDED_LINE = 100_000;
+
+export const makeRule = (target: Target | undefined, matches: readonly Match[] = [], line = ADDED_LINE): Rule => ({
+  text: '',
+  line,
+  matches,
+  ...(target === undefined ? {} : { target }),
+});
+
+/** Holds for every packet of the family, or for none. */
+export const constantMatch = (family: Family, holds: boolean): Match => ({
+  kind: 'source',
+  not: !holds,
+  value: { address: zeroAddress(family), mask: zeroAddress(family) },
+});
+
+/** The ruleset with one table changed. */
+export function editTable(
+  ruleset: Ruleset,
+  name: TableName,
+  edit: (chains: ReadonlyMap<string, Chain>) => ReadonlyMap<string, Chain>,
+): Ruleset {
+  const table = ruleset.tables.get(name);
+  if (table === undefined) return ruleset;
+  return { ...ruleset, tables: new Map(ruleset.tables).set(name, { ...table, chains: edit(table.chains) }) };
+}
+
+/** The rulesets with the rules of the place's chain changed, and with more user-defined chains in its table. */
+export const editChain = (
+  rulesets: readonly Ruleset[],
+  place: Place,
+  edit: (rules: readonly Rule[]) => readonly Rule[],
+  more: Readonly<Record<string, readonly Rule[]>> = {},
+): readonly Ruleset[] =>
+  rulesets.map((ruleset) =>
+    ruleset.family !== place.family
+      ? ruleset
+      : editTable(ruleset, place.table, (chains) => {
+          const chain = chains.get(place.chain);
+          if (chain === undefined) return chains;
+          const added = Object.entries(more).map(([name, rules]): [string, Chain] => [name, { name, rules }]);
+          return new Map([...chains, [place.chain, { ...chain, rules: edit(chain.rules) }], ...added]);
+        }),
+  );
+
+/** The rulesets with these rules put in at the place. */
+export const insertRules = (
+  rulesets: readonly Ruleset[],
+  place: Place,
+  rules: readonly Rule[],
+  more: Readonly<Record<string, readonly Rule[]>> = {},
+): readonly Ruleset[] =>
+  editChain(rulesets, place, (own) => [...own.slice(0, place.index), ...rules, ...own.slice(place.index)], more);
+
+export const mapChains = (ruleset: Ruleset, change: (chain: Chain, table: Table) => Chain): Ruleset => ({
+  ...ruleset,
+  tables: new Map(
+    [...ruleset.tables].map(([name, table]) => [
+      name,
+      { ...table, chains: new Map([...table.chains].map(([chain, held]) => [chain, change(held, table)])) },
+    ]),
+  ),
+});
+
+export const mapRules = (ruleset: Ruleset, change: (rule: Rule) => Rule): Ruleset =>
+  mapChains(ruleset, (chain) => ({ ...chain, rules: chain.rules.map(change) }));
+
+/** The ruleset with no rules, and the policy ACCEPT, in every table but these. */
+export const onlyTables = (ruleset: Ruleset, names: readonly TableName[]): Ruleset =>
+  mapChains(ruleset, (chain, table) =>
+    names.includes(table.name)
+      ? chain
+      : { ...chain, rules: [], ...(chain.policy === undefined ? {} : { policy: 'ACCEPT' }) },
+  );
+
+/**
+ * A place in a chain that packets of the case have been in: elsewhere a changed rule proves nothing. `steps` are those of the packets; without any the
+ * place is in the first chain of the filter table.
+ */
+export function placeIn({ rulesets }: Pick<WorldCase, 'rulesets'>, steps: readonly Step[], which: number): Place {
+  const places = new Map<string, readonly Place[]>();
+  for (const { table, chain, target, packet } of steps) {
+    const { family } = packet;
+    const chains = rulesets.find((ruleset) => ruleset.family === family)?.tables.get(table)?.chains;
+    for (const name of [target, chain]) {
+      const rules = chains?.get(name)?.rules;
+      if (rules === undefined || places.has(`${family} ${table} ${name}`)) continue;
+      // In front of each rule, where there are any; chains of many rules, and those of the user, are chosen more often.
+      const indexes = rules.length === 0 ? [0] : rules.flatMap((_, index) => [index, index]);
+      const copies = chain === name ? 1 : 4;
+      places.set(
+        `${family} ${table} ${name}`,
+        Array.from({ length: copies }, () => indexes).flatMap((list) =>
+          list.map((index): Place => ({ family, table, chain: name, index })),
+        ),
+      );
+    }
+  }
+  const none: Place = { family: rulesets[0]?.family ?? 4, table: 'filter', chain: 'INPUT', index: 0 };
+  return at(places.size > 0 ? [...places.values()].flat() : [none], which);
+}
+
+/** The rules of the place's chain. */
+export const rulesAt = (rulesets: readonly Ruleset[], { family, table, chain }: Place): readonly Rule[] =>
+  rulesets
+    .find((ruleset) => ruleset.family === family)
+    ?.tables.get(table)
+    ?.chains.get(chain)?.rules ?? [];
+
+/** All rules of the place's table. */
+export const rulesOfTable = (rulesets: readonly Ruleset[], { family, table }: Place): readonly Rule[] =>
+  [
+    ...(rulesets
+      .find((ruleset) => ruleset.family === family)
+      ?.tables.get(table)
+      ?.chains.values() ?? []),
+  ].flatMap((chain) => chain.rules);
+
+/** Sends the packet on to another chain, for good or not. */
+export const calls = (rule: Rule, ...kinds: readonly ('jump' | 'goto')[]): boolean =>
+  kinds.some((kind) => rule.target?.kind === kind);

@@ -1,0 +1,43 @@
+/** What became of packets, as text that two runs can be compared by: not the rules' numbers and lines, but all that anybody outside would see. */
+import type { WorldCase } from '../../src/arbitrary/world.ts';
+import { play, type Played } from '../../src/kernel/dialogue.ts';
+import type { Journey, Step } from '../../src/netfilter/journey.ts';
+import { machineOf } from '../../src/netfilter/traverse.ts';
+import { printArrival, printPacket } from '../../src/packet/notation.ts';
+import type { Ruleset } from '../../src/ruleset/rule.ts';
+
+const placeOf = ({ oif, port }: { readonly oif: string; readonly port?: string }): string =>
+  port === undefined ? oif : `${oif}/${port}`;
+
+/** Where the packet ended, and as what; then the same of each packet that the host made because of it. */
+export const endingOf = (journey: Journey): string =>
+  [
+    journey.fate.kind,
+    ...journey.deliveries.map((packet) => `to a process: ${printPacket(packet)}`),
+    ...journey.exits.map((exit) => `by ${placeOf(exit)}: ${printPacket(exit.packet)}`),
+    ...journey.consequences.map((consequence) => `(${endingOf(consequence)})`),
+  ].join('; ');
+
+/** By which ways it got through. */
+export const waysOf = (journey: Journey): readonly string[] => [
+  ...journey.deliveries.map(() => 'to a process'),
+  ...journey.exits.map(placeOf),
+];
+
+/** A line for each packet of a dialogue: what was sent, what conntrack made of it, how it ended. */
+export const transcriptOf = (played: readonly Played[]): readonly string[] =>
+  played.flatMap(({ sent, journey }) =>
+    sent.kind === 'flush' || journey === undefined
+      ? []
+      : [`${printArrival(sent.arrival)} => ${journey.state} ${endingOf(journey)}`],
+  );
+
+export const journeysOf = (played: readonly Played[]): readonly Journey[] =>
+  played.flatMap(({ journey }) => (journey === undefined ? [] : [journey]));
+
+export const stepsOf = (played: readonly Played[]): readonly Step[] =>
+  journeysOf(played).flatMap((journey) => journey.steps);
+
+/** The case's moves, played with these rules. */
+export const playWith = ({ host, backend, moves }: WorldCase, rulesets: readonly Ruleset[]): readonly Played[] =>
+  play(machineOf(host, rulesets, backend), moves);
