@@ -3,7 +3,7 @@
  * rows `RULE;CANONICAL;OK` or `RULE;;FAIL`, where `=` stands for a rule that is canonical as it is. Lines with # are comments. As there,
  * libxt_ files are for both families, libipt_ and iptables files for IPv4, libip6t_ and ip6tables files for IPv6.
  *
- * Every row was put to iptables 1.8.9 (legacy) on Linux 6.12, loaded and saved, except where the file's head says otherwise.
+ * Every row was put to iptables 1.8.9 (legacy) on Linux 6.18, loaded and saved, except where the file's head says otherwise.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import type { Family } from '../../src/address/address.ts';

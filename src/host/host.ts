@@ -4,6 +4,9 @@
  */
 import type { Address, Prefix } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
+import type { IpSet } from '../ruleset/ipset.ts';
+
+export type { IpSet, IpSetEntry, IpSetField } from '../ruleset/ipset.ts';
 
 export interface Host {
   readonly name: string;
@@ -72,25 +75,6 @@ export interface Neighbour {
   readonly dev: string;
   readonly port?: string;
 }
-
-/** An ipset. Entries are the fields that a set type has, in its own order, as ranges. `hash:ip,port` has two fields. */
-export interface IpSet {
-  readonly name: string;
-  readonly type: string;
-  readonly entries: readonly IpSetEntry[];
-}
-
-export interface IpSetEntry {
-  readonly fields: readonly IpSetField[];
-  readonly nomatch: boolean;
-}
-
-export type IpSetField =
-  | { readonly kind: 'address'; readonly from: Address; readonly to: Address }
-  | { readonly kind: 'port'; readonly protocol?: number; readonly from: number; readonly to: number }
-  | { readonly kind: 'mac'; readonly mac: Mac }
-  | { readonly kind: 'mark'; readonly value: number }
-  | { readonly kind: 'interface'; readonly name: string };
 
 /** Defaults of sysctls that nobody set: what a completed deployment assumes (deployment.md). */
 const SYSCTL_DEFAULTS: Readonly<Record<string, number>> = {

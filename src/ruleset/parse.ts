@@ -11,6 +11,7 @@ import { quoteText } from '../diagnostic/quote.ts';
 import { readCommand } from './command.ts';
 import { DraftTable } from './draft.ts';
 import { detectFamily } from './family.ts';
+import { Complaints, checkLine, linesOf } from './lines.ts';
 import { refusals } from './reachability.ts';
 import type { Counters, Line, Ruleset, Table, TableName } from './rule.ts';
 import { Fault, fail, tokenize } from './tokens.ts';
@@ -29,39 +30,14 @@ export interface ParsedRuleset {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** iptables-restore reads a line into a buffer of 10240 octets (iptables/iptables-restore.c). */
-const MAX_LINE_LENGTH = 10_239;
-
-/** Enough for a person; a text with more errors is no ruleset. */
-const MAX_DIAGNOSTICS = 100;
-
 const TABLE_NAMES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
-
-function* linesOf(text: string): Generator<string> {
-  let start = 0;
-  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
-    yield text.slice(start, text[end - 1] === '\r' && end > start ? end - 1 : end);
-    start = end + 1;
-  }
-  if (start < text.length) yield text.slice(start, text.endsWith('\r') ? text.length - 1 : text.length);
-}
-
-/** The index of the first character that no text has; -1 if there is none. */
-function findControl(line: string): number {
-  for (let i = 0; i < line.length; i++) {
-    const code = line.charCodeAt(i);
-    if ((code < 0x20 && code !== 0x09) || code === 0x7f) return i;
-  }
-  return -1;
-}
 
 class Reader {
   private readonly options: ParseOptions;
   private readonly family: Family;
   private readonly tables = new Map<TableName, DraftTable>();
   private readonly lines: Line[] = [];
-  private readonly diagnostics: Diagnostic[] = [];
-  private suppressed = 0;
+  private readonly complaints: Complaints;
   private table: DraftTable | undefined;
   /** Inside of a section whose table is unknown: its lines would only repeat the error. */
   private skipping = false;
@@ -69,63 +45,27 @@ class Reader {
 
   constructor(text: string, options: ParseOptions) {
     this.options = options;
+    this.complaints = new Complaints(options.path);
     this.family = options.family ?? detectFamily(linesOf(text));
   }
 
   read(text: string): ParsedRuleset {
-    const zero = text.indexOf('\0');
-    if (zero >= 0) this.reportBinary(text, zero);
-    else for (const line of linesOf(text)) this.readLine(line);
+    if (!this.complaints.isBinary(text)) for (const line of linesOf(text)) this.readLine(line);
     this.closeTable();
-    this.diagnostics.sort((a, b) => a.line - b.line || a.column - b.column);
-    if (this.suppressed > 0) {
-      this.diagnostics.push({
-        path: this.options.path,
-        line: Math.max(1, this.number),
-        column: 1,
-        message: `${this.suppressed} more errors are not shown`,
-      });
-    }
     const tables = new Map<TableName, Table>();
     for (const [name, table] of this.tables) tables.set(name, table.finish());
     const ruleset = { path: this.options.path, family: this.family, tables, lines: this.lines };
-    return { ruleset, diagnostics: this.diagnostics };
-  }
-
-  private report(line: number, column: number, message: string): void {
-    if (this.diagnostics.length < MAX_DIAGNOSTICS) {
-      this.diagnostics.push({ path: this.options.path, line, column, message });
-    } else this.suppressed++;
-  }
-
-  private reportBinary(text: string, index: number): void {
-    const before = text.slice(0, index);
-    const line = before.split('\n').length;
-    this.report(
-      line,
-      index - before.lastIndexOf('\n'),
-      'a NUL character: this is no text, expected an iptables-save file',
-    );
+    return { ruleset, diagnostics: this.complaints.list() };
   }
 
   private readLine(text: string): void {
     this.number++;
     const kind = kindOf(text);
     this.lines.push({ kind, text, line: this.number });
-    try {
-      if (text.length > MAX_LINE_LENGTH) {
-        throw new Fault(1, `this line has ${text.length} characters: expected at most ${MAX_LINE_LENGTH}`);
-      }
-      const control = kind === 'comment' ? -1 : findControl(text);
-      if (control >= 0) {
-        const code = text.charCodeAt(control).toString(16).padStart(4, '0');
-        throw new Fault(control + 1, `a control character (U+${code.toUpperCase()}): expected text`);
-      }
+    this.complaints.during(this.number, () => {
+      checkLine(text);
       this.readStatement(kind, text);
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      this.report(this.number, error.column, error.message);
-    }
+    });
   }
 
   private readStatement(kind: Line['kind'], text: string): void {
@@ -154,7 +94,7 @@ class Reader {
     if (this.table !== undefined) {
       const open = this.table;
       this.closeTable();
-      this.report(this.number, star, `a new table inside of table ${open.name}: expected COMMIT before it`);
+      this.complaints.add(this.number, star, `a new table inside of table ${open.name}: expected COMMIT before it`);
     }
     const found = TABLE_NAMES.find((candidate) => candidate === name.text);
     this.skipping = found === undefined;
@@ -174,7 +114,7 @@ class Reader {
 
   private closeTable(): void {
     if (this.table !== undefined) {
-      for (const { line, token, message } of refusals(this.table)) this.report(line, token.column, message);
+      for (const { line, token, message } of refusals(this.table)) this.complaints.add(line, token.column, message);
     }
     this.table = undefined;
     this.skipping = false;
