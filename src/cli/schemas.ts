@@ -1,0 +1,22 @@
+/** `npm run schemas`: publishes the schemas of the files that people write, as JSON Schema 2020-12, into schemas/. */
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { deploymentSchema } from '../deployment/schema.ts';
+import { hostSchema } from '../host/schema.ts';
+import { nodeIo } from './io.ts';
+
+const SCHEMAS = { deployment: deploymentSchema, host: hostSchema };
+
+/** The text of each published schema, by the name of its file. */
+export const publishedSchemas = (): ReadonlyMap<string, string> =>
+  new Map(
+    Object.entries(SCHEMAS).map(([name, schema]) => [
+      `${name}.schema.json`,
+      `${JSON.stringify({ $id: `nfverdict/${name}-v1`, ...z.toJSONSchema(schema, { io: 'input' }) }, null, 2)}\n`,
+    ]),
+  );
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [file, text] of publishedSchemas())
+    nodeIo.writeFile(fileURLToPath(new URL(`../../schemas/${file}`, import.meta.url)), text);
+}
