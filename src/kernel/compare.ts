@@ -124,7 +124,8 @@ interface Substitution {
   readonly kernel: number;
 }
 
-function comparePlayed(
+/** Compares what the model on `machine` made of packets with what a kernel makes of them that has the same rules. */
+export function comparePlayed(
   given: Case,
   rulesets: readonly Ruleset[],
   machine: Machine,
