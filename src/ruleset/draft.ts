@@ -4,6 +4,7 @@ import { quoteText } from '../diagnostic/quote.ts';
 import type { Command, Demand, ReadRule } from './command.ts';
 import { readPosition } from './command.ts';
 import { printRuleBody } from './print.ts';
+import { RuleList } from './rule-list.ts';
 import type { Chain, Counters, Rule, Table, TableName } from './rule.ts';
 import { BUILT_IN_CHAINS } from './rule.ts';
 import type { Token } from './tokens.ts';
@@ -12,11 +13,32 @@ import { fail } from './tokens.ts';
 export type Policy = 'ACCEPT' | 'DROP';
 
 /** A rule with what the checks of the finished table need to know of it. */
-export interface DraftRule {
+export class DraftRule {
   readonly rule: Rule;
   readonly demands: readonly Demand[];
   /** The chain that it jumps to, as the chain itself: it may be renamed later. */
-  readonly jump?: { readonly chain: DraftChain; readonly token: Token };
+  readonly jump: { readonly chain: DraftChain; readonly token: Token } | undefined;
+  private readonly bodies: Bodies;
+  private number: number | undefined;
+
+  constructor(rule: Rule, demands: readonly Demand[], jump: DraftRule['jump'], bodies: Bodies) {
+    this.rule = rule;
+    this.demands = demands;
+    this.jump = jump;
+    this.bodies = bodies;
+  }
+
+  /** The same number for two rules that test and do the same. Where a rule jumps to is the chain's number, not its name. */
+  body(): number {
+    if (this.number === undefined) {
+      const { matches, target } = this.rule;
+      const text = this.jump
+        ? `${target?.kind ?? ''} ${this.bodies.chainNumber(this.jump.chain)} ${printRuleBody({ matches })}`
+        : printRuleBody(this.rule);
+      this.number = this.bodies.numberOf(text);
+    }
+    return this.number;
+  }
 }
 
 /** Verdicts after which the kernel looks at no further rule of the chain when the rule has no match (mark_source_chains). */
@@ -27,7 +49,26 @@ const isUnconditionalEnd = ({ rule }: DraftRule): boolean =>
     rule.target?.kind === 'RETURN' ||
     (rule.target?.kind === 'unmodelled' && rule.target.name === 'QUEUE'));
 
-/** A chain whose rules can be appended, and inserted at the top, without moving the others. */
+/** Numbers that stand for texts, so that rules compare as fast as numbers do. */
+class Bodies {
+  private readonly numbers = new Map<string, number>();
+  private readonly chains = new Map<DraftChain, number>();
+
+  numberOf(body: string): number {
+    const known = this.numbers.get(body);
+    if (known !== undefined) return known;
+    this.numbers.set(body, this.numbers.size);
+    return this.numbers.size - 1;
+  }
+
+  chainNumber(chain: DraftChain): number {
+    const known = this.chains.get(chain);
+    if (known !== undefined) return known;
+    this.chains.set(chain, this.chains.size);
+    return this.chains.size - 1;
+  }
+}
+
 export class DraftChain {
   name: string;
   line: number | undefined;
@@ -35,9 +76,9 @@ export class DraftChain {
   counters: Counters | undefined;
   /** How many rules jump or go here. */
   references = 0;
-  /** The first rules, last one first: `-I CHAIN` pushes here. */
-  private front: DraftRule[] = [];
-  private back: DraftRule[] = [];
+  readonly rules = new RuleList<DraftRule>();
+  /** How many rules have each body; only kept once a command asks. */
+  private bodies: Map<number, number> | undefined;
 
   constructor(name: string, line: number | undefined, policy: Policy | undefined) {
     this.name = name;
@@ -45,50 +86,43 @@ export class DraftChain {
     this.policy = policy;
   }
 
-  get length(): number {
-    return this.front.length + this.back.length;
-  }
-
-  /** All rules in order. */
-  get rules(): readonly DraftRule[] {
-    return this.all();
-  }
-
   /** The rules that a packet can come to: up to the first that ends the chain for every packet. */
-  get reachable(): readonly DraftRule[] {
-    const rules = this.all();
-    const end = rules.findIndex(isUnconditionalEnd);
-    return end < 0 ? rules : rules.slice(0, end + 1);
+  *reachable(): Generator<DraftRule> {
+    for (const rule of this.rules) {
+      yield rule;
+      if (isUnconditionalEnd(rule)) return;
+    }
   }
 
-  append(rule: DraftRule): void {
-    this.back.push(rule);
-    if (rule.jump) rule.jump.chain.references++;
-  }
-
-  /** Inserts before the rule at `index`, from 0. */
+  /** Inserts before the rule at `index`, from 0; at the end when there is none. */
   insert(index: number, rule: DraftRule): void {
-    if (index === 0) this.front.push(rule);
-    else this.all().splice(index, 0, rule);
-    if (rule.jump) rule.jump.chain.references++;
+    this.rules.insert(index, rule);
+    this.count(rule, 1);
   }
 
   removeAt(index: number): void {
-    const [removed] = this.all().splice(index, 1);
-    if (removed?.jump) removed.jump.chain.references--;
+    const removed = this.rules.removeAt(index);
+    if (removed !== undefined) this.count(removed, -1);
   }
 
   flush(): void {
-    for (const rule of this.all()) if (rule.jump) rule.jump.chain.references--;
-    this.back = [];
+    for (const rule of this.rules) this.count(rule, -1);
+    this.rules.clear();
   }
 
-  private all(): DraftRule[] {
-    if (this.front.length > 0) {
-      this.back = [...this.front.reverse(), ...this.back];
-      this.front = [];
+  /** The first rule that tests and does the same, from 0; -1 if there is none. Counters make no difference. */
+  findSame(rule: DraftRule): number {
+    if (this.bodies === undefined) {
+      this.bodies = new Map();
+      for (const one of this.rules) this.bodies.set(one.body(), (this.bodies.get(one.body()) ?? 0) + 1);
     }
-    return this.back;
+    const body = rule.body();
+    return (this.bodies.get(body) ?? 0) === 0 ? -1 : this.rules.findIndex((one) => one.body() === body);
+  }
+
+  private count(rule: DraftRule, by: 1 | -1): void {
+    if (rule.jump) rule.jump.chain.references += by;
+    this.bodies?.set(rule.body(), (this.bodies.get(rule.body()) ?? 0) + by);
   }
 }
 
@@ -98,6 +132,7 @@ export class DraftTable {
   readonly name: TableName;
   readonly line: number;
   readonly chains = new Map<string, DraftChain>();
+  private readonly bodies = new Bodies();
 
   /** `before` is what an earlier section of the text left: its policies stay, its rules and chains go. */
   constructor(name: TableName, line: number, before?: DraftTable) {
@@ -161,17 +196,16 @@ export class DraftTable {
 
   private draft(read: ReadRule, text: string, line: number): DraftRule[] {
     const jump = read.jump && { chain: this.find(read.jump), token: read.jump };
-    return read.bodies.map((matches) => ({
-      rule: {
+    return read.bodies.map((matches) => {
+      const rule: Rule = {
         text,
         line,
         ...(read.counters && { counters: read.counters }),
         matches,
         ...(read.target && { target: read.target }),
-      },
-      demands: read.demands,
-      ...(jump && { jump }),
-    }));
+      };
+      return new DraftRule(rule, read.demands, jump, this.bodies);
+    });
   }
 
   /** Carries out one command. Throws a Fault when iptables would refuse it. */
@@ -179,18 +213,18 @@ export class DraftTable {
     switch (command.kind) {
       case 'append': {
         const chain = this.find(command.chain);
-        for (const rule of this.draft(command.rule, text, line)) chain.append(rule);
+        for (const rule of this.draft(command.rule, text, line)) chain.insert(chain.rules.length, rule);
         return;
       }
       case 'insert': {
         const chain = this.find(command.chain);
-        const index = readPosition(command.position, chain.length + 1) - 1;
+        const index = readPosition(command.position, chain.rules.length + 1) - 1;
         for (const rule of this.draft(command.rule, text, line)) chain.insert(index, rule);
         return;
       }
       case 'replace': {
         const chain = this.find(command.chain);
-        const index = readPosition(command.position, chain.length) - 1;
+        const index = readPosition(command.position, chain.rules.length) - 1;
         const [rule, second] = this.draft(command.rule, text, line);
         if (rule === undefined || second !== undefined) {
           fail(command.position, 'a replacement with several addresses: expected one rule');
@@ -203,7 +237,7 @@ export class DraftTable {
       case 'check': {
         const chain = this.find(command.chain);
         for (const rule of this.draft(command.rule, text, line)) {
-          const index = findSame(chain, rule);
+          const index = chain.findSame(rule);
           if (index < 0) {
             fail(
               command.chain,
@@ -216,7 +250,7 @@ export class DraftTable {
       }
       case 'delete-numbered': {
         const chain = this.find(command.chain);
-        chain.removeAt(readPosition(command.position, chain.length) - 1);
+        chain.removeAt(readPosition(command.position, chain.rules.length) - 1);
         return;
       }
       case 'flush':
@@ -255,20 +289,21 @@ export class DraftTable {
     }
     const chain = this.find(name);
     if (position === undefined) chain.counters = undefined;
-    else readPosition(position, chain.length);
+    else readPosition(position, chain.rules.length);
   }
 
   private deleteChains(name: Token | undefined): void {
     if (name !== undefined) {
       const chain = this.find(name);
       if (this.isBuiltIn(name.text)) fail(name, `${name.text} is a built-in chain: it cannot be deleted`);
-      if (chain.length > 0) fail(name, `chain ${quoteText(name.text)} still has rules: it cannot be deleted`);
+      if (chain.rules.length > 0) fail(name, `chain ${quoteText(name.text)} still has rules: it cannot be deleted`);
       if (chain.references > 0) fail(name, `rules still jump to chain ${quoteText(name.text)}: it cannot be deleted`);
       this.chains.delete(name.text);
       return;
     }
     for (const chain of [...this.chains.values()]) {
-      if (!this.isBuiltIn(chain.name) && chain.length === 0 && chain.references === 0) this.chains.delete(chain.name);
+      if (!this.isBuiltIn(chain.name) && chain.rules.length === 0 && chain.references === 0)
+        this.chains.delete(chain.name);
     }
   }
 
@@ -299,7 +334,7 @@ const finishChain = (chain: DraftChain): Chain => ({
   ...(chain.line === undefined ? {} : { line: chain.line }),
   ...(chain.policy && { policy: chain.policy }),
   ...(chain.counters && { counters: chain.counters }),
-  rules: chain.rules.map(finishRule),
+  rules: Array.from(chain.rules, finishRule),
 });
 
 /** Gives a jump the name that its chain has in the end. */
@@ -308,22 +343,3 @@ function finishRule({ rule, jump }: DraftRule): Rule {
   if (jump === undefined || (target?.kind !== 'jump' && target?.kind !== 'goto')) return rule;
   return jump.chain.name === target.chain ? rule : { ...rule, target: { kind: target.kind, chain: jump.chain.name } };
 }
-
-/** The first rule that tests and does the same; -1 if there is none. Counters make no difference. */
-function findSame(chain: DraftChain, wanted: DraftRule): number {
-  const body = bodyOf(wanted);
-  return chain.rules.findIndex((rule) => rule.jump?.chain === wanted.jump?.chain && bodyOf(rule) === body);
-}
-
-/** A rule's canonical text without its chain's name and the name of the chain that it jumps to, which is compared by itself. */
-function bodyOf(draft: DraftRule): string {
-  const known = BODIES.get(draft.rule);
-  if (known !== undefined) return known;
-  const { target } = draft.rule;
-  const jump = target?.kind === 'jump' || target?.kind === 'goto';
-  const body = `${target?.kind ?? ''} ${printRuleBody(jump ? { matches: draft.rule.matches } : draft.rule)}`;
-  BODIES.set(draft.rule, body);
-  return body;
-}
-
-const BODIES = new WeakMap<Rule, string>();

@@ -15,7 +15,7 @@ import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { icmpNamed } from '../packet/icmp.ts';
 import { ICMP, ICMPV6, TCP, hasPorts } from '../packet/packet.ts';
-import { Complaints, checkLine, linesOf } from './lines.ts';
+import { Complaints, checkLine } from './lines.ts';
 import type { AddressRange } from './rule.ts';
 import type { Token } from './tokens.ts';
 import { fail, tokenize } from './tokens.ts';
@@ -306,16 +306,10 @@ function execute(tokens: readonly Token[], sets: Map<string, DraftSet>, line: nu
 export function parseIpsets(text: string, path: string): ReadonlyMap<string, IpSet> {
   const complaints = new Complaints(path);
   const sets = new Map<string, DraftSet>();
-  if (!complaints.isBinary(text)) {
-    let number = 0;
-    for (const line of linesOf(text)) {
-      const current = ++number;
-      complaints.during(current, () => {
-        checkLine(line);
-        if (!line.trimStart().startsWith('#')) execute(tokenize(line), sets, current);
-      });
-    }
-  }
+  complaints.readLines(text, (line, number) => {
+    checkLine(line);
+    if (!line.trimStart().startsWith('#')) execute(tokenize(line), sets, number);
+  });
   const diagnostics = complaints.list();
   if (diagnostics.length > 0) throw new InputError(diagnostics);
   return new Map([...sets].map(([name, { type, entries }]) => [name, { name, type, entries }]));

@@ -29,36 +29,50 @@ export function checkLine(line: string): void {
   }
 }
 
-/** Enough for a person; a text with more errors is something else. */
-const MAX_DIAGNOSTICS = 100;
+/** More than a person reads; a text with so many errors is something else, and is not read to its end. */
+const MAX_COMPLAINTS = 100;
+
+/** A longer file is no ruleset that a kernel would take in a sensible time. */
+const MAX_LINES = 1_000_000;
 
 /** Everything that is wrong with one text. */
 export class Complaints {
   private readonly path: string;
   private readonly found: Diagnostic[] = [];
-  private unshown = 0;
 
   constructor(path: string) {
     this.path = path;
   }
 
   add(line: number, column: number, message: string): void {
-    if (this.found.length < MAX_DIAGNOSTICS) this.found.push({ path: this.path, line, column, message });
-    else this.unshown++;
+    if (this.found.length <= MAX_COMPLAINTS) this.found.push({ path: this.path, line, column, message });
   }
 
-  /** Does what reads `line`, and keeps the Fault that it throws. */
-  during(line: number, read: () => void): void {
-    try {
-      read();
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      this.add(line, error.column, error.message);
+  /** Has every line read, up to where there is no use in it. A Fault that is thrown is kept, and the next line is read. */
+  readLines(text: string, read: (line: string, number: number) => void): void {
+    if (this.isBinary(text)) return;
+    let number = 0;
+    for (const line of linesOf(text)) {
+      number++;
+      if (number > MAX_LINES) {
+        this.add(number, 1, `more than ${MAX_LINES} lines: the rest is not read`);
+        return;
+      }
+      if (this.found.length >= MAX_COMPLAINTS) {
+        this.add(number, 1, `${MAX_COMPLAINTS} errors above: the rest is not read`);
+        return;
+      }
+      try {
+        read(line, number);
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        this.add(number, error.column, error.message);
+      }
     }
   }
 
   /** A text with a NUL is no text: one complaint says so, and there is no use in reading it. */
-  isBinary(text: string): boolean {
+  private isBinary(text: string): boolean {
     const index = text.indexOf('\0');
     if (index < 0) return false;
     let line = 1;
@@ -73,9 +87,6 @@ export class Complaints {
 
   /** In the order of the text. */
   list(): readonly Diagnostic[] {
-    const sorted = this.found.sort((a, b) => a.line - b.line || a.column - b.column);
-    const last = sorted.at(-1);
-    if (last === undefined || this.unshown === 0) return sorted;
-    return [...sorted, { ...last, message: `${this.unshown} more errors are not shown` }];
+    return this.found.sort((a, b) => a.line - b.line || a.column - b.column);
   }
 }

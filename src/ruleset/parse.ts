@@ -50,7 +50,9 @@ class Reader {
   }
 
   read(text: string): ParsedRuleset {
-    if (!this.complaints.isBinary(text)) for (const line of linesOf(text)) this.readLine(line);
+    this.complaints.readLines(text, (line, number) => {
+      this.readLine(line, number);
+    });
     this.closeTable();
     const tables = new Map<TableName, Table>();
     for (const [name, table] of this.tables) tables.set(name, table.finish());
@@ -58,14 +60,12 @@ class Reader {
     return { ruleset, diagnostics: this.complaints.list() };
   }
 
-  private readLine(text: string): void {
-    this.number++;
+  private readLine(text: string, number: number): void {
+    this.number = number;
     const kind = kindOf(text);
-    this.lines.push({ kind, text, line: this.number });
-    this.complaints.during(this.number, () => {
-      checkLine(text);
-      this.readStatement(kind, text);
-    });
+    this.lines.push({ kind, text, line: number });
+    checkLine(text);
+    this.readStatement(kind, text);
   }
 
   private readStatement(kind: Line['kind'], text: string): void {

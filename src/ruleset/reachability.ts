@@ -23,14 +23,18 @@ interface Edge {
 }
 
 const edgesOf = (chain: DraftChain): Edge[] =>
-  chain.reachable.flatMap(({ rule, jump }) =>
+  [...chain.reachable()].flatMap(({ rule, jump }) =>
     jump === undefined ? [] : [{ to: jump.chain, line: rule.line, token: jump.token }],
   );
 
-/** `a -> b -> c -> a`, without the middle of a long one. */
-function printLoop(path: readonly string[]): string {
-  const shown = path.length > 8 ? [...path.slice(0, 4), '...', ...path.slice(-3)] : path;
-  return shown.join(' -> ');
+/** `a -> b -> c -> a`, without the middle of a long one. `start` is where the loop's first chain stands on the stack. */
+function printLoop(stack: readonly { readonly chain: DraftChain }[], start: number): string {
+  const names = (from: number, to: number): string[] => stack.slice(from, to).map(({ chain }) => chain.name);
+  const shown =
+    stack.length - start > 8
+      ? [...names(start, start + 4), '...', ...names(stack.length - 3, stack.length)]
+      : names(start, stack.length);
+  return [...shown, stack[start]?.chain.name ?? ''].join(' -> ');
 }
 
 /** All that the kernel would refuse in `table`. Every chain and jump is looked at once for each hook. */
@@ -54,7 +58,7 @@ function visit(
   hooks: Map<DraftChain, HookName[]>,
   found: Map<Token, Refusal>,
 ): void {
-  const open = new Set<DraftChain>();
+  const open = new Map<DraftChain, number>();
   const done = new Set<DraftChain>();
   const stack: { readonly chain: DraftChain; readonly edges: readonly Edge[]; next: number }[] = [];
   const enter = (chain: DraftChain): void => {
@@ -66,7 +70,7 @@ function visit(
     const reached = hooks.get(chain);
     if (reached === undefined) hooks.set(chain, [hook]);
     else reached.push(hook);
-    open.add(chain);
+    open.set(chain, stack.length);
     stack.push({ chain, edges: own, next: 0 });
   };
   enter(start);
@@ -76,14 +80,12 @@ function visit(
       open.delete(top.chain);
       done.add(top.chain);
       stack.pop();
-    } else if (open.has(edge.to)) {
-      const names = stack.map(({ chain }) => chain.name);
-      const path = [...names.slice(names.indexOf(edge.to.name)), edge.to.name];
-      found.set(edge.token, {
-        line: edge.line,
-        token: edge.token,
-        message: `this jump closes a loop that ${hook} reaches: ${printLoop(path)}`,
-      });
+      continue;
+    }
+    const start = open.get(edge.to);
+    if (start !== undefined) {
+      const message = `this jump closes a loop that ${hook} reaches: ${printLoop(stack, start)}`;
+      found.set(edge.token, { line: edge.line, token: edge.token, message });
     } else if (!done.has(edge.to)) enter(edge.to);
   }
 }
@@ -94,7 +96,7 @@ function checkDemands(
   table: DraftTable,
   found: Map<Token, Refusal>,
 ): void {
-  for (const { rule, jump, demands } of chain.reachable) {
+  for (const { rule, jump, demands } of chain.reachable()) {
     if (jump !== undefined && (BUILT_IN_CHAINS[table.name] as readonly string[]).includes(jump.chain.name)) {
       const message = `${jump.chain.name} is a built-in chain: no rule can jump to it`;
       found.set(jump.token, { line: rule.line, token: jump.token, message });
