@@ -1,8 +1,21 @@
 /** The packets that connection tracking can see in each state: what a claim about "every NEW packet" speaks of. */
 import type { Family } from '../../address/address.ts';
 import { normalizeRanges } from '../../address/ranges.ts';
-import { ACK, FIN, ICMP, ICMPV6, icmpOf, RST, SYN, TCP, type ConntrackState } from '../../packet/packet.ts';
-import { setOf, unionSets, type PacketSet } from '../../packet/pattern.ts';
+import {
+  ACK,
+  DCCP,
+  FIN,
+  ICMP,
+  ICMPV6,
+  icmpOf,
+  RST,
+  SCTP,
+  SYN,
+  TCP,
+  UDPLITE,
+  type ConntrackState,
+} from '../../packet/packet.ts';
+import { setOf, subtractSets, unionSets, type PacketSet } from '../../packet/pattern.ts';
 import { flagRanges } from '../../packet/set-notation.ts';
 
 const values = (list: readonly number[]) => normalizeRanges(list.map((value) => ({ from: value, to: value })));
@@ -26,7 +39,15 @@ const ICMPS: readonly number[] = [ICMP, ICMPV6];
 const others = (family: Family): PacketSet => setOf({ family, protocol: allBut([TCP, ...ICMPS]) });
 
 /**
- * The packets that open a flow whatever the sysctls say: a SYN, an icmp query, any packet of another protocol. The rest is INVALID or, with
+ * Protocols of which no set says whether a packet opens a flow: it takes an SCTP chunk, a DCCP type, or a checksum that the kernel
+ * computes as the sender did.
+ */
+const BODIED: PacketSet = {
+  boxes: ([4, 6] as const).flatMap((family) => setOf({ family, protocol: values([DCCP, SCTP, UDPLITE]) }).boxes),
+};
+
+/**
+ * The packets that open a flow whatever the sysctls say: a SYN, an icmp query, any packet of most other protocols. The rest is INVALID or, with
  * nf_conntrack_tcp_loose, may be taken for the middle of a flow (S6).
  */
 export const openers = (family: Family): PacketSet =>
@@ -35,7 +56,7 @@ export const openers = (family: Family): PacketSet =>
       setOf({ family, protocol: values([TCP]), flags: flagRanges(SYN | ACK | RST | FIN, SYN) }),
       setOf({ family, protocol: values([icmpOf(family)]), type: values(QUERIES[family]) }),
     ),
-    others(family),
+    subtractSets(others(family), BODIED),
   );
 
 /** The packets that a running flow has: segments with ACK, icmp queries (asked again) and their answers, any packet of another protocol. */

@@ -1,0 +1,69 @@
+/** What is promised of nova-api where it answers for metadata. */
+import { printAddress } from '../address/address.ts';
+import { subtractRanges } from '../address/ranges.ts';
+import { hasRole } from '../deployment/service.ts';
+import { TCP } from '../packet/packet.ts';
+import { setOf } from '../packet/pattern.ts';
+import type { Law } from './law.ts';
+import { hostIn, localTo, ownAddresses } from './vocabulary/addresses.ts';
+import { only } from './vocabulary/admission.ts';
+import { sourcesOn } from './vocabulary/approach.ts';
+import { chainOf } from './vocabulary/chain.ts';
+import { claimAt, claimsOr, nearNames, opening } from './vocabulary/claims.ts';
+import { arrivalsAt } from './vocabulary/entries.ts';
+import { isRouted } from './vocabulary/ways.ts';
+
+const reachable: Law = {
+  id: 'api/reachable',
+  kind: 'packets',
+  severity: 'error',
+  statement: 'NEW tcp to metadata_host:metadata_port, which is 8775, is delivered where nova-api runs.',
+  source:
+    'The article: "nova-api creates a rule in the filter table to allow others to access the nova-api service"; nova/network/linux_net.py metadata_accept',
+  requires: 'a host with nova-api whose metadata_host is an address of its own',
+  brokenBy: 'Under policy DROP: the ACCEPT rule of nova-api-INPUT removed, or its address, protocol or port changed.',
+  knownFailures: [],
+  claims: (context) => {
+    const { deployment, network } = context;
+    const near = nearNames(context);
+    return claimsOr(
+      'no host with nova-api has metadata_host as an address of its own',
+      deployment.hosts.flatMap((host) => {
+        const { metadata_host: address, metadata_port: port } = host.flags;
+        const found = hostIn(network, host.name);
+        const isHere = hasRole(host, 'metadata') && ownAddresses(network, host.name).includes(address);
+        if (found === undefined || !isHere) return [];
+        return arrivalsAt(network, host.name)
+          .filter((at) => isRouted(context, host, at))
+          .flatMap((at) => {
+            if (at.entry.kind !== 'in') return [];
+            const sources = sourcesOn(network, found, at.bridge ?? at.entry.interface, 4);
+            return [
+              claimAt(at, {
+                says: `the API on ${host.name} is reached at ${printAddress(address)}:${port} by ${at.name}`,
+                set: opening(
+                  setOf({
+                    family: 4,
+                    saddr: subtractRanges(sources, localTo(network, host.name)),
+                    daddr: only(address),
+                    protocol: only(TCP),
+                    dport: only(port),
+                  }),
+                ),
+                ending: {
+                  kind: 'reaches',
+                  place: { kind: 'process', host: host.name },
+                  as: { daddr: 'original', sport: 'original', dport: 'original' },
+                },
+                chain: chainOf(host, 'metadata', 'filter', 'INPUT'),
+                near,
+              }),
+            ];
+          });
+      }),
+    );
+  },
+};
+
+/** In the order of the book of laws. */
+export const API_LAWS: readonly Law[] = [reachable];

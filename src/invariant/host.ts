@@ -1,0 +1,212 @@
+/** What the processes of a host are promised, or what an operator would want for them. */
+import { LIMITED_BROADCAST, printAddress } from '../address/address.ts';
+import { rangesContain, subtractRanges } from '../address/ranges.ts';
+import { POSTURES, type PacketsClaim } from '../claim/claim.ts';
+import type { DeploymentHost } from '../deployment/deployment.ts';
+import { serves } from '../deployment/placement.ts';
+import { isSince } from '../deployment/release.ts';
+import { hasRole } from '../deployment/service.ts';
+import { TCP, UDP } from '../packet/packet.ts';
+import { setOf, subtractSets, unionSets, type PacketSet } from '../packet/pattern.ts';
+import type { Law, LawContext } from './law.ts';
+import {
+  everyFloat,
+  fixedAddresses,
+  floatedAddresses,
+  METADATA_ADDRESS,
+  METADATA_PORT,
+  ownAddresses,
+  stationName,
+  worldAround,
+} from './vocabulary/addresses.ts';
+import { only } from './vocabulary/admission.ts';
+import { chainOf } from './vocabulary/chain.ts';
+import { AS_GIVEN, claimAt, claimsOr, HARDENED, nearNames, opening } from './vocabulary/claims.ts';
+import { entriesAt, portOf, type EntryPoint } from './vocabulary/entries.ts';
+import { areJoined, gatewayOf, posturesOf, waysOut } from './vocabulary/ways.ts';
+
+/** What dnsmasq listens on. */
+const DNSMASQ_PORTS = only(53, 67);
+const dnsmasqPorts = setOf({ family: 4, protocol: only(TCP, UDP), dport: DNSMASQ_PORTS });
+
+/** A request for metadata: before it is redirected, and as nova-api on the host hears it. */
+function metadataOn({ network }: LawContext, host: DeploymentHost): PacketSet {
+  const { metadata_host: address, metadata_port: port } = host.flags;
+  if (!ownAddresses(network, host.name).includes(address)) return setOf({ family: 4, daddr: [] });
+  return unionSets(
+    setOf({ family: 4, daddr: only(METADATA_ADDRESS), protocol: only(TCP), dport: only(METADATA_PORT) }),
+    setOf({ family: 4, daddr: only(address), protocol: only(TCP), dport: only(port) }),
+  );
+}
+
+const closedToInstances: Law = {
+  id: 'host/closed-to-instances',
+  kind: 'packets',
+  severity: 'warning',
+  statement:
+    'Of what an instance sends only DNS and DHCP (ports 53 and 67) and metadata requests reach processes of the host that is its gateway, on any of the host’s addresses.',
+  source:
+    'What an operator wants (OSSN-0018, B7): nova adds no DROP to INPUT, which nova-filter-top is not hooked into.',
+  requires: 'an instance whose gateway is a host of the deployment',
+  brokenBy:
+    'A policy of ACCEPT in INPUT, which nova leaves as it is; an ACCEPT rule in INPUT for more than these ports.',
+  knownFailures: [
+    {
+      releases: 'all',
+      because:
+        'nova adds only ACCEPT rules to INPUT and leaves its policy alone: every listening port of the host is open to instances (B7)',
+      where: (claim, context) =>
+        claim.kind === 'packets' &&
+        claim.postures === AS_GIVEN &&
+        context.deployment.hosts.some(
+          ({ name, rules }) =>
+            !rules.has(4) && claim.ending.kind === 'never-reaches' && isProcessOf(claim.ending.place, name),
+        ),
+    },
+  ],
+  claims: (context) => {
+    const near = nearNames(context);
+    return claimsOr(
+      'no instance has a host of the deployment as its gateway',
+      fixedAddresses(context.deployment).flatMap((fixed): PacketsClaim[] => {
+        const host = gatewayOf(context, fixed);
+        if (host === undefined || !areJoined(context.network, host.name, fixed.host.name, fixed.network)) return [];
+        const daddr = subtractRanges(only(...ownAddresses(context.network, host.name)), everyFloat(context.deployment));
+        const set = opening(
+          subtractSets(
+            setOf({ family: 4, saddr: only(fixed.address), daddr }),
+            unionSets(dnsmasqPorts, metadataOn(context, host)),
+          ),
+        );
+        return POSTURES.map((posture) =>
+          claimAt(portOf(fixed), {
+            says: `${stationName(fixed)} reaches no process of ${host.name} but dnsmasq and the API (${posture})`,
+            set,
+            ending: { kind: 'never-reaches', place: { kind: 'process', host: host.name } },
+            postures: posture === 'hardened' ? HARDENED : AS_GIVEN,
+            chain: { table: 'filter', chain: 'INPUT' },
+            near,
+          }),
+        );
+      }),
+    );
+  },
+};
+
+const isProcessOf = (place: Extract<PacketsClaim['ending'], { kind: 'never-reaches' }>['place'], host: string) =>
+  place?.kind === 'process' && place.host === host;
+
+const opensOnlyServices: Law = {
+  id: 'host/opens-only-services',
+  kind: 'packets',
+  severity: 'error',
+  statement:
+    'Under policy DROP, nova’s own rules let nothing NEW in to a host’s processes but DHCP and DNS (ports 67 and 53) from the bridges that it serves, and the API at metadata_host:metadata_port.',
+  source:
+    'nova/network/linux_net.py _add_dnsmasq_accept_rules and metadata_accept, which are all that nova adds to INPUT',
+  requires: 'a host where nobody but nova has rules',
+  brokenBy:
+    'An ACCEPT rule of nova-network-INPUT or nova-api-INPUT without its interface, protocol, port or address, or with a shorter mask.',
+  knownFailures: [],
+  claims: (context) => {
+    const { deployment, network } = context;
+    const near = nearNames(context);
+    return claimsOr(
+      'an operator has rules of his own on every host',
+      deployment.hosts
+        .filter(({ rules }) => !rules.has(4))
+        .flatMap((host) =>
+          entriesAt(network, host.name).map((at) =>
+            claimAt(at, {
+              says: `what enters by ${at.name} reaches no process of ${host.name} but those that nova opens`,
+              set: opening(subtractSets(setOf({ family: 4 }), opened(context, host, at))),
+              ending: { kind: 'never-reaches', place: { kind: 'process', host: host.name } },
+              postures: HARDENED,
+              chain: { table: 'filter', chain: 'INPUT' },
+              near,
+            }),
+          ),
+        ),
+    );
+  },
+};
+
+/** What nova's rules open to packets that enter at a point. */
+function opened(context: LawContext, host: DeploymentHost, { bridge }: EntryPoint): PacketSet {
+  const { deployment } = context;
+  const isServed = deployment.networks.some((network) => network.bridge === bridge && serves(host, network));
+  const nothing = setOf({ family: 4, daddr: [] });
+  const api = hasRole(host, 'metadata') ? metadataOn(context, host) : nothing;
+  // Since 2012.2.4 nova-compute accepts a DISCOVER too.
+  const discover =
+    hasRole(host, 'compute') && isSince(deployment.release, 'folsom-2012.2.4')
+      ? setOf({
+          family: 4,
+          saddr: only(0),
+          daddr: only(LIMITED_BROADCAST),
+          protocol: only(UDP),
+          sport: only(68),
+          dport: only(67),
+        })
+      : nothing;
+  return [isServed ? dnsmasqPorts : nothing, discover].reduce(unionSets, api);
+}
+
+const portsNotShadowed: Law = {
+  id: 'host/ports-not-shadowed',
+  kind: 'packets',
+  severity: 'warning',
+  statement:
+    'No flow of an instance takes over a port of the host, seen from outside: what leaves from routing_source_ip leaves from none of the ports that the host’s services have.',
+  source: 'What an operator wants: SNAT keeps the source port if no other flow has it, whoever listens there (S7).',
+  requires: 'an instance without a floating IP, and a routing_source_ip that is an address of the host',
+  brokenBy: 'The SNAT rule as nova writes it: without a range of ports.',
+  knownFailures: [
+    {
+      releases: 'all',
+      because:
+        'SNAT keeps the port: after an outbound flow from port 53, what its peer sends to port 53 of the host goes to the instance (S7)',
+    },
+  ],
+  claims: (context) => {
+    const { deployment, network } = context;
+    const near = nearNames(context);
+    return claimsOr(
+      'no instance leaves from an address of a host with nova-network',
+      waysOut(context).flatMap(({ fixed, gateway, open }): PacketsClaim[] => {
+        const { routing_source_ip: source, metadata_port: port } = gateway.flags;
+        const postures = posturesOf(open, gateway, fixed.host);
+        const shadows =
+          ownAddresses(network, gateway.name).includes(source) &&
+          !rangesContain(floatedAddresses(deployment), fixed.address);
+        if (postures === undefined || !shadows) return [];
+        const services = only(53, 67, port);
+        return [
+          claimAt(portOf(fixed), {
+            says: `no flow of ${stationName(fixed)} leaves from a port of ${printAddress(source)} that ${gateway.name} listens on`,
+            set: opening(
+              setOf({
+                family: 4,
+                saddr: only(fixed.address),
+                daddr: worldAround(context, gateway.name),
+                protocol: only(TCP, UDP),
+                sport: services,
+              }),
+            ),
+            ending: {
+              kind: 'never-reaches',
+              place: { kind: 'outside' },
+              as: { saddr: { is: source }, sport: { within: services } },
+            },
+            ...postures,
+            chain: chainOf(gateway, 'network', 'nat', 'snat'),
+            near,
+          }),
+        ];
+      }),
+    );
+  },
+};
+
+/** In the order of the book of laws. */
+export const HOST_LAWS: readonly Law[] = [closedToInstances, opensOnlyServices, portsNotShadowed];

@@ -1,0 +1,274 @@
+/** What an instance that asks 169.254.169.254 for its metadata is promised. */
+import { printAddress } from '../address/address.ts';
+import { rangesContain, subtractRanges, unionRanges } from '../address/ranges.ts';
+import type { Ending, PacketsClaim } from '../claim/claim.ts';
+import type { DeploymentHost } from '../deployment/deployment.ts';
+import { hasRole } from '../deployment/service.ts';
+import { TCP } from '../packet/packet.ts';
+import { setOf, subtractSets } from '../packet/pattern.ts';
+import type { Law, LawContext } from './law.ts';
+import {
+  fixedAddresses,
+  fixedRange,
+  METADATA_ADDRESS,
+  METADATA_PORT,
+  networkHosts,
+  ownAddresses,
+  stationName,
+  unicast,
+  type FixedAddress,
+} from './vocabulary/addresses.ts';
+import { only } from './vocabulary/admission.ts';
+import { chainOf } from './vocabulary/chain.ts';
+import { claimAt, claimsOr, nearNames, opening, UNCHANGED } from './vocabulary/claims.ts';
+import { arrivalsAt, outwardEntries, portOf } from './vocabulary/entries.ts';
+import {
+  acceptsForwarded,
+  areJoined,
+  deliversTo,
+  filtersFrames,
+  gatewayOf,
+  leadsTo,
+  letsBridged,
+  metadataServerOf,
+  posturesOf,
+  type MetadataServer,
+} from './vocabulary/ways.ts';
+
+/** An instance that asks, the host whose nova-network redirects it, and whom to. */
+interface Asking {
+  readonly fixed: FixedAddress;
+  readonly redirector: DeploymentHost;
+  readonly server: MetadataServer;
+  /** Rules of nova let the request through at every host, whatever the policies. */
+  readonly open: boolean;
+}
+
+/**
+ * The first host on an instance's way out that runs nova-network and sees the request at its IP layer, or in the bridge: bridged frames are translated too,
+ * and then taken up to be routed (S19).
+ */
+function redirectorOf(context: LawContext, fixed: FixedAddress): DeploymentHost | undefined {
+  const gateway = gatewayOf(context, fixed);
+  if (gateway === undefined || !areJoined(context.network, gateway.name, fixed.host.name, fixed.network))
+    return undefined;
+  if (hasRole(fixed.host, 'network') && filtersFrames(context.network, fixed.host.name)) return fixed.host;
+  return hasRole(gateway, 'network') ? gateway : undefined;
+}
+
+const askings = (context: LawContext): Asking[] =>
+  fixedAddresses(context.deployment).flatMap((fixed) => {
+    const redirector = redirectorOf(context, fixed);
+    const server = redirector && metadataServerOf(context, redirector);
+    if (redirector === undefined || server === undefined) return [];
+    return [{ fixed, redirector, server, open: isOpen(context, fixed, redirector, server) }];
+  });
+
+/** nova-api accepts what its own flags name; a forwarded request also has to get through the redirector's bridge. */
+function isOpen(
+  context: LawContext,
+  fixed: FixedAddress,
+  redirector: DeploymentHost,
+  { host, address, port }: MetadataServer,
+): boolean {
+  const accepted = host === undefined || (host.flags.metadata_host === address && host.flags.metadata_port === port);
+  const forwarded = host === redirector || acceptsForwarded(context.deployment, redirector, fixed.network);
+  return accepted && forwarded && (redirector === fixed.host || letsBridged(context, fixed.host, fixed.network));
+}
+
+/** The hosts on the way of a request. */
+const hostsOf = ({ fixed, redirector, server }: Asking): DeploymentHost[] => [
+  fixed.host,
+  redirector,
+  ...(server.host === undefined ? [] : [server.host]),
+];
+
+/** True when the answer comes by the host that redirected the request, which alone can turn it back. */
+function comesBack({ network }: LawContext, { fixed, redirector, server }: Asking): boolean {
+  if (!deliversTo(network, redirector.name, fixed)) return false;
+  if (server.host === undefined || server.host === redirector) return true;
+  return leadsTo(network, server.host.name, redirector.name, fixed.address);
+}
+
+const requestsOf = ({ address }: FixedAddress) =>
+  opening(
+    setOf({
+      family: 4,
+      saddr: only(address),
+      daddr: only(METADATA_ADDRESS),
+      protocol: only(TCP),
+      dport: only(METADATA_PORT),
+    }),
+  );
+
+const NOBODY_ASKS = 'no instance reaches a nova-network that leads to a metadata server';
+const ARTICLE =
+  'The article, "Rule for metadata host": "metadata_forward() adds a dNAT rule to route packets from 169.254.169.254/32 to metadata_host"';
+
+const reachesApi: Law = {
+  id: 'metadata/reaches-api',
+  kind: 'packets',
+  severity: 'error',
+  statement:
+    'NEW tcp from an instance to 169.254.169.254:80, by its port, where a nova-network is on its way: reaches metadata_host:metadata_port, which is a process of that host where nova-api runs there; the answer comes to the instance as from 169.254.169.254:80, if metadata_host routes back through the host that redirected.',
+  source: `${ARTICLE}; nova/network/linux_net.py metadata_forward, metadata_accept`,
+  requires:
+    'an instance whose network has a gateway; nova-network on the way; nova-api on metadata_host, or a metadata_host that is no host of the deployment',
+  brokenBy:
+    'The DNAT rule of nova-network-PREROUTING removed, or its destination, port or protocol changed; under policy DROP also the ACCEPT rule of nova-api-INPUT.',
+  knownFailures: [],
+  claims: (context) =>
+    claimsOr(
+      NOBODY_ASKS,
+      askings(context).flatMap((asking): PacketsClaim[] => {
+        const { fixed, redirector, server, open } = asking;
+        const postures = posturesOf(open, ...hostsOf(asking));
+        if (postures === undefined) return [];
+        return [
+          claimAt(portOf(fixed), {
+            says: `${stationName(fixed)} (${printAddress(fixed.address)}) asks 169.254.169.254:80 and reaches ${printAddress(server.address)}:${server.port}`,
+            set: requestsOf(fixed),
+            ending: {
+              kind: 'reaches',
+              place: server.place,
+              as: { daddr: { is: server.address }, dport: { is: server.port }, sport: 'original' },
+            },
+            ...(comesBack(context, asking) ? { reply: answerTo(fixed) } : {}),
+            ...postures,
+            chain: chainOf(redirector, 'network', 'nat', 'PREROUTING'),
+            near: nearNames(context),
+          }),
+        ];
+      }),
+    ),
+};
+
+const answerTo = (fixed: FixedAddress): Ending => ({
+  kind: 'reaches',
+  place: { kind: 'instance', name: stationName(fixed) },
+  as: UNCHANGED,
+});
+
+const keepsFixedSource: Law = {
+  id: 'metadata/keeps-fixed-source',
+  kind: 'packets',
+  severity: 'error',
+  statement:
+    'A request to 169.254.169.254:80 arrives with the fixed address of the instance as its source, not with its floating IP or routing_source_ip.',
+  source:
+    'The article, "Rule for metadata host": "allow IPs under FLAGS.fixed_range to access metadata_host"; nova/network/linux_net.py init_host; nova-api tells instances apart by their address',
+  requires: 'as metadata/reaches-api, and a fixed address inside fixed_range',
+  brokenBy:
+    'The ACCEPT rule for metadata_host in nova-network-POSTROUTING removed, where metadata_host is another machine.',
+  knownFailures: [],
+  claims: (context) =>
+    claimsOr(
+      NOBODY_ASKS,
+      askings(context)
+        .filter(({ fixed, redirector }) => rangesContain(fixedRange(redirector), fixed.address))
+        .map(({ fixed, redirector }) =>
+          claimAt(portOf(fixed), {
+            says: `what ${stationName(fixed)} asks 169.254.169.254:80 arrives from ${printAddress(fixed.address)}`,
+            set: requestsOf(fixed),
+            ending: { kind: 'whatever-is-reached', as: { saddr: 'original', sport: 'original' } },
+            chain: chainOf(redirector, 'network', 'nat', 'POSTROUTING'),
+            near: nearNames(context),
+          }),
+        ),
+    ),
+};
+
+const nothingElseRedirected: Law = {
+  id: 'metadata/nothing-else-redirected',
+  kind: 'packets',
+  severity: 'error',
+  statement: 'What is sent to another port of 169.254.169.254, or by another protocol than tcp, is not translated.',
+  source: 'nova/network/linux_net.py metadata_forward: "-p tcp -m tcp --dport 80"',
+  requires: 'a host with nova-network, which has the address 169.254.169.254',
+  brokenBy: 'The port or the protocol of the DNAT rule in nova-network-PREROUTING widened or removed.',
+  knownFailures: [],
+  claims: (context) => {
+    const { deployment, network } = context;
+    const set = opening(
+      subtractSets(
+        setOf({ family: 4, daddr: only(METADATA_ADDRESS) }),
+        setOf({ family: 4, protocol: only(TCP), dport: only(METADATA_PORT) }),
+      ),
+    );
+    const near = nearNames(context);
+    return claimsOr(
+      'no host runs nova-network',
+      networkHosts(deployment).flatMap((host) =>
+        arrivalsAt(network, host.name).map((at) =>
+          claimAt(at, {
+            says: `by ${at.name}, other ports and protocols of 169.254.169.254 are not translated`,
+            set,
+            ending: { kind: 'whatever-is-reached', as: UNCHANGED },
+            chain: chainOf(host, 'network', 'nat', 'PREROUTING'),
+            near,
+          }),
+        ),
+      ),
+    );
+  },
+};
+
+const onlyFromInstances: Law = {
+  id: 'metadata/only-from-instances',
+  kind: 'packets',
+  severity: 'warning',
+  statement: 'The API hears no request through 169.254.169.254 from outside fixed_range.',
+  source:
+    'What an operator wants: metadata is for instances. The rule of nova has no source (nova/network/linux_net.py metadata_forward: "-s 0.0.0.0/0").',
+  requires: 'a host with nova-network that the outside is behind',
+  brokenBy: 'The DNAT rule of nova-network-PREROUTING as nova writes it: without a source and without an interface.',
+  knownFailures: [
+    {
+      releases: 'all',
+      because:
+        'the DNAT rule has no source, so whoever can send a frame to the host is redirected; only a policy of DROP in FORWARD stops those who are not behind a bridge, and only where metadata_host is another machine',
+      where: (claim, context) => {
+        const host = context.deployment.hosts.find(({ name }) => name === claim.host);
+        if (host === undefined || claim.kind !== 'packets') return false;
+        // What is accepted by nova-api on the host itself no policy stops; what is forwarded is stopped by a policy of DROP.
+        const isHere = metadataServerOf(context, host)?.host === host;
+        return isHere || (claim.postures?.includes('as-given') === true && !host.rules.has(4));
+      },
+    },
+  ],
+  claims: (context) => {
+    const { deployment, network } = context;
+    const near = nearNames(context);
+    return claimsOr(
+      'no host that the outside is behind redirects to a metadata server',
+      networkHosts(deployment).flatMap((host) => {
+        const server = metadataServerOf(context, host);
+        if (server === undefined) return [];
+        const inside = unionRanges(fixedRange(host), only(...ownAddresses(network, host.name)));
+        return outwardEntries(network, host.name).flatMap((at) =>
+          (['as-given', 'hardened'] as const).map((posture) =>
+            claimAt(at, {
+              says: `nobody beyond ${at.name} has its requests to 169.254.169.254:80 answered (${posture})`,
+              set: opening(
+                setOf({
+                  family: 4,
+                  saddr: subtractRanges(unicast(), inside),
+                  daddr: only(METADATA_ADDRESS),
+                  protocol: only(TCP),
+                  dport: only(METADATA_PORT),
+                }),
+              ),
+              ending: { kind: 'never-reaches', place: server.place, as: { dport: { is: server.port } } },
+              postures: [posture],
+              chain: chainOf(host, 'network', 'nat', 'PREROUTING'),
+              near,
+            }),
+          ),
+        );
+      }),
+    );
+  },
+};
+
+/** In the order of the book of laws. */
+export const METADATA_LAWS: readonly Law[] = [reachesApi, keepsFixedSource, nothingElseRedirected, onlyFromInstances];

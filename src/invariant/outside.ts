@@ -1,0 +1,183 @@
+/** What is promised of instances without a floating IP that talk to the world. */
+import { printAddress } from '../address/address.ts';
+import { intersectRanges, rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
+import type { PacketsClaim } from '../claim/claim.ts';
+import type { DeploymentHost } from '../deployment/deployment.ts';
+import { setOf } from '../packet/pattern.ts';
+import type { Law, LawContext } from './law.ts';
+import {
+  everyExemption,
+  fixedRange,
+  floatedAddresses,
+  networkHosts,
+  stationName,
+  unicast,
+  worldAround,
+  worldBehind,
+} from './vocabulary/addresses.ts';
+import { only } from './vocabulary/admission.ts';
+import { chainOf } from './vocabulary/chain.ts';
+import { claimAt, claimsOr, nearNames, opening, UNCHANGED } from './vocabulary/claims.ts';
+import { arrivalsAt, portOf } from './vocabulary/entries.ts';
+import {
+  deviceOf,
+  isRouted,
+  isTranslatedOnce,
+  posturesOf,
+  routedOutside,
+  translatesOnlyOutward,
+  waysOut,
+} from './vocabulary/ways.ts';
+
+const ARTICLE =
+  'The article, "Rule for access outside of fixed subnet": "The add_snat_rule() method adds an sNAT rule into wrapped chain sNAT of the NAT table"';
+const NO_NETWORK = 'no host with nova-network routes for fixed_range';
+
+const withoutFloat = (context: LawContext, host: DeploymentHost): Ranges =>
+  subtractRanges(intersectRanges(fixedRange(host), unicast()), floatedAddresses(context.deployment));
+
+const snatToRoutingSource: Law = {
+  id: 'outside/snat-to-routing-source',
+  kind: 'packets',
+  severity: 'error',
+  statement:
+    'A NEW tracked routed packet with a source in fixed_range that has no floating IP, to a destination outside fixed_range, dmz_cidr and metadata_host (leaving by public_interface, in releases that ask for it): its source becomes routing_source_ip.',
+  source: `${ARTICLE}; nova/network/linux_net.py add_snat_rule`,
+  requires: 'a host with nova-network',
+  brokenBy:
+    'The SNAT rule of nova-network-snat removed, or its source range or its address changed; an exemption in nova-network-POSTROUTING widened.',
+  knownFailures: [],
+  claims: (context) => {
+    const { deployment, network } = context;
+    const near = nearNames(context);
+    return claimsOr(
+      NO_NETWORK,
+      networkHosts(deployment)
+        .filter((host) => isTranslatedOnce(deployment, host))
+        .flatMap((host) =>
+          arrivalsAt(network, host.name)
+            .filter((at) => isRouted(context, host, at))
+            .map((at) =>
+              claimAt(at, {
+                says: `by ${at.name}, what is routed out of fixed_range leaves from ${printAddress(host.flags.routing_source_ip)}`,
+                set: opening(
+                  setOf({ family: 4, saddr: withoutFloat(context, host), daddr: routedOutside(context, host, at) }),
+                ),
+                ending: {
+                  kind: 'whatever-is-reached',
+                  as: { saddr: { is: host.flags.routing_source_ip }, daddr: 'original', dport: 'original' },
+                },
+                chain: chainOf(host, 'network', 'nat', 'snat'),
+                near,
+              }),
+            ),
+        ),
+    );
+  },
+};
+
+const replyComesBack: Law = {
+  id: 'outside/reply-comes-back',
+  kind: 'packets',
+  severity: 'error',
+  statement:
+    'What an instance without a floating IP sends to the world leaves from routing_source_ip, and the reply reaches the instance, with the addresses and ports that it used.',
+  source: `${ARTICLE}: "the VMs with this subnet's IPs are able to access an outside network"`,
+  requires: 'an instance without a floating IP whose gateway is a host that serves its network',
+  brokenBy:
+    'The SNAT rule of nova-network-snat removed; under policy DROP also an ACCEPT rule of the bridge in FORWARD; the rule for established flows in the instance’s chain.',
+  knownFailures: [],
+  claims: (context) => {
+    const near = nearNames(context);
+    return claimsOr(
+      'no instance without a floating IP has a way out by a host with nova-network',
+      waysOut(context).flatMap(({ fixed, gateway, open }): PacketsClaim[] => {
+        const postures = posturesOf(open, gateway, fixed.host);
+        if (postures === undefined || !rangesContain(withoutFloat(context, gateway), fixed.address)) return [];
+        return [
+          claimAt(portOf(fixed), {
+            says: `${stationName(fixed)} (${printAddress(fixed.address)}) reaches the world as ${printAddress(gateway.flags.routing_source_ip)}, and its answers come back`,
+            set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr: translatedWorld(context, gateway) })),
+            ending: {
+              kind: 'reaches',
+              place: { kind: 'outside' },
+              as: { saddr: { is: gateway.flags.routing_source_ip }, daddr: 'original', dport: 'original' },
+            },
+            reply: { kind: 'reaches', place: { kind: 'instance', name: stationName(fixed) }, as: UNCHANGED },
+            ...postures,
+            chain: chainOf(gateway, 'network', 'nat', 'snat'),
+            near,
+          }),
+        ];
+      }),
+    );
+  },
+};
+
+/** The world's addresses towards which a host translates. */
+function translatedWorld(context: LawContext, host: DeploymentHost): Ranges {
+  const { deployment, network } = context;
+  const device = deviceOf(network, host.name, host.publicInterface);
+  const world = translatesOnlyOutward(deployment)
+    ? (worldBehind(context, host.name).find((behind) => behind.device === device)?.addresses ?? [])
+    : worldAround(context, host.name);
+  return subtractRanges(world, everyExemption(deployment));
+}
+
+const STATES = ['NEW', 'INVALID', 'UNTRACKED'] as const;
+
+const noFixedLeak: Law = {
+  id: 'outside/no-fixed-leak',
+  kind: 'packets',
+  severity: 'warning',
+  statement:
+    'No packet with a source in fixed_range leaves by public_interface for a destination outside fixed_range, dmz_cidr and metadata_host, whatever connection tracking makes of it.',
+  source:
+    'What an operator wants: the world has no way back to a fixed address. The nat table is not asked about INVALID and UNTRACKED packets (S6).',
+  requires: 'an instance whose gateway is a host that serves its network',
+  brokenBy:
+    'For NEW packets: the SNAT rule of nova-network-snat removed. For the others: nothing in nova’s rules stops them.',
+  knownFailures: [
+    {
+      releases: 'all',
+      because:
+        'INVALID and UNTRACKED packets skip the nat table, and no rule of nova drops what an instance sends: a late RST leaves with the fixed address (S6)',
+      where: (claim) => claim.kind === 'packets' && claim.state !== 'NEW',
+    },
+  ],
+  claims: (context) => {
+    const near = nearNames(context);
+    return claimsOr(
+      'no instance has a way out by a host with nova-network',
+      waysOut(context).flatMap(({ fixed, gateway, open }) => {
+        const postures = posturesOf(open, gateway, fixed.host);
+        if (postures === undefined || !rangesContain(fixedRange(gateway), fixed.address)) return [];
+        const device = deviceOf(context.network, gateway.name, gateway.publicInterface);
+        const world = worldBehind(context, gateway.name).find((behind) => behind.device === device);
+        const set = setOf({
+          family: 4,
+          saddr: only(fixed.address),
+          daddr: subtractRanges(world?.addresses ?? [], everyExemption(context.deployment)),
+        });
+        return STATES.map((state) =>
+          claimAt(portOf(fixed), {
+            says: `no ${state} packet of ${stationName(fixed)} leaves ${gateway.name} for the world from ${printAddress(fixed.address)}`,
+            set: state === 'NEW' ? opening(set) : set,
+            state,
+            ending: {
+              kind: 'never-reaches',
+              place: { kind: 'outside' },
+              as: { saddr: { within: fixedRange(gateway) } },
+            },
+            ...postures,
+            chain: chainOf(gateway, 'network', 'nat', 'snat'),
+            near,
+          }),
+        );
+      }),
+    );
+  },
+};
+
+/** In the order of the book of laws. */
+export const OUTSIDE_LAWS: readonly Law[] = [snatToRoutingSource, replyComesBack, noFixedLeak];

@@ -1,0 +1,245 @@
+/** Who serves whom, and which hosts a packet of an instance passes on its way there. */
+import { familyOf, type Address } from '../../address/address.ts';
+import {
+  intersectRanges,
+  normalizeRanges,
+  prefixRange,
+  rangesContain,
+  subtractRanges,
+  unionRanges,
+  type Ranges,
+} from '../../address/ranges.ts';
+import type { Place, Posture } from '../../claim/claim.ts';
+import type { Deployment, DeploymentHost, Network as NovaNetwork } from '../../deployment/deployment.ts';
+import { dhcpServerFor, gatewayFor, hostNamed, serves } from '../../deployment/placement.ts';
+import { isSince } from '../../deployment/release.ts';
+import { hasRole } from '../../deployment/service.ts';
+import { bridgeOfPort, interfaceOf } from '../../host/host.ts';
+import { routeOutput } from '../../host/route.ts';
+import type { Network } from '../../network/network.ts';
+import type { LawContext } from '../law.ts';
+import {
+  everyExemption,
+  everyFloat,
+  fixedAddresses,
+  fixedRange,
+  hostIn,
+  localTo,
+  networkHosts,
+  ownAddresses,
+  plugOf,
+  unicast,
+  worldBehind,
+  type FixedAddress,
+} from './addresses.ts';
+import { filtersBridged } from './approach.ts';
+import { AS_GIVEN } from './claims.ts';
+import type { EntryPoint } from './entries.ts';
+
+/** True when bridged IPv4 frames meet a host's iptables. */
+export function filtersFrames(network: Network, host: string): boolean {
+  const found = hostIn(network, host);
+  return found !== undefined && filtersBridged(found, 4);
+}
+
+/** True when both hosts are the same, or their bridges of this nova network are on one wire. */
+export function areJoined(network: Network, a: string, b: string, { bridge }: NovaNetwork): boolean {
+  if (a === b) return true;
+  const on = (host: string, port: string | undefined) => (at: { host: string; interface: string }) =>
+    at.host === host && at.interface === port;
+  const [first, second] = [plugOf(network, a, bridge), plugOf(network, b, bridge)];
+  return network.links.some(({ attachments }) => attachments.some(on(a, first)) && attachments.some(on(b, second)));
+}
+
+/** The host whose bridge has the address that an instance routes through. */
+export function gatewayOf({ deployment, network }: LawContext, fixed: FixedAddress): DeploymentHost | undefined {
+  const address = gatewayFor(fixed.network, fixed.host.name);
+  if (address === undefined) return undefined;
+  return deployment.hosts.find(({ name }) => {
+    const found = hostIn(network, name);
+    const bridge = found && interfaceOf(found, fixed.network.bridge);
+    return bridge?.addresses.some((own) => own.address === address) === true;
+  });
+}
+
+/**
+ * True when nova accepts what is forwarded through the bridge of a network on a host: nova-network does for a network that it serves as its gateway, nova-compute
+ * for each that its instances are on, unless nova-network is on every host anyway (nova/virt/libvirt/vif.py plug).
+ */
+export const acceptsForwarded = (deployment: Deployment, host: DeploymentHost, network: NovaNetwork): boolean =>
+  network.gateway !== undefined &&
+  (serves(host, network) ||
+    (hasRole(host, 'compute') &&
+      !network.multiHost &&
+      fixedAddresses(deployment).some((fixed) => fixed.host === host && fixed.network === network)));
+
+/** True when frames of a network cross a host's bridge whatever the policy of FORWARD. */
+export const letsBridged = ({ deployment, network }: LawContext, host: DeploymentHost, on: NovaNetwork): boolean =>
+  !filtersFrames(network, host.name) || acceptsForwarded(deployment, host, on);
+
+/**
+ * The postures in which a way is open: both where nova's own rules open it. Otherwise as given, if nobody but nova has rules on the hosts of the way, so that
+ * nothing there is closed; else it is not known to be (undefined).
+ */
+export function posturesOf(
+  open: boolean,
+  ...hosts: readonly DeploymentHost[]
+): { readonly postures?: readonly Posture[] } | undefined {
+  if (open) return {};
+  return hosts.some(({ rules }) => rules.has(4)) ? undefined : { postures: AS_GIVEN };
+}
+
+/** The way from an instance to the host that is its gateway. */
+export interface WayOut {
+  readonly fixed: FixedAddress;
+  readonly gateway: DeploymentHost;
+  /** Rules of nova open it at every host, whatever the policies. */
+  readonly open: boolean;
+}
+
+/**
+ * The way out of an instance through its network's gateway, if that is a host which runs nova-network, is the network's server and can be reached.
+ * Undefined also where another nova-network sees the frames before the gateway does: its rules, meant for what it routes, apply to
+ * bridged frames too (S17), so such a cloud keeps none of the promises about sources.
+ */
+export function wayOut(context: LawContext, fixed: FixedAddress): WayOut | undefined {
+  const gateway = gatewayOf(context, fixed);
+  if (gateway === undefined || !serves(gateway, fixed.network)) return undefined;
+  if (!areJoined(context.network, gateway.name, fixed.host.name, fixed.network)) return undefined;
+  const local = gateway === fixed.host;
+  if (!local && hasRole(fixed.host, 'network') && filtersFrames(context.network, fixed.host.name)) return undefined;
+  const open =
+    acceptsForwarded(context.deployment, gateway, fixed.network) &&
+    (local || letsBridged(context, fixed.host, fixed.network));
+  return { fixed, gateway, open };
+}
+
+/** The ways out of all fixed addresses that have one. */
+export const waysOut = (context: LawContext): WayOut[] =>
+  fixedAddresses(context.deployment).flatMap((fixed) => wayOut(context, fixed) ?? []);
+
+/** A dnsmasq that an instance leases from and asks. */
+export interface Dnsmasq {
+  readonly fixed: FixedAddress;
+  readonly host: DeploymentHost;
+  readonly address: Address;
+  readonly open: boolean;
+}
+
+/** Who runs dnsmasq for a fixed address: the host that serves its network, the instance's own with multi_host. */
+export function dnsmasqOf(context: LawContext, fixed: FixedAddress): Dnsmasq | undefined {
+  const { network } = fixed;
+  const host = network.multiHost ? fixed.host : hostNamed(context.deployment, network.host ?? '');
+  if (host === undefined || !serves(host, network)) return undefined;
+  const address = dhcpServerFor(network, host.name);
+  if (address === undefined || !areJoined(context.network, host.name, fixed.host.name, network)) return undefined;
+  return { fixed, host, address, open: host === fixed.host || letsBridged(context, fixed.host, network) };
+}
+
+/** Releases from Folsom on translate only what leaves by public_interface, or by the floating IP's own (959c93f6d3, bug 1048765). */
+export const translatesOnlyOutward = ({ release }: Deployment): boolean => isSince(release, 'folsom');
+
+/** The destinations towards which `host` takes away fixed sources: what is exempt, and what is not routed from this entry, left out. */
+export function routedOutside(context: LawContext, host: DeploymentHost, at: EntryPoint): Ranges {
+  const { deployment, network } = context;
+  const kept = unionRanges(everyExemption(deployment), everyFloat(deployment));
+  const own = unionRanges(localTo(network, host.name), segmentsAt(network, at));
+  const outside = subtractRanges(subtractRanges(unicast(), kept), own);
+  if (!translatesOnlyOutward(deployment)) return outside;
+  const device = deviceOf(network, host.name, host.publicInterface);
+  const outward = worldBehind(context, host.name).find((behind) => behind.device === device);
+  return intersectRanges(outside, outward?.addresses ?? []);
+}
+
+/** The subnets of the machines at a bridge's port: what they send to one another is bridged, not routed. */
+function segmentsAt(network: Network, at: EntryPoint): Ranges {
+  const bridge = hostIn(network, at.host)?.bridges.find(({ name }) => name === at.bridge);
+  return normalizeRanges(
+    (bridge?.segments ?? [])
+      .map(({ prefix }) => prefix)
+      .filter(({ address }) => familyOf(address) === 4)
+      .map(prefixRange),
+  );
+}
+
+/** The device of the IP layer that an interface belongs to: its bridge, where it is the port of one. */
+export function deviceOf(network: Network, host: string, name: string): string {
+  const found = hostIn(network, host);
+  return (found && bridgeOfPort(found, name)?.name) ?? name;
+}
+
+/** True when what enters here for another subnet is routed by this host: a plain interface, or a bridge of networks whose gateway it is. */
+export function isRouted({ deployment, network }: LawContext, host: DeploymentHost, { bridge }: EntryPoint): boolean {
+  if (bridge === undefined) return true;
+  const own = ownAddresses(network, host.name);
+  return deployment.networks
+    .filter((known) => known.bridge === bridge)
+    .every((known) => {
+      const gateway = gatewayFor(known, host.name);
+      return serves(host, known) && gateway !== undefined && own.includes(gateway);
+    });
+}
+
+/** True when no other nova-network takes routing_source_ip of this host for a fixed address, and translates once more. */
+export const isTranslatedOnce = (deployment: Deployment, host: DeploymentHost): boolean =>
+  networkHosts(deployment).every(
+    (other) => other === host || !rangesContain(fixedRange(other), host.flags.routing_source_ip),
+  );
+
+/** Who answers for metadata, seen from a host that redirects to it. */
+export interface MetadataServer {
+  readonly place: Place;
+  /** The deployment's host that it is; absent for a machine outside. */
+  readonly host?: DeploymentHost;
+  readonly address: Address;
+  readonly port: number;
+}
+
+/**
+ * What `host` redirects metadata requests to: itself or another host, where nova-api is to run, or a machine outside. Undefined where nobody listens,
+ * or where the host's routes do not lead straight there.
+ */
+export function metadataServerOf(
+  { deployment, network }: LawContext,
+  host: DeploymentHost,
+): MetadataServer | undefined {
+  const { metadata_host: address, metadata_port: port } = host.flags;
+  const router = hostIn(network, host.name);
+  if (router === undefined) return undefined;
+  const owner = deployment.hosts.find(({ name }) => ownAddresses(network, name).includes(address));
+  if (owner !== undefined) {
+    if (!hasRole(owner, 'metadata')) return undefined;
+    if (owner !== host && !leadsTo(network, host.name, owner.name, address)) return undefined;
+    return { place: { kind: 'process', host: owner.name }, host: owner, address, port };
+  }
+  const machine = network.stations.find(({ kind, addresses }) => kind === 'outside' && addresses.includes(address));
+  if (machine === undefined) return undefined;
+  return { place: { kind: 'outside', name: machine.name }, address, port };
+}
+
+/** True when a host's route to an address of another leads straight to that one. */
+export function leadsTo(network: Network, from: string, to: string, address: Address): boolean {
+  const router = hostIn(network, from);
+  if (router === undefined) return false;
+  const decision = routeOutput(router, { saddr: 0, daddr: address });
+  if (decision.kind !== 'forward') return false;
+  const { oif, nextHop } = decision;
+  const target = hostIn(network, to)?.interfaces.find((device) =>
+    device.addresses.some((own) => own.address === nextHop),
+  );
+  if (target === undefined) return false;
+  const [near, far] = [plugOf(network, from, oif), plugOf(network, to, target.name)];
+  return network.links.some(
+    ({ attachments }) =>
+      attachments.some((at) => at.host === from && at.interface === near) &&
+      attachments.some((at) => at.host === to && at.interface === far),
+  );
+}
+
+/** True when a host delivers to a fixed address by the bridge of its network. */
+export function deliversTo(network: Network, host: string, fixed: FixedAddress): boolean {
+  const router = hostIn(network, host);
+  if (router === undefined || !areJoined(network, host, fixed.host.name, fixed.network)) return false;
+  const decision = routeOutput(router, { saddr: 0, daddr: fixed.address });
+  return decision.kind === 'forward' && decision.oif === fixed.network.bridge && decision.nextHop === fixed.address;
+}
