@@ -15,7 +15,6 @@
 -j TPROXY --on-port 1;;FAIL
 -j NOTRACK;;FAIL
 -j CT --notrack;;FAIL
--j TRACE;;FAIL
 -j CHECKSUM --checksum-fill;;FAIL
 -j DSCP --set-dscp 1;;FAIL
 -m realm --realm 0x1;=;OK

@@ -305,7 +305,8 @@ const TARGETS: readonly Extension[] = [
     hooks: ['PREROUTING'],
     protocols: [TCP, UDP],
   }),
-  target('TRACE', '', RAW),
+  // The kernel's own TRACE is for table raw; iptables-nft has another one, for any table.
+  target('TRACE', ''),
   target('TTL', 'ttl-set= ttl-dec= ttl-inc=', { ...MANGLE, ...V4, ...needs('ttl-set|ttl-dec|ttl-inc') }),
   target('ULOG', "ulog-nlgroup= ulog-cprange= ulog-qthreshold= ulog-prefix='", V4),
 ];

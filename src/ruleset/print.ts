@@ -1,6 +1,7 @@
 /**
  * Prints a ruleset as iptables-save (1.8.9, legacy) prints what the kernel holds after the ruleset is restored, without its `#` lines.
- * The nft variant prints the same.
+ * iptables-nft-save prints the same but for these: it joins several `-m tcp` of a rule to one, drops `--nflog-range` and keeps 127 octets of
+ * an NFLOG prefix where legacy keeps 63.
  *
  * Where iptables-save loses meaning this printer keeps it: `! -i +` and `! --dport 0:65535` match nothing, and iptables-save prints
  * nothing for them.
