@@ -86,8 +86,9 @@ export function checkLaws(input: CheckInput): CheckResult {
     };
     const ruleset = applies.claims.filter((claim) => claim.kind === 'ruleset');
     const packets = applies.claims.filter((claim) => claim.kind === 'packets');
-    if (law.kind === 'ruleset') findings.push(...rulesetFindings(law, ruleset, rulesets));
-    else findings.push(...packetsFindings(law, packets, input, worlds, settings));
+    // A law may claim something of packets and of the text.
+    if (packets.length === 0 || ruleset.length > 0) findings.push(...rulesetFindings(law, ruleset, rulesets));
+    if (packets.length > 0) findings.push(...packetsFindings(law, packets, input, worlds, settings));
   });
   return { findings, unusedRules: used.unused(rulesets) };
 }
