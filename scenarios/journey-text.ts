@@ -17,7 +17,7 @@ function printExchange({ line, kind, way }: WorldExchange, several: boolean): st
   return way.hops
     .map(({ host, entry, journey }, at) => {
       const where = entry.kind === 'local' ? 'local' : `in ${entry.interface}`;
-      const head = at === 0 ? `line ${line}: ` : '  ';
+      const head = at === 0 ? `line ${line}: ` : 'then ';
       const name = several ? ` on ${host}` : '';
       const packet = printPacket(unframed(journey.packet));
       return [`${head}${packet} ${where}${name} (${journey.state})`, ...journeyLines(journey, '  ')].join('\n');
