@@ -8,17 +8,18 @@ import {
   ADDED_LINE,
   calls,
   constantMatch,
+  copyable,
   insertRules,
   editChain,
   makeRule,
   mapChains,
   placeIn,
   rulesAt,
-  rulesOfTable,
   type Place,
 } from './support/edit.ts';
 import { storedCase } from './support/case.ts';
-import { endingOf, journeysOf, playWith, stepsOf, transcriptOf, waysOf } from './support/ending.ts';
+import { endingOf, expectSame, journeysOf, playWith, stepsOf, transcriptOf, waysOf } from './support/ending.ts';
+import { COVER, NAT_TARGETS, tellKinds } from './support/kind.ts';
 import { law, type Seen } from './support/law.ts';
 import type { Played } from '../src/kernel/dialogue.ts';
 
@@ -27,37 +28,16 @@ const CASES = [worldCase({ loose: true, rules: 30, moves: 6 }), INDEX, INDEX] as
 const stored = storedCase<[number, number]>();
 const RUNS = 300;
 
-/** The least that has to be true of the cases for these laws to mean something: packets that get through, and others. */
-const COVER = {
-  forwarded: { atLeast: 40 },
-  delivered: { atLeast: 30 },
-  'dropped by rule': { atLeast: 8 },
-  translated: { atLeast: 10 },
-  bridged: { atLeast: 6 },
-  ESTABLISHED: { atLeast: 10 },
-} as const;
-
-function tellKinds(played: readonly Played[], seen: Seen): void {
-  for (const { fate, state, steps } of journeysOf(played)) {
-    if (fate.kind === 'forwarded' || fate.kind === 'delivered') seen(fate.kind);
-    if (fate.kind === 'rejected' || (fate.kind === 'dropped' && fate.line !== undefined)) seen('dropped by rule');
-    if (state === 'ESTABLISHED') seen('ESTABLISHED');
-    if (steps.some((step) => step.physout !== undefined)) seen('bridged');
-    if (steps.some(({ target }) => NAT_TARGETS.has(target))) seen('translated');
-  }
-}
-const NAT_TARGETS: ReadonlySet<string> = new Set(['DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP']);
-
 /** Plays the case with the rules that it has, and looks for a place where a packet has been. */
 function begin(drawn: WorldCase, which: number, seen: Seen): { played: readonly Played[]; place: Place } {
   const played = playWith(drawn, drawn.rulesets);
-  tellKinds(played, seen);
+  tellKinds(journeysOf(played), seen);
   return { played, place: placeIn(drawn, stepsOf(played), which) };
 }
 
-const expectSame = (drawn: WorldCase, left: readonly Ruleset[], right: readonly Ruleset[]): readonly Played[] => {
+const expectNoChange = (drawn: WorldCase, left: readonly Ruleset[], right: readonly Ruleset[]): readonly Played[] => {
   const played = playWith(drawn, right);
-  expect(transcriptOf(played)).toEqual(transcriptOf(playWith(drawn, left)));
+  expectSame(transcriptOf(playWith(drawn, left)), transcriptOf(played), 'with the changed rules');
   return played;
 };
 
@@ -66,15 +46,6 @@ const waysLeft = (one: Journey, other: Journey): readonly string[] =>
   waysOf(one).filter((way) => !waysOf(other).includes(way));
 
 const meets = (played: readonly Played[], line: number): boolean => stepsOf(played).some((step) => step.line === line);
-
-/** Rules of the table that end no walk elsewhere: they can be copied to any place without making a loop. */
-const copyable = (rulesets: readonly Ruleset[], place: Place): readonly Rule[] => [
-  makeRule({ kind: 'ACCEPT' }),
-  makeRule(undefined),
-  ...(place.table === 'nat' ? [] : [makeRule({ kind: 'DROP' })]),
-  makeRule({ kind: 'RETURN' }),
-  ...rulesOfTable(rulesets, place).filter((rule) => !calls(rule, 'jump', 'goto')),
-];
 
 /** Something that is true of some of the case's packets and false of others, and that no rule on their way changes. */
 function divider(drawn: WorldCase, { family }: Place, index: number): Match {
@@ -107,7 +78,7 @@ law<Drawn>(
     const some = divider(drawn, place, choice);
     const left = and(some, one, ADDED_LINE);
     const right = and(negation(some), other, ADDED_LINE + 1);
-    const played = expectSame(
+    const played = expectNoChange(
       drawn,
       insertRules(drawn.rulesets, place, [left, right]),
       insertRules(drawn.rulesets, place, [right, left]),
@@ -140,7 +111,7 @@ law<Drawn>(
     const { place } = begin(drawn, which, seen);
     const rule = at(copyable(drawn.rulesets, place), choice);
     const never = and(constantMatch(place.family, false), rule, ADDED_LINE);
-    expectSame(drawn, drawn.rulesets, insertRules(drawn.rulesets, place, [never]));
+    expectNoChange(drawn, drawn.rulesets, insertRules(drawn.rulesets, place, [never]));
     const always = playWith(
       drawn,
       insertRules(drawn.rulesets, place, [and(constantMatch(place.family, true), rule, ADDED_LINE)]),
@@ -167,7 +138,7 @@ law<Drawn>(
       ],
       choice,
     );
-    const played = expectSame(
+    const played = expectNoChange(
       drawn,
       drawn.rulesets,
       insertRules(drawn.rulesets, place, [rule], {
@@ -194,7 +165,7 @@ law<Drawn>(
     const count = long === 0 ? 0 : 1 + (choice % long);
     const end = place.index + count;
     const jump = makeRule({ kind: 'jump', chain: 'written-out' });
-    const played = expectSame(
+    const played = expectNoChange(
       drawn,
       drawn.rulesets,
       editChain(drawn.rulesets, place, (rules) => [...rules.slice(0, place.index), jump, ...rules.slice(end)], {
@@ -224,7 +195,7 @@ law<Drawn>(
     const rules = copyable(drawn.rulesets, place);
     const callee = [choice, choice >> 3, choice >> 6].map((index) => at(rules, index)).slice(0, choice % 4);
     const chains = { callee };
-    const played = expectSame(
+    const played = expectNoChange(
       drawn,
       insertRules(
         drawn.rulesets,
@@ -280,7 +251,7 @@ law<Drawn>(
       ...chains,
       parked: rulesAt(drawn.rulesets, place).slice(place.index),
     });
-    const played = expectSame(drawn, kept, cut);
+    const played = expectNoChange(drawn, kept, cut);
     if (meets(played, ADDED_LINE) && place.index < rulesAt(drawn.rulesets, place).length) seen('rules are cut off');
     const [first] = transcriptOf(playWith(drawn, drawn.rulesets));
     if (first !== transcriptOf(played)[0]) seen('the end matters');
@@ -338,7 +309,7 @@ law<Drawn>(
     const called = insertRules(drawn.rulesets, place, [makeRule({ kind: 'jump', chain: 'guarded' })], {
       guarded: [and(negation(some), makeRule({ kind: 'RETURN' }), ADDED_LINE + 1), rule],
     });
-    const played = expectSame(drawn, direct, called);
+    const played = expectNoChange(drawn, direct, called);
     if (meets(played, ADDED_LINE + 1)) seen('it returns');
     if (stepsOf(played).some((step) => step.chain === 'guarded' && step.rule === 2)) seen('it goes on');
     return true;

@@ -135,3 +135,12 @@ export const rulesOfTable = (rulesets: readonly Ruleset[], { family, table }: Pl
 /** Sends the packet on to another chain, for good or not. */
 export const calls = (rule: Rule, ...kinds: readonly ('jump' | 'goto')[]): boolean =>
   kinds.some((kind) => rule.target?.kind === kind);
+
+/** Rules of the table that end no walk elsewhere: they can be copied to any place without making a loop. */
+export const copyable = (rulesets: readonly Ruleset[], place: Place): readonly Rule[] => [
+  makeRule({ kind: 'ACCEPT' }),
+  makeRule(undefined),
+  ...(place.table === 'nat' ? [] : [makeRule({ kind: 'DROP' })]),
+  makeRule({ kind: 'RETURN' }),
+  ...rulesOfTable(rulesets, place).filter((rule) => !calls(rule, 'jump', 'goto')),
+];

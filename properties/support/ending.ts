@@ -41,3 +41,12 @@ export const stepsOf = (played: readonly Played[]): readonly Step[] =>
 /** The case's moves, played with these rules. */
 export const playWith = ({ host, backend, moves }: WorldCase, rulesets: readonly Ruleset[]): readonly Played[] =>
   play(machineOf(host, rulesets, backend), moves);
+
+/** Throws with what is not the same, line by line. */
+export function expectSame(expected: readonly string[], found: readonly string[], where: string): void {
+  const length = Math.max(expected.length, found.length);
+  const lines = Array.from({ length }, (_, at) => [expected[at] ?? 'nothing', found[at] ?? 'nothing'] as const).flatMap(
+    ([left, right]) => (left === right ? [`  ${left}`] : [`- ${left}`, `+ ${right}`]),
+  );
+  if (lines.some((line) => !line.startsWith(' '))) throw new Error([`${where}:`, ...lines].join('\n'));
+}

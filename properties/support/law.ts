@@ -204,7 +204,7 @@ export function checkLaw<T extends [unknown, ...unknown[]]>(
         printed(counterexample),
         details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance),
         `seed ${details.seed}, path ${path}, run ${details.numRuns}, shrunk ${details.numShrinks} times`,
-        ...(at.verbose > 0 ? [fc.defaultReportMessage(details) ?? ''] : []),
+        ...(at.verbose > 1 ? [fc.defaultReportMessage(details) ?? ''] : []),
         `the search again: SEED=${details.seed} CASE=${path} npx vitest run ${at.file} -t '${name}'`,
         `this value alone: npx vitest run ${at.file} -t '${name} (regression ${slug})'`,
       ].join('\n'),
