@@ -15,9 +15,11 @@ import { approachesTo, type Approach } from './approach.ts';
 import { instanceChain } from './chain.ts';
 import { packetsInState } from './openers.ts';
 
-/** The fixed addresses that a nova-compute guards. Where none runs nobody has promised anything. */
+/** The fixed addresses that a nova-compute guards: without one, and for IPv6 without use_ipv6, nobody has promised anything. */
 export const guardedAddresses = ({ deployment }: LawContext, family: Family): readonly FixedAddress[] =>
-  fixedAddresses(deployment, family).filter(({ host }) => hasRole(host, 'compute'));
+  fixedAddresses(deployment, family).filter(
+    ({ host }) => hasRole(host, 'compute') && (family === 4 || host.flags.use_ipv6),
+  );
 
 /** A fixed address with one of the ways that packets come to it, and what its groups make of them. */
 export interface Visit {

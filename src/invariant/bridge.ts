@@ -1,0 +1,200 @@
+/** What nova's bridges let through, and what they leave as it is. */
+import { LIMITED_BROADCAST, printAddress } from '../address/address.ts';
+import {
+  intersectRanges,
+  normalizeRanges,
+  prefixRange,
+  subtractRanges,
+  unionRanges,
+  type Ranges,
+} from '../address/ranges.ts';
+import type { Ending, PacketsClaim } from '../claim/claim.ts';
+import type { DeploymentHost } from '../deployment/deployment.ts';
+import { hasRole } from '../deployment/service.ts';
+import type { ConntrackState } from '../packet/packet.ts';
+import { intersectSets, setOf } from '../packet/pattern.ts';
+import type { Law, LawContext } from './law.ts';
+import { accepted, only } from './vocabulary/admission.ts';
+import {
+  everySubnet,
+  fixedAddresses,
+  hostIn,
+  localTo,
+  stationName,
+  unicast,
+  worldAround,
+  type FixedAddress,
+} from './vocabulary/addresses.ts';
+import { filtersBridged, routedBy, sourcesOn } from './vocabulary/approach.ts';
+import { chainOf, instanceChain } from './vocabulary/chain.ts';
+import { claimAt, claimsOr, HARDENED, nearNames, opening } from './vocabulary/claims.ts';
+import { arrivalsAt, outwardEntries, portOf } from './vocabulary/entries.ts';
+import { packetsInState } from './vocabulary/openers.ts';
+import { nearOf, towards } from './vocabulary/visit.ts';
+import { deliversTo, waysOut, type WayOut } from './vocabulary/ways.ts';
+
+const forwardsBothWays: Law = {
+  id: 'bridge/forwards-both-ways',
+  kind: 'packets',
+  severity: 'error',
+  statement:
+    'With policies DROP: tracked packets out of an instance through its bridge, and admitted ones in, are forwarded; and nothing is that neither comes from nor goes to a bridge of nova’s.',
+  source:
+    'The article: "Allow a forwarded traffic pass bridge so the IP on br100 can work as a gateway" and "These rules on the nova-compute host allow VMs to connect with nova-network host and VMs on other compute hosts"; nova/network/linux_net.py ensure_bridge',
+  requires: 'an instance whose gateway is a host with nova-network',
+  brokenBy:
+    'The rule "-i br100 -j ACCEPT" or "-o br100 -j ACCEPT" removed from every wrapped FORWARD chain of a host, or one for another device.',
+  knownFailures: [],
+  claims: (context) =>
+    claimsOr('no instance has a gateway that is a host with nova-network, and no host’s FORWARD is nova’s alone', [
+      ...waysOut(context).flatMap((way) => (way.open ? [...outward(context, way), ...inward(context, way)] : [])),
+      ...context.deployment.hosts.flatMap((host) => nothingElse(context, host)),
+    ]),
+};
+
+const TRACKED: readonly ConntrackState[] = ['NEW', 'ESTABLISHED', 'RELATED'];
+
+/** To the world, by way of the gateway; and what the world answers. */
+function outward(context: LawContext, { fixed, gateway }: WayOut): readonly PacketsClaim[] {
+  const point = portOf(fixed);
+  const daddr = worldAround(context, gateway.name);
+  const chain = chainOf(gateway, 'network', 'filter', 'FORWARD');
+  return TRACKED.map((state) =>
+    claimAt(point, {
+      says: `with policies DROP ${state} packets of ${fixed.instance.name} by ${point.name} from ${printAddress(fixed.address)} to the outside are forwarded`,
+      state,
+      set: intersectSets(packetsInState(4, state), setOf({ family: 4, saddr: only(fixed.address), daddr })),
+      ending: { kind: 'reaches', place: { kind: 'outside' } },
+      ...(state === 'NEW' ? { reply: toInstance(fixed) } : {}),
+      chain,
+      postures: HARDENED,
+      near: nearNames(context),
+    }),
+  );
+}
+
+const toInstance = (fixed: FixedAddress): Ending => ({
+  kind: 'reaches',
+  place: { kind: 'instance', name: stationName(fixed) },
+});
+
+/** From the world straight to the fixed address, as far as the instance's chain lets in. */
+function inward(context: LawContext, { fixed, gateway }: WayOut): readonly PacketsClaim[] {
+  const host = hostIn(context.network, gateway.name);
+  if (host === undefined || !deliversTo(context.network, gateway.name, fixed)) return [];
+  const welcome = accepted(context.deployment, fixed.instance, 4);
+  const chain =
+    gateway === fixed.host
+      ? instanceChain(context.deployment, fixed.instance)
+      : chainOf(gateway, 'network', 'filter', 'FORWARD');
+  return outwardEntries(context.network, gateway.name).flatMap((point) => {
+    if (point.kind !== 'interface' || point.entry.kind !== 'in') return [];
+    const sources = sourcesOn(context.network, host, point.entry.interface, 4);
+    return [
+      claimAt(point, {
+        says: `with policies DROP NEW packets to ${printAddress(fixed.address)} that ${fixed.instance.name} admits and that enter by ${point.name} are forwarded`,
+        set: intersectSets(towards('NEW', fixed.address, sources), welcome),
+        ending: toInstance(fixed),
+        chain,
+        postures: HARDENED,
+        near: nearOf(context, 4),
+      }),
+    ];
+  });
+}
+
+/** From a device to a device: nova accepts only what has to do with its bridges. An operator may accept more. */
+function nothingElse(context: LawContext, host: DeploymentHost): readonly PacketsClaim[] {
+  const found = hostIn(context.network, host.name);
+  const isNovas = (hasRole(host, 'network') || hasRole(host, 'compute')) && !host.rules.has(4);
+  if (found === undefined || !isNovas) return [];
+  const devices = arrivalsAt(context.network, host.name).filter(({ kind }) => kind === 'interface');
+  const elsewhere = devices
+    .flatMap(({ entry }) => (entry.kind === 'in' ? [routedBy(found, entry.interface, 4)] : []))
+    .reduce((all, ranges) => unionRanges(all, ranges), []);
+  // An instance's chain accepts what it admits wherever the host sends it.
+  const own = unionRanges(localTo(context.network, host.name), everySubnet(context.deployment));
+  const daddr = subtractRanges(intersectRanges(unicast(), elsewhere), own);
+  return devices.map((point) =>
+    claimAt(point, {
+      says: `with policies DROP nothing NEW that enters by ${point.name} and leaves by no bridge is forwarded`,
+      set: opening(setOf({ family: 4, daddr })),
+      ending: { kind: 'never-reaches' },
+      chain: { table: 'filter', chain: 'FORWARD' },
+      postures: HARDENED,
+      near: nearNames(context),
+    }),
+  );
+}
+
+const notTranslated: Law = {
+  id: 'bridge/not-translated',
+  kind: 'packets',
+  severity: 'warning',
+  statement: 'Bridged and flooded frames keep their source.',
+  source: 'What an operator wants: nova’s translation is meant for what is routed; observed fact S18',
+  requires: 'instances',
+  brokenBy:
+    'The exemption of traffic inside fixed_range removed; and what nova itself writes before Folsom, for flooded frames.',
+  knownFailures: [
+    {
+      releases: ['essex', 'folsom-2'],
+      because:
+        'the SNAT rules ask for no device, and flooded frames pass POSTROUTING where bridge-nf-call-iptables is 1: a DHCP rebind reaches dnsmasq from routing_source_ip',
+      where: (claim, { deployment, network }) => {
+        const host = hostIn(network, claim.host);
+        return (
+          claim.says.startsWith(FLOODED) &&
+          host !== undefined &&
+          filtersBridged(host, 4) &&
+          deployment.hosts.some((known) => known.name === claim.host && hasRole(known, 'network'))
+        );
+      },
+    },
+  ],
+  claims: (context) =>
+    claimsOr(
+      'there are no instances',
+      fixedAddresses(context.deployment).flatMap((fixed) => [bridged(context, fixed), flooded(context, fixed)]),
+    ),
+};
+
+const FLOODED = 'flooded frames';
+const KEPT: Ending = { kind: 'whatever-is-reached', as: { saddr: 'original' } };
+
+/** To the other machines of the instance's subnet. */
+function bridged(context: LawContext, fixed: FixedAddress): PacketsClaim {
+  const point = portOf(fixed);
+  const daddr = subtractRanges(
+    [prefixRange(fixed.network.cidr)],
+    unionRanges(localTo(context.network, fixed.host.name), only(fixed.address)),
+  );
+  return claimAt(point, {
+    says: `frames of ${fixed.instance.name} by ${point.name} to its neighbours arrive from ${printAddress(fixed.address)}`,
+    set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr })),
+    ending: KEPT,
+    chain: chainOf(fixed.host, 'network', 'nat', 'POSTROUTING'),
+    near: nearNames(context),
+  });
+}
+
+/** To everybody on the link, and to multicast groups. */
+function flooded(context: LawContext, fixed: FixedAddress): PacketsClaim {
+  const point = portOf(fixed);
+  const daddr: Ranges = normalizeRanges([
+    ...only(LIMITED_BROADCAST),
+    { from: prefixRange(fixed.network.cidr).to, to: prefixRange(fixed.network.cidr).to },
+    ...MULTICAST,
+  ]);
+  return claimAt(point, {
+    says: `${FLOODED} of ${fixed.instance.name} by ${point.name} arrive from ${printAddress(fixed.address)}`,
+    set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr })),
+    ending: KEPT,
+    chain: chainOf(fixed.host, 'network', 'nat', 'snat'),
+    near: { ...nearNames(context), addresses: [...nearNames(context).addresses, LIMITED_BROADCAST] },
+  });
+}
+
+const MULTICAST: Ranges = [prefixRange({ address: 0xe0000000, length: 4 })];
+
+export const BRIDGE_LAWS: readonly Law[] = [forwardsBothWays, notTranslated];
