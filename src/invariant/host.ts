@@ -1,6 +1,6 @@
 /** What the processes of a host are promised, or what an operator would want for them. */
 import { LIMITED_BROADCAST, printAddress } from '../address/address.ts';
-import { rangesContain, subtractRanges } from '../address/ranges.ts';
+import { normalizeRanges, rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
 import { POSTURES, type PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { serves } from '../deployment/placement.ts';
@@ -13,6 +13,7 @@ import {
   everyFloat,
   fixedAddresses,
   floatedAddresses,
+  localTo,
   METADATA_ADDRESS,
   METADATA_PORT,
   ownAddresses,
@@ -116,20 +117,34 @@ const opensOnlyServices: Law = {
       deployment.hosts
         .filter(({ rules }) => !rules.has(4))
         .flatMap((host) =>
-          entriesAt(network, host.name).map((at) =>
-            claimAt(at, {
-              says: `what enters by ${at.name} reaches no process of ${host.name} but those that nova opens`,
-              set: opening(subtractSets(setOf({ family: 4 }), opened(context, host, at))),
-              ending: { kind: 'never-reaches', place: { kind: 'process', host: host.name } },
-              postures: HARDENED,
-              chain: { table: 'filter', chain: 'INPUT' },
-              near,
-            }),
-          ),
+          entriesAt(network, host.name).flatMap((at) => {
+            const closed = (all: PacketSet, what: string): PacketsClaim =>
+              claimAt(at, {
+                says: `what enters by ${at.name}${what} reaches no process of ${host.name} but those that nova opens`,
+                set: opening(subtractSets(all, opened(context, host, at))),
+                ending: { kind: 'never-reaches', place: { kind: 'process', host: host.name } },
+                postures: HARDENED,
+                chain: { table: 'filter', chain: 'INPUT' },
+                near,
+              });
+            // What a process sends to a broadcast address of a bridge comes back to the host by that bridge (ip_mc_output).
+            const daddr = at.kind === 'local' ? only(...ownAddresses(network, host.name)) : localTo(network, host.name);
+            return [
+              closed(setOf({ family: 4, daddr }), ''),
+              closed(
+                setOf({ family: 4, daddr, protocol: only(TCP, UDP), dport: besidePorts(host) }),
+                ' for ports beside those of services',
+              ),
+            ];
+          }),
         ),
     );
   },
 };
+
+/** The ports of services, and those next to them. */
+const besidePorts = ({ flags }: DeploymentHost): Ranges<number> =>
+  normalizeRanges([53, 67, flags.metadata_port].map((port) => ({ from: port - 1, to: Math.min(port + 1, 65535) })));
 
 /** What nova's rules open to packets that enter at a point. */
 function opened(context: LawContext, host: DeploymentHost, { bridge }: EntryPoint): PacketSet {

@@ -1,6 +1,6 @@
 /** What an instance that asks 169.254.169.254 for its metadata is promised. */
 import { printAddress } from '../address/address.ts';
-import { rangesContain, subtractRanges, unionRanges } from '../address/ranges.ts';
+import { intersectRanges, rangesContain, subtractRanges, unionRanges } from '../address/ranges.ts';
 import type { Ending, PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { hasRole } from '../deployment/service.ts';
@@ -8,6 +8,8 @@ import { TCP } from '../packet/packet.ts';
 import { setOf, subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import {
+  commonExemption,
+  everyFloat,
   fixedAddresses,
   fixedRange,
   METADATA_ADDRESS,
@@ -21,7 +23,7 @@ import {
 import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, nearNames, opening, UNCHANGED } from './vocabulary/claims.ts';
-import { arrivalsAt, outwardEntries, portOf } from './vocabulary/entries.ts';
+import { arrivalsAt, entriesAt, outwardEntries, portOf } from './vocabulary/entries.ts';
 import {
   acceptsForwarded,
   areJoined,
@@ -154,29 +156,53 @@ const keepsFixedSource: Law = {
   kind: 'packets',
   severity: 'error',
   statement:
-    'A request to 169.254.169.254:80 arrives with the fixed address of the instance as its source, not with its floating IP or routing_source_ip.',
+    'A request to 169.254.169.254:80 arrives with the fixed address of the instance as its source, not with its floating IP or routing_source_ip; and so does everything else that goes from fixed_range to metadata_host.',
   source:
     'The article, "Rule for metadata host": "allow IPs under FLAGS.fixed_range to access metadata_host"; nova/network/linux_net.py init_host; nova-api tells instances apart by their address',
   requires: 'as metadata/reaches-api, and a fixed address inside fixed_range',
   brokenBy:
     'The ACCEPT rule for metadata_host in nova-network-POSTROUTING removed, where metadata_host is another machine.',
   knownFailures: [],
-  claims: (context) =>
-    claimsOr(
-      NOBODY_ASKS,
-      askings(context)
-        .filter(({ fixed, redirector }) => rangesContain(fixedRange(redirector), fixed.address))
-        .map(({ fixed, redirector }) =>
-          claimAt(portOf(fixed), {
-            says: `what ${stationName(fixed)} asks 169.254.169.254:80 arrives from ${printAddress(fixed.address)}`,
-            set: requestsOf(fixed),
-            ending: { kind: 'whatever-is-reached', as: { saddr: 'original', sport: 'original' } },
-            chain: chainOf(redirector, 'network', 'nat', 'POSTROUTING'),
-            near: nearNames(context),
-          }),
-        ),
-    ),
+  claims: (context) => claimsOr(NOBODY_ASKS, [...askedWithFixedSource(context), ...sentWithFixedSource(context)]),
 };
+
+const askedWithFixedSource = (context: LawContext): PacketsClaim[] =>
+  askings(context)
+    .filter(({ fixed, redirector }) => rangesContain(fixedRange(redirector), fixed.address))
+    .map(({ fixed, redirector }) =>
+      claimAt(portOf(fixed), {
+        says: `what ${stationName(fixed)} asks 169.254.169.254:80 arrives from ${printAddress(fixed.address)}`,
+        set: requestsOf(fixed),
+        ending: { kind: 'whatever-is-reached', as: { saddr: 'original', sport: 'original' } },
+        chain: chainOf(redirector, 'network', 'nat', 'POSTROUTING'),
+        near: nearNames(context),
+      }),
+    );
+
+/** The rule speaks of every packet to metadata_host, asked for by way of 169.254.169.254 or not. */
+function sentWithFixedSource(context: LawContext): PacketsClaim[] {
+  const { deployment, network } = context;
+  const near = nearNames(context);
+  return networkHosts(deployment).flatMap((host) => {
+    const exempt = intersectRanges(commonExemption(deployment), only(host.flags.metadata_host));
+    const set = opening(
+      setOf({
+        family: 4,
+        saddr: intersectRanges(fixedRange(host), unicast()),
+        daddr: subtractRanges(exempt, everyFloat(deployment)),
+      }),
+    );
+    return entriesAt(network, host.name).map((at) =>
+      claimAt(at, {
+        says: `by ${at.name}, what goes from fixed_range to ${printAddress(host.flags.metadata_host)} keeps its addresses`,
+        set,
+        ending: { kind: 'whatever-is-reached', as: { saddr: 'original', daddr: 'original', dport: 'original' } },
+        chain: chainOf(host, 'network', 'nat', 'POSTROUTING'),
+        near,
+      }),
+    );
+  });
+}
 
 const nothingElseRedirected: Law = {
   id: 'metadata/nothing-else-redirected',

@@ -5,6 +5,7 @@ import {
   ACK,
   DCCP,
   FIN,
+  GRE,
   ICMP,
   ICMPV6,
   icmpOf,
@@ -39,11 +40,11 @@ const ICMPS: readonly number[] = [ICMP, ICMPV6];
 const others = (family: Family): PacketSet => setOf({ family, protocol: allBut([TCP, ...ICMPS]) });
 
 /**
- * Protocols of which no set says whether a packet opens a flow: it takes an SCTP chunk, a DCCP type, or a checksum that the kernel
- * computes as the sender did.
+ * Protocols of which no set says whether a packet opens a flow: it takes an SCTP chunk, a DCCP type, a GRE header, or a checksum
+ * that the kernel computes as the sender did.
  */
 const BODIED: PacketSet = {
-  boxes: ([4, 6] as const).flatMap((family) => setOf({ family, protocol: values([DCCP, SCTP, UDPLITE]) }).boxes),
+  boxes: ([4, 6] as const).flatMap((family) => setOf({ family, protocol: values([DCCP, GRE, SCTP, UDPLITE]) }).boxes),
 };
 
 /**
