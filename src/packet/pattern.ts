@@ -368,7 +368,8 @@ const MERGED_FIELDS = [...TRANSPORT_FIELDS, 'daddr', 'saddr', 'protocol', 'state
 type MergedField = (typeof MERGED_FIELDS)[number];
 
 const rangesKey = (ranges: Ranges): string => ranges.map(({ from, to }) => `${from}-${to}`).join();
-const namesKey = (names: NameSet): string => `${names.not}${names.names.join()}`;
+/** The count stands there because a name may be empty. */
+const namesKey = ({ not, names }: NameSet): string => `${not} ${names.length} ${names.join()}`;
 const fieldKey = (box: Pattern, field: MergedField): string =>
   field === 'states'
     ? box.states.join()

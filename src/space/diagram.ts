@@ -1,0 +1,583 @@
+/**
+ * Interval decision diagrams: functions of many bounded integers (the fields of a packet), each one kept once.
+ *
+ * A node tests one level (a field, or a part of one). Its edges cut the level's values into runs, in order: an edge goes from after the previous
+ * edge's `hi` to its own, and neighbours never lead to the same child. Levels that do not matter are left out, and equal nodes are one node. So two
+ * functions are equal if and only if they are the same number: equality costs nothing, and difference costs what differs.
+ *
+ * A `Node` is 0 or more for an inner node, below 0 for a terminal. The first terminals are truth values and the two that chains need;
+ * `outcome.ts` numbers the others. Nothing is ever freed: drop the whole `Diagrams`.
+ *
+ * Measured against binary diagrams, rectangles, ternary strings, atoms and z3 before it was taken: docs/bench.md tells the figures.
+ */
+export type Node = number;
+
+export const terminal = (value: number): Node => -1 - value;
+/** The value of a terminal. */
+export const valueOf = (node: Node): number => -1 - node;
+
+export const NO: Node = terminal(0);
+export const YES: Node = terminal(1);
+/** Of a chain: no rule has decided, go on. */
+export const FALL: Node = terminal(2);
+/** Of a chain: go on after the rule that called it. */
+export const RETURN: Node = terminal(3);
+/** Of a table's chain: the packet goes on to the next table. */
+export const ACCEPT: Node = terminal(4);
+export const FIRST_FREE_TERMINAL = 5;
+
+/** A diagram became larger than it may. */
+export class SpaceLimitError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'SpaceLimitError';
+  }
+}
+
+/** A terminal's level: below every field. */
+const BOTTOM = 0xffff;
+/** What a shortcut gives where it has none. No node is so small. */
+const OPEN = -0x80000000;
+
+const AND = 1;
+const OR = 2;
+const LESS = 3;
+const OVER = 4;
+const GUARD = 5;
+const THEN = 6;
+const FIRST_FREE_OPERATION = 16;
+
+export type PairOperation = number & { readonly __pair: true };
+export type Substitution = number & { readonly __substitution: true };
+
+interface Pairing {
+  readonly combine: (a: number, b: number) => Node;
+  readonly same: Node | undefined;
+}
+
+interface Rewriting {
+  /** The level whose values are rewritten; BOTTOM for one that only maps terminals. */
+  readonly level: number;
+  /** Where a value is taken to; undefined for one constant. */
+  readonly move: ((value: number) => number) | undefined;
+  readonly constant: number;
+  /** Nodes at or below this level are handed to `map`. */
+  readonly floor: number;
+  readonly map: ((node: Node) => Node) | undefined;
+}
+
+/** One edge for a level: values up to `hi`, from after the previous one's. */
+export interface Edge {
+  readonly hi: number;
+  readonly to: Node;
+}
+
+export class Diagrams {
+  /** The greatest value of each level. */
+  readonly #max: number[];
+  /** The most edges that are kept before a SpaceLimitError: 12 octets each. */
+  readonly #limit: number;
+  #level = new Uint16Array(1 << 10);
+  #first = new Int32Array(1 << 10);
+  #count = new Int32Array(1 << 10);
+  #hash = new Int32Array(1 << 10);
+  #nodes = 0;
+  #hi = new Uint32Array(1 << 12);
+  #to = new Int32Array(1 << 12);
+  #edges = 0;
+  /** The unique table: node + 1, open addressing. */
+  #table = new Int32Array(1 << 12);
+  /** Edges of the nodes that are being built. */
+  #stackHi = new Uint32Array(1 << 12);
+  #stackTo = new Int32Array(1 << 12);
+  #top = 0;
+  /** Results, by operation and operands; a later one takes an earlier one's place. */
+  #cacheOperation = new Int32Array(1 << 12);
+  #cacheLeft = new Int32Array(1 << 12);
+  #cacheRight = new Int32Array(1 << 12);
+  #cacheResult = new Int32Array(1 << 12);
+  #operations = FIRST_FREE_OPERATION;
+  readonly #pairings = new Map<number, Pairing>();
+  readonly #rewritings = new Map<number, Rewriting>();
+  readonly #restrictions = new Map<string, Substitution>();
+
+  constructor(max: readonly number[], limit = 60_000_000) {
+    this.#max = [...max];
+    this.#limit = limit;
+  }
+
+  get levels(): number {
+    return this.#max.length;
+  }
+
+  get nodeCount(): number {
+    return this.#nodes;
+  }
+
+  get edgeCount(): number {
+    return this.#edges;
+  }
+
+  maxOf(level: number): number {
+    return this.#max[level] ?? 0;
+  }
+
+  /** A new level below all others; its number. */
+  addLevel(max: number): number {
+    this.#max.push(max);
+    return this.#max.length - 1;
+  }
+
+  levelOf(node: Node): number {
+    return node < 0 ? BOTTOM : (this.#level[node] ?? BOTTOM);
+  }
+
+  /** The edges of an inner node. */
+  edgesOf(node: Node): readonly Edge[] {
+    const first = this.#first[node] ?? 0;
+    return Array.from({ length: this.#count[node] ?? 0 }, (_, index) => ({
+      hi: this.#hi[first + index] ?? 0,
+      to: this.#to[first + index] ?? NO,
+    }));
+  }
+
+  // --- building --------------------------------------------------------------------------------------------------------------------
+
+  /** The node with these edges, which cover the level's values in order. */
+  node(level: number, edges: Iterable<Edge>): Node {
+    const mark = this.#top;
+    for (const { hi, to } of edges) this.#push(mark, hi, to);
+    return this.#finish(level, mark);
+  }
+
+  /** `inside` where the level's value is in one of the ranges (sorted, disjoint), `outside` elsewhere. */
+  choose(
+    level: number,
+    ranges: readonly { readonly from: number; readonly to: number }[],
+    inside: Node,
+    outside: Node,
+  ): Node {
+    if (inside === outside) return inside;
+    const max = this.maxOf(level);
+    const mark = this.#top;
+    let next = 0;
+    for (const { from, to } of ranges) {
+      if (from > next) this.#push(mark, from - 1, outside);
+      this.#push(mark, to, inside);
+      next = to + 1;
+    }
+    if (next <= max) this.#push(mark, max, outside);
+    return this.#finish(level, mark);
+  }
+
+  #push(mark: number, hi: number, to: Node): void {
+    if (this.#top > mark && this.#stackTo[this.#top - 1] === to) {
+      this.#stackHi[this.#top - 1] = hi;
+      return;
+    }
+    if (this.#top === this.#stackHi.length) {
+      this.#stackHi = grown(this.#stackHi, new Uint32Array(this.#top * 2));
+      this.#stackTo = grown(this.#stackTo, new Int32Array(this.#top * 2));
+    }
+    this.#stackHi[this.#top] = hi;
+    this.#stackTo[this.#top] = to;
+    this.#top++;
+  }
+
+  #finish(level: number, mark: number): Node {
+    const count = this.#top - mark;
+    this.#top = mark;
+    if (count === 1) return this.#stackTo[mark] ?? NO;
+    let hash = Math.imul(level + 1, 0x9e3779b1);
+    for (let i = mark; i < mark + count; i++) {
+      hash = Math.imul(hash ^ (this.#stackHi[i] ?? 0), 0x85ebca6b);
+      hash = Math.imul(hash ^ (this.#stackTo[i] ?? 0) ^ (hash >>> 15), 0xc2b2ae35);
+    }
+    hash = (hash ^ (hash >>> 16)) & 0x7fffffff;
+    const mask = this.#table.length - 1;
+    let slot = hash & mask;
+    for (;;) {
+      const entry = this.#table[slot] ?? 0;
+      if (entry === 0) break;
+      if (this.#hash[entry - 1] === hash && this.#isSame(entry - 1, level, mark, count)) return entry - 1;
+      slot = (slot + 1) & mask;
+    }
+    return this.#insert(level, mark, count, hash, slot);
+  }
+
+  #isSame(node: Node, level: number, mark: number, count: number): boolean {
+    if (this.#level[node] !== level || this.#count[node] !== count) return false;
+    const first = this.#first[node] ?? 0;
+    for (let i = 0; i < count; i++) {
+      if (this.#hi[first + i] !== this.#stackHi[mark + i] || this.#to[first + i] !== this.#stackTo[mark + i])
+        return false;
+    }
+    return true;
+  }
+
+  #insert(level: number, mark: number, count: number, hash: number, slot: number): Node {
+    if (this.#edges + count > this.#limit)
+      throw new SpaceLimitError(
+        `the sets of packets need more than ${this.#limit} edges: these rules overlap in too many ways`,
+      );
+    const node = this.#nodes++;
+    if (node === this.#level.length) {
+      this.#level = grown(this.#level, new Uint16Array(node * 2));
+      this.#first = grown(this.#first, new Int32Array(node * 2));
+      this.#count = grown(this.#count, new Int32Array(node * 2));
+      this.#hash = grown(this.#hash, new Int32Array(node * 2));
+    }
+    while (this.#edges + count > this.#hi.length) {
+      this.#hi = grown(this.#hi, new Uint32Array(this.#hi.length * 2));
+      this.#to = grown(this.#to, new Int32Array(this.#to.length * 2));
+    }
+    this.#level[node] = level;
+    this.#first[node] = this.#edges;
+    this.#count[node] = count;
+    this.#hash[node] = hash;
+    for (let i = 0; i < count; i++) {
+      this.#hi[this.#edges] = this.#stackHi[mark + i] ?? 0;
+      this.#to[this.#edges] = this.#stackTo[mark + i] ?? 0;
+      this.#edges++;
+    }
+    this.#table[slot] = node + 1;
+    if (this.#nodes * 2 > this.#table.length) this.#rehash();
+    return node;
+  }
+
+  #rehash(): void {
+    const table = new Int32Array(this.#table.length * 2);
+    const mask = table.length - 1;
+    for (let node = 0; node < this.#nodes; node++) {
+      let slot = (this.#hash[node] ?? 0) & mask;
+      while (table[slot] !== 0) slot = (slot + 1) & mask;
+      table[slot] = node + 1;
+    }
+    this.#table = table;
+    // The cache of results grows with what there is to remember; it starts again empty.
+    const size = Math.min(table.length, 1 << 22);
+    if (size > this.#cacheOperation.length) {
+      this.#cacheOperation = new Int32Array(size);
+      this.#cacheLeft = new Int32Array(size);
+      this.#cacheRight = new Int32Array(size);
+      this.#cacheResult = new Int32Array(size);
+    }
+  }
+
+  // --- operations ------------------------------------------------------------------------------------------------------------------
+
+  and(f: Node, g: Node): Node {
+    return this.#apply(AND, f, g);
+  }
+
+  or(f: Node, g: Node): Node {
+    return this.#apply(OR, f, g);
+  }
+
+  /** What is in `f` and not in `g`. */
+  less(f: Node, g: Node): Node {
+    return this.#apply(LESS, f, g);
+  }
+
+  not(f: Node): Node {
+    return this.#apply(LESS, YES, f);
+  }
+
+  /** `f` where it decides, `g` where `f` is FALL. */
+  over(f: Node, g: Node): Node {
+    return this.#apply(OVER, f, g);
+  }
+
+  /** `f` within the set, FALL outside of it. */
+  guard(set: Node, f: Node): Node {
+    return this.#apply(GUARD, set, f);
+  }
+
+  /** `inside` within the set, `outside` elsewhere. */
+  ifThenElse(set: Node, inside: Node, outside: Node): Node {
+    if (inside === outside) return inside;
+    if (set === YES) return inside;
+    if (set === NO) return outside;
+    return this.over(this.guard(set, inside), outside);
+  }
+
+  /** `f`, with `next` in the place of ACCEPT. */
+  then(f: Node, next: Node): Node {
+    return this.#apply(THEN, f, next);
+  }
+
+  /** `over` of many, the first first. */
+  overAll(nodes: readonly Node[]): Node {
+    return this.#balanced(nodes, OVER, FALL);
+  }
+
+  orAll(nodes: readonly Node[]): Node {
+    return this.#balanced(nodes, OR, NO);
+  }
+
+  #balanced(nodes: readonly Node[], operation: number, none: Node): Node {
+    let row = [...nodes];
+    while (row.length > 1) {
+      const next: Node[] = [];
+      for (let i = 0; i < row.length; i += 2) {
+        const left = row[i] ?? none;
+        const right = row[i + 1];
+        next.push(right === undefined ? left : this.#apply(operation, left, right));
+      }
+      row = next;
+    }
+    return row[0] ?? none;
+  }
+
+  /**
+   * Declares an operation on pairs of terminals, to be applied by `pair`. `same`: its result where both diagrams are one, where that does not depend on
+   * the terminal.
+   */
+  pairing(combine: (a: number, b: number) => Node, same?: Node): PairOperation {
+    const operation = this.#operations++;
+    this.#pairings.set(operation, { combine, same });
+    return operation as PairOperation;
+  }
+
+  pair(operation: PairOperation, f: Node, g: Node): Node {
+    return this.#apply(operation, f, g);
+  }
+
+  #rewriting(rewriting: Rewriting): Substitution {
+    const operation = this.#operations++;
+    this.#rewritings.set(operation, rewriting);
+    return operation as Substitution;
+  }
+
+  /** Declares: the level has this value. */
+  restriction(level: number, value: number): Substitution {
+    const key = `${level}=${value}`;
+    const known = this.#restrictions.get(key);
+    if (known !== undefined) return known;
+    const made = this.#rewriting({ level, constant: value, move: undefined, floor: BOTTOM, map: undefined });
+    this.#restrictions.set(key, made);
+    return made;
+  }
+
+  /** Declares: the level, of few values, has the value that `move` makes of the one that it had. */
+  movement(level: number, move: (value: number) => number): Substitution {
+    return this.#rewriting({ level, constant: 0, move, floor: BOTTOM, map: undefined });
+  }
+
+  /** Declares a function of terminals; with `floor`, of what stands at or below that level. */
+  mapping(map: (node: Node) => Node, floor = BOTTOM): Substitution {
+    return this.#rewriting({ level: BOTTOM, constant: 0, move: undefined, floor, map });
+  }
+
+  substitute(substitution: Substitution, f: Node): Node {
+    const rewriting = this.#rewritings.get(substitution);
+    return rewriting === undefined ? f : this.#rewrite(substitution, rewriting, f);
+  }
+
+  /** `f` where the level has this value. */
+  restrict(f: Node, level: number, value: number): Node {
+    // What lies above the level keeps its form only if the level is met at all.
+    if (this.levelOf(f) > level) return f;
+    if (this.levelOf(f) === level) return this.#childAt(f, value);
+    return this.substitute(this.restriction(level, value), f);
+  }
+
+  #childAt(node: Node, value: number): Node {
+    const first = this.#first[node] ?? 0;
+    let low = first;
+    let high = first + (this.#count[node] ?? 1) - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#hi[middle] ?? 0) < value) low = middle + 1;
+      else high = middle;
+    }
+    return this.#to[low] ?? NO;
+  }
+
+  #rewrite(operation: Substitution, rewriting: Rewriting, f: Node): Node {
+    const level = this.levelOf(f);
+    if (level >= rewriting.floor) return rewriting.map === undefined ? f : rewriting.map(f);
+    if (rewriting.map === undefined) {
+      if (level > rewriting.level) return f;
+      if (level === rewriting.level) {
+        if (rewriting.move === undefined) return this.#childAt(f, rewriting.constant);
+        const mark = this.#top;
+        const max = this.maxOf(level);
+        for (let value = 0; value <= max; value++) this.#push(mark, value, this.#childAt(f, rewriting.move(value)));
+        return this.#finish(level, mark);
+      }
+    }
+    const slot = this.#slot(operation, f, 0);
+    if (this.#isCached(slot, operation, f, 0)) return this.#cacheResult[slot] ?? NO;
+    const mark = this.#top;
+    const count = this.#count[f] ?? 0;
+    const first = this.#first[f] ?? 0;
+    for (let i = first; i < first + count; i++) {
+      const child = this.#rewrite(operation, rewriting, this.#to[i] ?? NO);
+      this.#push(mark, this.#hi[i] ?? 0, child);
+    }
+    const result = this.#finish(level, mark);
+    this.#remember(operation, f, 0, result);
+    return result;
+  }
+
+  #slot(operation: number, f: Node, g: Node): number {
+    let hash = Math.imul(f, 0x9e3779b1) ^ Math.imul(g, 0x85ebca6b) ^ Math.imul(operation, 0xc2b2ae35);
+    hash ^= hash >>> 15;
+    return hash & (this.#cacheOperation.length - 1);
+  }
+
+  #isCached(slot: number, operation: number, f: Node, g: Node): boolean {
+    return this.#cacheOperation[slot] === operation && this.#cacheLeft[slot] === f && this.#cacheRight[slot] === g;
+  }
+
+  /** The cache may have grown since the result was looked for, so its slot is sought again. */
+  #remember(operation: number, f: Node, g: Node, result: Node): void {
+    const slot = this.#slot(operation, f, g);
+    this.#cacheOperation[slot] = operation;
+    this.#cacheLeft[slot] = f;
+    this.#cacheRight[slot] = g;
+    this.#cacheResult[slot] = result;
+  }
+
+  /** The result where it can be seen at once, else OPEN. */
+  #shortcut(operation: number, f: Node, g: Node): Node {
+    switch (operation) {
+      case AND:
+        if (f === NO || g === NO) return NO;
+        if (f === YES || f === g) return g;
+        return g === YES ? f : OPEN;
+      case OR:
+        if (f === YES || g === YES) return YES;
+        if (f === NO || f === g) return g;
+        return g === NO ? f : OPEN;
+      case LESS:
+        if (f === NO || g === YES || f === g) return NO;
+        if (g === NO) return f;
+        return OPEN;
+      case OVER:
+        if (f === FALL) return g;
+        if (f < 0 || f === g || g === FALL) return f;
+        return OPEN;
+      case GUARD:
+        if (f === YES) return g;
+        if (f === NO || g === FALL) return FALL;
+        return OPEN;
+      case THEN:
+        if (f === ACCEPT) return g;
+        if (f < 0 || g === ACCEPT) return f;
+        return OPEN;
+      default: {
+        const pairing = this.#pairings.get(operation);
+        if (pairing === undefined) return OPEN;
+        if (f === g && pairing.same !== undefined) return pairing.same;
+        return f < 0 && g < 0 ? pairing.combine(valueOf(f), valueOf(g)) : OPEN;
+      }
+    }
+  }
+
+  #apply(operation: number, left: Node, right: Node): Node {
+    const seen = this.#shortcut(operation, left, right);
+    if (seen !== OPEN) return seen;
+    const swap = operation <= OR && left > right;
+    const f = swap ? right : left;
+    const g = swap ? left : right;
+    const slot = this.#slot(operation, f, g);
+    if (this.#isCached(slot, operation, f, g)) return this.#cacheResult[slot] ?? NO;
+    const levelF = this.levelOf(f);
+    const levelG = this.levelOf(g);
+    const mark = this.#top;
+    let i = this.#first[f] ?? 0;
+    let j = this.#first[g] ?? 0;
+    if (levelF < levelG) {
+      for (const end = i + (this.#count[f] ?? 0); i < end; i++) {
+        const child = this.#apply(operation, this.#to[i] ?? NO, g);
+        this.#push(mark, this.#hi[i] ?? 0, child);
+      }
+    } else if (levelG < levelF) {
+      for (const end = j + (this.#count[g] ?? 0); j < end; j++) {
+        const child = this.#apply(operation, f, this.#to[j] ?? NO);
+        this.#push(mark, this.#hi[j] ?? 0, child);
+      }
+    } else {
+      const end = i + (this.#count[f] ?? 0);
+      while (i < end) {
+        const hiF = this.#hi[i] ?? 0;
+        const hiG = this.#hi[j] ?? 0;
+        const child = this.#apply(operation, this.#to[i] ?? NO, this.#to[j] ?? NO);
+        this.#push(mark, hiF < hiG ? hiF : hiG, child);
+        if (hiF <= hiG) i++;
+        if (hiG <= hiF) j++;
+      }
+    }
+    const result = this.#finish(Math.min(levelF, levelG), mark);
+    this.#remember(operation, f, g, result);
+    return result;
+  }
+
+  // --- looking ---------------------------------------------------------------------------------------------------------------------
+
+  /** The terminal, or the node at or below `floor`, that these values lead to. */
+  evaluate(node: Node, valueAt: (level: number) => number, floor = BOTTOM): Node {
+    let at = node;
+    while (at >= 0 && this.levelOf(at) < floor) at = this.#childAt(at, valueAt(this.levelOf(at)));
+    return at;
+  }
+
+  /** Inner nodes and terminals that can be reached from `node`, children before parents. */
+  reachable(node: Node): readonly Node[] {
+    const order: Node[] = [];
+    const seen = new Set<Node>();
+    const visit = (at: Node): void => {
+      if (seen.has(at)) return;
+      seen.add(at);
+      // As deep as there are levels.
+      if (at >= 0) for (const { to } of this.edgesOf(at)) visit(to);
+      order.push(at);
+    };
+    visit(node);
+    return order;
+  }
+
+  /** The terminals of a diagram. */
+  terminalsOf(node: Node): readonly Node[] {
+    return this.reachable(node).filter((at) => at < 0);
+  }
+
+  /** The levels that matter to a diagram, in order. */
+  supportOf(node: Node): readonly number[] {
+    const levels = new Set(this.reachable(node).flatMap((at) => (at < 0 ? [] : [this.levelOf(at)])));
+    return [...levels].sort((a, b) => a - b);
+  }
+
+  /** How many points of all levels a set holds. */
+  count(set: Node): bigint {
+    const below: bigint[] = [1n];
+    for (let level = this.#max.length - 1; level >= 0; level--)
+      below.unshift((below[0] ?? 1n) * (BigInt(this.maxOf(level)) + 1n));
+    const levelOf = (node: Node): number => Math.min(this.levelOf(node), this.#max.length);
+    const counts = new Map<Node, bigint>();
+    const whole = (node: Node, from: number): bigint =>
+      ((counts.get(node) ?? 0n) * (below[from] ?? 1n)) / (below[levelOf(node)] ?? 1n);
+    for (const node of this.reachable(set)) {
+      if (node < 0) {
+        counts.set(node, node === YES ? 1n : 0n);
+        continue;
+      }
+      const next = this.levelOf(node) + 1;
+      let total = 0n;
+      let from = 0;
+      for (const { hi, to } of this.edgesOf(node)) {
+        total += BigInt(hi - from + 1) * whole(to, next);
+        from = hi + 1;
+      }
+      counts.set(node, total);
+    }
+    return whole(set, 0);
+  }
+}
+
+function grown<T extends Uint16Array | Uint32Array | Int32Array>(from: T, into: T): T {
+  into.set(from);
+  return into;
+}
