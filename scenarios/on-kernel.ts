@@ -24,7 +24,8 @@ export function differences(kernel: Kernel, scenario: Scenario): Difference[] {
   return chain.flatMap((one, at) => {
     const { world: model, exchanges } = run(one);
     return one.network.hosts.flatMap((host): Difference[] => {
-      const { rulesets = [], ...texts } = one.rules.get(host.name) ?? {};
+      const { rulesets = [], text4 = '', text6 = '' } = one.rules.get(host.name) ?? {};
+      const texts = { text4, text6 };
       const machine = model.machines.get(host.name);
       const { refused } = kernel.runCase(world, { [host.name]: texts }, [], at > 0);
       if (refused !== undefined) return [{ what: 'load', at: -1, packet: '', model: [], kernel: [refused.message] }];
@@ -81,7 +82,10 @@ function withAllTables(scenario: Scenario): Scenario {
   return {
     ...scenario,
     rules: new Map(
-      [...scenario.rules].map(([host, { text4, text6 }]) => [host, rulesOf(host, complete(text4), complete(text6))]),
+      [...scenario.rules].map(([host, { stem, text4, text6 }]) => [
+        host,
+        rulesOf(stem, complete(text4), complete(text6)),
+      ]),
     ),
   };
 }

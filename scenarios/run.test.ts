@@ -1,6 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { nodeIo } from '../src/cli/io.ts';
+import { runTrace } from '../src/cli/trace.ts';
 import { parseConversation } from '../src/packet/conversation.ts';
 import { complaint, printExchanges } from './journey-text.ts';
 import { parseRuleset, readRuleset } from '../src/ruleset/parse.ts';
@@ -30,6 +32,42 @@ test.each(loadingScenarios())('$path: $title', ({ path, text, refused }) => {
 test.each(filesEnding('.saved'))('%s is what a save prints', (path) => {
   const rules = path.replace(/\.saved$/, '.rules');
   expect(printRuleset(readRuleset(read(rules), { path: rules }))).toBe(read(path));
+});
+
+/** The first packets file of each scenario with one host and a beginning of its own. */
+const simple = paths.filter((path, at) => {
+  const { after, network } = readScenario(path);
+  const folder = dirname(path);
+  return network.hosts.length === 1 && after === undefined && dirname(paths[at - 1] ?? '') !== folder;
+});
+
+test('nfverdict trace runs a packets file as it stands, and all is as expected there', () => {
+  let told = '';
+  const tell = (text: string): void => {
+    told += text;
+  };
+  const io = { ...nodeIo, stdout: () => undefined, stderr: tell, env: {}, isTTY: false };
+  const codes = simple.map((path) => {
+    const { backend, place, rules } = readScenario(path);
+    const stem = [...rules.values()][0]?.stem ?? '';
+    const code = runTrace(
+      {
+        ruleset: join(ROOT, `${stem}.rules`),
+        packets: join(ROOT, path),
+        packetLines: [],
+        [place.endsWith('host.yaml') ? 'host' : 'deployment']: join(ROOT, place),
+        backend,
+        posture: 'as-given',
+        outputs: [{ format: 'text' }],
+        color: 'never',
+      },
+      io,
+    );
+    return `${path} ${code}`;
+  });
+  expect(told).toBe('');
+  expect(codes.length).toBeGreaterThan(40);
+  expect(codes.filter((code) => !code.endsWith(' 0'))).toEqual([]);
 });
 
 test('every packets file begins with a sentence, expects something, and has a name of its own', () => {

@@ -39,6 +39,8 @@ export const read = (path: string): string => readFileSync(join(ROOT, path), 'ut
 
 /** One host's rules, as text and as read. */
 export interface HostRules {
+  /** The path of its files, without `.rules` or `.v6.rules`; that of the packets where the reference makes them. */
+  readonly stem: string;
   readonly text4?: string;
   readonly text6?: string;
   readonly rulesets: readonly Ruleset[];
@@ -54,6 +56,8 @@ export interface Scenario {
   /** The scenario whose connections are still there. */
   readonly after?: string;
   readonly conversation: Conversation;
+  /** The deployment.yaml or host.yaml. */
+  readonly place: string;
   readonly network: Network;
   readonly rules: ReadonlyMap<string, HostRules>;
 }
@@ -112,7 +116,16 @@ function readPlace(folder: string): Place | undefined {
   return { folder, network: { hosts: [readHost(read(hostFile), hostFile)], links: [], stations: [] } };
 }
 
+const scenarios = new Map<string, Scenario>();
+
+/** The scenario of a packets file; each is read once. */
 export function readScenario(path: string): Scenario {
+  const known = scenarios.get(path) ?? readNewScenario(path);
+  scenarios.set(path, known);
+  return known;
+}
+
+function readNewScenario(path: string): Scenario {
   const text = read(path);
   const comments = headComments(text);
   const [title = path] = comments;
@@ -126,6 +139,7 @@ export function readScenario(path: string): Scenario {
     backends,
     ...(after === undefined ? {} : { after: join(dirname(path), after) }),
     conversation: parseConversation(text, path),
+    place: join(place.folder, place.deployment === undefined ? 'host.yaml' : 'deployment.yaml'),
     network: place.network,
     rules: new Map(place.network.hosts.map(({ name }) => [name, rulesFor(path, place, name)])),
   };
@@ -157,6 +171,7 @@ function rulesAt(stem: string): HostRules {
 /** One host's rules from their texts; `stem` is for messages. */
 export function rulesOf(stem: string, text4: string | undefined, text6: string | undefined): HostRules {
   return {
+    stem,
     ...(text4 === undefined ? {} : { text4 }),
     ...(text6 === undefined ? {} : { text6 }),
     rulesets: [
