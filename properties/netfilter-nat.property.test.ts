@@ -1,7 +1,9 @@
 /** Translation: once a flow, the same for all its packets, and back again for the answers. */
 import { expect } from 'vitest';
 import { zeroAddress } from '../src/address/address.ts';
+import { BROADCAST_MAC, isGroupMac } from '../src/address/mac.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
+import type { Host } from '../src/host/host.ts';
 import { framed, type Move } from '../src/kernel/dialogue.ts';
 import type { Journey } from '../src/netfilter/journey.ts';
 import { arrive, copyMachine, machineOf, type Machine } from '../src/netfilter/traverse.ts';
@@ -144,6 +146,9 @@ law<Drawn>(
   },
 );
 
+const isForMany = (host: Host, { packet, entry }: Arrival): boolean =>
+  entry.kind === 'in' && isGroupMac(framed(host, packet, entry.interface).dmac ?? BROADCAST_MAC);
+
 law<Drawn>(
   'netfilter/nat-is-asked-once-a-flow',
   [worldCase({ loose: true, rules: 40, moves: 8 })],
@@ -152,9 +157,12 @@ law<Drawn>(
       const again = arrive(copyMachine(machine), arrival);
       const answer = answerTo(first);
       const back = answer && arrive(copyMachine(machine), answer);
+      const forMany = isForMany(machine.host, arrival);
       for (const later of [again, back]) {
         if (later === undefined || (later.state !== 'NEW' && later.state !== 'ESTABLISHED')) continue;
-        expect(later.steps.filter(({ table }) => table === 'nat')).toEqual([]);
+        // The bridge confirms the flow of a frame for many before INPUT, and a confirmed flow's source is never decided (br_nf_local_in).
+        const asked = later.steps.filter(({ table, hook }) => table === 'nat' && !(hook === 'INPUT' && forMany));
+        expect(asked).toEqual([]);
         seen(later.state);
       }
     });

@@ -8,7 +8,7 @@ export const NAT_TARGETS: ReadonlySet<string> = new Set(['DNAT', 'SNAT', 'MASQUE
 export const COVER = {
   forwarded: { atLeast: 40 },
   delivered: { atLeast: 30 },
-  'dropped by rule': { atLeast: 8 },
+  'dropped by rule': { atLeast: 4 },
   translated: { atLeast: 10 },
   bridged: { atLeast: 6 },
   ESTABLISHED: { atLeast: 10 },

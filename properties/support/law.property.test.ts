@@ -9,7 +9,7 @@ import { checkLaw, law, regressionsOf, replay, type Conditions } from './law.ts'
 let at: Conditions;
 beforeEach(() => {
   const directory = mkdtempSync(join(tmpdir(), 'law-'));
-  at = { directory, seed: 7, scale: 1, verbose: 0, file: 'properties/some.property.test.ts' };
+  at = { directory, seed: 7, scale: 1, verbose: 0, remember: true, file: 'properties/some.property.test.ts' };
 });
 afterEach(() => {
   rmSync(at.directory, { recursive: true });

@@ -44,6 +44,8 @@ export interface Conditions {
   readonly path?: string;
   readonly scale: number;
   readonly verbose: number;
+  /** Whether a counterexample is stored. */
+  readonly remember: boolean;
   /** The test's file, for the commands that reproduce a failure. */
   readonly file: string;
 }
@@ -80,6 +82,7 @@ const conditions = (file: string): Conditions => ({
   ...(CASE === undefined ? {} : { path: CASE }),
   scale,
   verbose: Number(VERBOSE ?? 0),
+  remember: REMEMBER !== 'no',
   file,
 });
 
@@ -231,13 +234,13 @@ function remember<T extends readonly unknown[]>(
   value: T,
   path: string,
   codec: Codec<T>,
-  { directory, seed: from }: Conditions,
+  { directory, seed: from, remember: isKept }: Conditions,
 ): string {
   const plain = codec.write(value);
   const slug = `found-${createHash('sha256').update(JSON.stringify(plain)).digest('hex').slice(0, 8)}`;
   const found = new Date().toISOString().slice(0, 10);
   const regression = { found, because: 'not yet explained', value: plain, seed: from, path };
-  if (REMEMBER === 'no') return slug;
+  if (!isKept) return slug;
   mkdirSync(join(directory, name), { recursive: true });
   writeFileSync(join(directory, name, `${slug}.json`), `${JSON.stringify(regression, null, 2)}\n`);
   return slug;

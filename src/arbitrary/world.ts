@@ -3,7 +3,7 @@
  * one to three such hosts. They print as the files that a person would write.
  */
 import fc from 'fast-check';
-import type { Family } from '../address/address.ts';
+import { LIMITED_BROADCAST, isMulticast, lastAddress, type Family } from '../address/address.ts';
 import { printHost } from '../host/print.ts';
 import type { Host } from '../host/host.ts';
 import type { Move } from '../kernel/dialogue.ts';
@@ -12,7 +12,7 @@ import { parseRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { at, INDEX } from './choice.ts';
 import { arbitraryConversation } from './conversation.ts';
-import { arbitraryTraits, hostWith } from './host.ts';
+import { LANDMARKS, arbitraryTraits, hostWith } from './host.ts';
 import { printMove } from './move.ts';
 import { readable } from './readable.ts';
 import { arbitraryRuleset, printGenerated, type GeneratedRule } from './ruleset.ts';
@@ -111,6 +111,16 @@ const loosenedText = (rules: readonly GeneratedRule[], draws: readonly number[],
     drop % 4 === 3 ? [at(DROPS, drop >> 2)] : [],
   );
 
+/** One dialogue in eight begins with a packet to everybody: a bridge floods it. */
+function flooded(moves: readonly Move[], family: Family, draw: number): readonly Move[] {
+  const [first, ...rest] = moves;
+  if (draw % 8 !== 7 || first?.kind !== 'packet') return moves;
+  const everybody = LANDMARKS[family].odd.filter((address) => address === LIMITED_BROADCAST || isMulticast(address));
+  const toAll = [...everybody, ...(family === 4 ? [lastAddress(LANDMARKS[family].fixedRange)] : [])];
+  const packet = { ...first.arrival.packet, daddr: at(toAll, draw >> 3) };
+  return [{ kind: 'packet', arrival: { ...first.arrival, packet } }, ...rest];
+}
+
 function caseOf(family: Family, options: WorldOptions): fc.Arbitrary<WorldCase> {
   const { both = false, loose = false, unmodelled = 0, rules = 24, moves = 12 } = options;
   const other: Family = family === 4 ? 6 : 4;
@@ -121,11 +131,12 @@ function caseOf(family: Family, options: WorldOptions): fc.Arbitrary<WorldCase> 
       ruleset: arbitraryRuleset(family, rules),
       looseness: fc.array(fc.nat({ max: 3 }), { minLength: 16, maxLength: 16 }),
       drop: INDEX,
+      flood: INDEX,
       chances: fc.array(INDEX, { maxLength: unmodelled }),
       others: both ? arbitraryRuleset(other, rules) : fc.constant(undefined),
       moves: arbitraryConversation(family, moves),
     })
-    .map(({ traits, backend, ruleset, looseness, drop, chances, others, moves: said }) => {
+    .map(({ traits, backend, ruleset, looseness, drop, flood, chances, others, moves: said }) => {
       const text = loose ? loosenedText(ruleset.rules, looseness, drop) : ruleset.text;
       return makeCase({
         host: hostWith(traits),
@@ -134,7 +145,7 @@ function caseOf(family: Family, options: WorldOptions): fc.Arbitrary<WorldCase> 
           { family, text: withChances(text, chances) },
           ...(others === undefined ? [] : [{ family: other, text: others.text }]),
         ],
-        moves: said,
+        moves: flooded(said, family, flood),
       });
     });
 }
