@@ -4,8 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { LAWS } from '../invariant/laws.ts';
-import { checkLaws, type CheckInput, type Finding } from '../judge/check.ts';
 import { firstUnlike } from '../judge/equivalence.ts';
+import { MutantJudge } from '../judge/mutant-judge.ts';
 import { mutantsOf, type Mutant } from '../judge/mutation.ts';
 import { printArrival } from '../packet/notation.ts';
 import { CLOUDS, cloudOf } from './book.ts';
@@ -32,23 +32,11 @@ const say = (line: string): void => {
   nodeIo.stdout(`${line}\n`);
 };
 
-/** The laws that broke the last mutants come first: neighbours are often caught by the same. */
-let order = [...LAWS];
-
-function brokenLaw(input: Omit<CheckInput, 'laws'>): Finding | undefined {
-  for (const law of order) {
-    if (law.severity === 'warning') continue;
-    const violated = checkLaws({ ...input, laws: [law] }).findings.find(({ result }) => result === 'violated');
-    if (violated === undefined) continue;
-    order = [law, ...order.filter((other) => other !== law)];
-    return violated;
-  }
-  return undefined;
-}
-
 for (const cloud of values.cloud) {
-  const { deployment, network, rulesets } = cloudOf(cloud);
-  const base = { deployment, network, backend: 'nft' as const, runs: Number(values.runs), seed: Number(values.seed) };
+  const fixture = cloudOf(cloud);
+  const { network, rulesets } = fixture;
+  const seed = Number(values.seed);
+  const judge = new MutantJudge(fixture, LAWS, Number(values.runs), seed);
   let all = 0;
   let killed = 0;
   const survivors: { host: string; mutant: Mutant }[] = [];
@@ -57,19 +45,15 @@ for (const cloud of values.cloud) {
     for (const ruleset of own)
       for (const mutant of mutantsOf(ruleset)) {
         if (all++ % parts !== part) continue;
-        const mutated = new Map([
-          ...rulesets,
-          [host, own.map((other) => (other === ruleset ? mutant.ruleset : other))],
-        ]);
-        const finding = brokenLaw({ ...base, rulesets: mutated });
+        const finding = judge.brokenBy(host, ruleset, mutant);
         if (finding === undefined) {
           const unlike = firstUnlike({
             network,
             before: rulesets,
-            after: mutated,
+            after: judge.rulesetsWith(host, ruleset, mutant),
             backend: 'nft',
             packets: Number(values.packets),
-            seed: base.seed,
+            seed,
           });
           const place = `${host}:${mutant.line} ${mutant.table} ${mutant.chain} rule ${mutant.rule}: ${mutant.change}`;
           if (unlike === undefined) survivors.push({ host, mutant });

@@ -1,0 +1,120 @@
+/**
+ * Which law a mistake in a ruleset breaks: what `checkLaws` would say, found faster. A mistake in a chain can only show in claims whose packets come through that chain, and
+ * the claim that found the last mistake is the likeliest to find the next.
+ */
+import { POSTURES, type PacketsClaim, type Posture, type RulesetClaim } from '../claim/claim.ts';
+import type { Law } from '../invariant/law.ts';
+import { worldOf, type Way, type World } from '../network/walk.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
+import { aimOf } from './aim.ts';
+import type { Cloud } from './exhibit.ts';
+import { hardenedRuleset } from './hardened.ts';
+import { judgeClaim } from './judge.ts';
+import type { Mutant } from './mutation.ts';
+
+export interface BrokenClaim {
+  readonly law: Law;
+  readonly says: string;
+  readonly message: string;
+  readonly posture?: Posture;
+}
+
+interface Candidate {
+  readonly law: Law;
+  readonly claim: PacketsClaim;
+  readonly posture: Posture;
+  /** `host family table chain` of every chain that its packets came through in the ruleset without a mistake. */
+  readonly chains: ReadonlySet<string>;
+}
+
+const chainKey = (host: string, family: number, table: string, chain: string): string =>
+  `${host} ${family} ${table} ${chain}`;
+
+function* chainsOf(way: Way): Generator<string> {
+  for (const { host, journey } of way.hops)
+    for (const { table, chain, target } of journey.steps) {
+      yield chainKey(host, journey.packet.family, table, chain);
+      // A chain in which nothing matched is known by the jump to it.
+      yield chainKey(host, journey.packet.family, table, target);
+    }
+}
+
+export class MutantJudge {
+  readonly #cloud: Cloud;
+  readonly #runs: number;
+  readonly #seed: number;
+  #packets: Candidate[] = [];
+  readonly #texts: { readonly law: Law; readonly claim: RulesetClaim }[] = [];
+
+  /** Judges by all laws of severity error. Throws when the cloud breaks one of them without any mistake: then nothing could be told. */
+  constructor(cloud: Cloud, laws: readonly Law[], runs: number, seed: number) {
+    this.#cloud = cloud;
+    this.#runs = runs;
+    this.#seed = seed;
+    const worlds = this.#worlds(cloud.rulesets);
+    const aim = aimOf([...cloud.rulesets.values()].flat());
+    for (const law of laws) {
+      if (law.severity === 'warning') continue;
+      const applies = law.claims(cloud);
+      if (applies.kind === 'not-applicable') continue;
+      for (const claim of applies.claims) {
+        if (claim.kind === 'ruleset') {
+          this.#texts.push({ law, claim });
+          continue;
+        }
+        for (const posture of POSTURES) {
+          if (claim.postures !== undefined && !claim.postures.includes(posture)) continue;
+          const chains = new Set<string>();
+          const seen = (way: Way): void => {
+            for (const chain of chainsOf(way)) chains.add(chain);
+          };
+          const { result, message } = judgeClaim(worlds[posture], claim, posture, { runs, seed, aim, seen });
+          if (result === 'violated')
+            throw new Error(`${law.id} fails without any mistake: ${claim.says}: ${message ?? ''}`);
+          this.#packets.push({ law, claim, posture, chains });
+        }
+      }
+    }
+  }
+
+  #worlds(rulesets: Cloud['rulesets']): Readonly<Record<Posture, World>> {
+    const { network } = this.#cloud;
+    return {
+      'as-given': worldOf(network, rulesets),
+      hardened: worldOf(network, new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]))),
+    };
+  }
+
+  /** The rulesets of the cloud with a mistake in one of them. */
+  rulesetsWith(host: string, ruleset: Ruleset, mutant: Mutant): Cloud['rulesets'] {
+    const { rulesets } = this.#cloud;
+    const own = (rulesets.get(host) ?? []).map((other) => (other === ruleset ? mutant.ruleset : other));
+    return new Map([...rulesets, [host, own]]);
+  }
+
+  /** The first claim that the mistake breaks; undefined when no law sees it. */
+  brokenBy(host: string, ruleset: Ruleset, mutant: Mutant): BrokenClaim | undefined {
+    for (const { law, claim } of this.#texts) {
+      if (claim.host !== host || claim.family !== ruleset.family) continue;
+      const [breach] = claim.breaches(mutant.ruleset);
+      if (breach !== undefined) return { law, says: claim.says, message: breach.message };
+    }
+    const rulesets = this.rulesetsWith(host, ruleset, mutant);
+    const worlds = this.#worlds(rulesets);
+    const aim = aimOf([...rulesets.values()].flat());
+    const key = chainKey(host, ruleset.family, mutant.table, mutant.chain);
+    const near = this.#packets.filter(({ chains }) => chains.has(key));
+    for (const candidate of near) {
+      const { law, claim, posture } = candidate;
+      const { result, message } = judgeClaim(worlds[posture], claim, posture, {
+        runs: this.#runs,
+        seed: this.#seed,
+        aim,
+      });
+      if (result !== 'violated') continue;
+      this.#packets = [candidate, ...this.#packets.filter((other) => other !== candidate)];
+      return { law, says: claim.says, posture, message: message ?? '' };
+    }
+    return undefined;
+  }
+}
