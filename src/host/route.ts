@@ -127,7 +127,8 @@ export function routeInput(host: Host, packet: { saddr: Address; daddr: Address 
   return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet, iif);
 }
 
-const ALL_HOSTS = 0xe0000001;
+/** 224.0.0.1, the group that every host has joined on every device. */
+export const ALL_HOSTS = 0xe0000001;
 const ALL_NODES = (0xff02n << 112n) | 1n;
 
 function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
@@ -191,7 +192,8 @@ const forwardOn = (route: TableRoute, daddr: Address): OutputDecision => ({
  */
 export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address }): OutputDecision {
   const { saddr, daddr } = packet;
-  if (familyOf(daddr) === 4 && daddr === 0) return refused('no route to the destination', true);
+  // ip_route_output_key_hash: to nobody is to oneself.
+  if (daddr === zeroAddress(familyOf(daddr))) return { kind: 'forward', oif: 'lo', nextHop: daddr };
   if (localDevice(host, daddr) !== undefined) return { kind: 'forward', oif: 'lo', nextHop: daddr };
   if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) {
     // Nothing in the table says where: it leaves by the device that holds the source.
@@ -199,21 +201,27 @@ export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address
     if (device !== undefined) return { kind: 'forward', oif: device, nextHop: daddr };
   }
   const broadcast = broadcastDevice(host, daddr);
+  const toAll = isMulticast(daddr) || daddr === LIMITED_BROADCAST;
   const route = broadcast === undefined ? lookup(host, daddr) : { to: prefixOf(daddr, 32), dev: broadcast };
   if (route === undefined) return refused('no route to the destination', true);
   if (isLoopback(saddr) && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
     return refused('martian source: a loopback address may not leave the host');
-  return forwardOn(route, daddr);
+  // __mkroute_output: what is for everybody goes through no gateway.
+  return toAll ? { kind: 'forward', oif: route.dev, nextHop: daddr } : forwardOn(route, daddr);
 }
 
-/** The first address of a device in the subnet of `near`, else its first of global scope: inet_select_addr. */
+/**
+ * inet_select_addr: the first address of a device in the subnet of `near`, else its first, else any device's first. Only addresses of global scope count, so on
+ * lo mostly none.
+ */
 export function selectAddress(host: Host, device: string, near: Address): Address | undefined {
   const family: Family = familyOf(near);
   const own = (interfaceOf(host, device)?.addresses ?? []).filter(
-    (candidate) => familyOf(candidate.address) === family,
+    (candidate) => familyOf(candidate.address) === family && isGlobal(device, candidate),
   );
   const inSubnet = own.find((candidate) => prefixContains(prefixOf(candidate.address, candidate.length), near));
-  return (inSubnet ?? own[0])?.address;
+  const any = (inSubnet ?? own[0])?.address ?? anyGlobal(host, family);
+  return any === zeroAddress(family) ? undefined : any;
 }
 
 /** The source that the host's own packets to `daddr` take when their socket is unbound. */
@@ -227,7 +235,9 @@ export function sourceFor(host: Host, daddr: Address): Address {
 function anyGlobal(host: Host, family: Family): Address {
   for (const device of host.interfaces)
     for (const own of device.addresses)
-      if (familyOf(own.address) === family && (own.scope ?? (device.name === 'lo' ? 'host' : 'global')) === 'global')
-        return own.address;
+      if (familyOf(own.address) === family && isGlobal(device.name, own)) return own.address;
   return zeroAddress(family);
 }
+
+const isGlobal = (device: string, own: InterfaceAddress): boolean =>
+  (own.scope ?? (device === 'lo' ? 'host' : 'global')) === 'global';

@@ -6,17 +6,19 @@
 import { printAddress } from '../address/address.ts';
 import { bridgeOfPort, type Host } from '../host/host.ts';
 import { routeOutput } from '../host/route.ts';
-import type { Exit, Journey, Step } from '../netfilter/journey.ts';
+import type { Exit, FreshField, Journey, Step } from '../netfilter/journey.ts';
 import { machineOf, type Machine } from '../netfilter/traverse.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
-import { isIcmp, type Packet } from '../packet/packet.ts';
-import { decodeFrame, decodePacket, encodeFrame, encodePacket } from '../packet/wire.ts';
+import { internetChecksum } from '../packet/checksum.ts';
+import type { Packet } from '../packet/packet.ts';
+import { decodeFrame, decodePacket, encodeFrame, encodePacket, type NotDecoded } from '../packet/wire.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import type { Kernel } from './client.ts';
-import { play, type Move, type Played, type Sent } from './dialogue.ts';
+import { Dialogue, type Move, type Played, type Sent } from './dialogue.ts';
 import { hostSpec } from './host-spec.ts';
 import { normalizeTrace, type ObservedStep } from './normalize.ts';
+import { substituted, type Substitution } from './substitution.ts';
 import type { Backend, KernelStep, Observation, RulesetTexts } from './protocol.ts';
 
 /** One thing to compare: a host, its rules, and what is sent. */
@@ -55,18 +57,30 @@ export interface Recording {
 
 /** Who answers for the kernel: itself, or a recording of it. */
 export interface Oracle {
-  /** Loads the rules and forgets all connections; what is refused. */
-  load(given: Pick<Case, 'host' | 'backend' | 'texts'>): Recording['refused'];
+  /** Loads the rules and forgets all connections; what is refused. `tracked`: the model takes conntrack to be on with these rules. */
+  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, tracked: boolean): Recording['refused'];
+  /** It says what conntrack makes of each packet. */
+  tellsStates(): boolean;
+  /** A number for the IP identification of a case's packets, another for each case. */
+  identification(): number;
   /** What becomes of packets, sent one after the other. */
   send(steps: readonly KernelStep[]): readonly Observation[];
 }
 
-/** The kernel itself. */
+/**
+ * The kernel itself. nf_tables lets go of the rules before, and so of conntrack, only some time after a restore (nf_tables_trans_destroy_work): rules with which
+ * conntrack is off have a world of their own.
+ */
 export function liveOracle(kernel: Kernel): Oracle {
   let world: ReturnType<Kernel['world']> | undefined;
+  let cases = 0;
   return {
-    load({ host, backend, texts }) {
-      world = kernel.world(backend, [hostSpec(host)]);
+    tellsStates: () => world?.states === true,
+    // A conversation flushes a few times, and each time takes the next number.
+    identification: () => 1 + ((cases * 4) % 0xfff0),
+    load({ host, backend, texts }, tracked) {
+      cases++;
+      world = kernel.world(backend, [{ ...hostSpec(host), variant: tracked ? 'tracked' : 'untracked' }]);
       return kernel.runCase(world, { [host.name]: texts }, []).refused;
     },
     send(steps) {
@@ -79,14 +93,40 @@ export function liveOracle(kernel: Kernel): Oracle {
 /** Plays a case in both, and compares. */
 export function compareCase(given: Case, oracle: Oracle): Comparison {
   const parsed = rulesetsOf(given.texts);
-  const refused = oracle.load(given);
+  const machine = machineOf(given.host, parsed.rulesets, given.backend);
+  const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
+  const refused = oracle.load(given, tracked);
   const loading = compareLoading(parsed.refusals, refused);
   if (loading !== undefined || refused !== undefined) {
     return { ...(loading === undefined ? {} : { difference: loading }), played: [], packets: 0, undecided: 0 };
   }
-  const machine = machineOf(given.host, parsed.rulesets, given.backend);
-  const played = play(machine, given.moves);
-  return comparePlayed(given, parsed.rulesets, machine, played, oracle);
+  const dialogue = new Dialogue(machine, oracle.identification());
+  const substitutions: Substitution[] = [];
+  const runs = runsOf(dialogue, given.moves, substitutions);
+  return compareRuns({ given, rulesets: parsed.rulesets, machine, substitutions, oracle }, runs);
+}
+
+/**
+ * The moves in runs that go to the kernel in one request: up to a packet in which it chooses something at random. Then the model takes over what it chose, and
+ * goes on from there.
+ */
+function* runsOf(
+  dialogue: Dialogue,
+  moves: readonly Move[],
+  substitutions: Substitution[],
+): Generator<readonly Played[]> {
+  let run: Played[] = [];
+  for (const move of moves) {
+    for (const played of dialogue.make(move)) {
+      run.push(played);
+      if (!isRandom(played)) continue;
+      yield run;
+      dialogue.settle(substitutions);
+      substitutions.length = 0;
+      run = [];
+    }
+  }
+  yield run;
 }
 
 interface Parsed {
@@ -116,14 +156,6 @@ function compareLoading(refusals: Parsed['refusals'], refused: Recording['refuse
   };
 }
 
-/** A value that the kernel chose at random where the model chose another: ports, or icmp identifiers. */
-interface Substitution {
-  readonly address: Packet['saddr'];
-  readonly protocol: number;
-  readonly model: number;
-  readonly kernel: number;
-}
-
 /** Compares what the model on `machine` made of packets with what a kernel makes of them that has the same rules. */
 export function comparePlayed(
   given: Case,
@@ -132,46 +164,58 @@ export function comparePlayed(
   played: readonly Played[],
   oracle: Oracle,
 ): Comparison {
-  const substitutions: Substitution[] = [];
-  let undecided = 0;
-  for (let start = 0; start < played.length;) {
-    const end = endOfRun(played, start);
-    const run = played.slice(start, end);
-    const steps = run.map(({ sent }) => kernelStep(given.host, sent, substitutions));
-    const neighbours = unknownNeighbours(given.host, run);
-    const observations = oracle.send([...neighbours, ...steps]).slice(neighbours.length);
-    for (const [at, { sent, journey }] of run.entries()) {
-      const observation = observations[at];
-      if (sent.kind === 'flush' || journey === undefined || observation === undefined) continue;
-      const done = played.slice(0, start + at + 1);
-      if (journey.fate.kind === 'undecided') {
-        undecided++;
-        return { played: done, packets: done.length, undecided };
-      }
-      const view: View = { given, rulesets, machine, journey, observation, substitutions };
-      const found = compareOne(view, sent.arrival.entry.kind === 'local');
-      if (found !== undefined) {
-        const difference = { ...found, at: start + at, packet: printArrival(sent.arrival) };
-        return { difference, played: done, packets: done.length, undecided };
-      }
-      // An address chosen from a range may lead elsewhere: what comes after it is another conversation.
-      if (
-        journey.exits.some((exit) => exit.fresh?.some(({ field }) => field === 'saddr' || field === 'daddr') === true)
-      ) {
-        return { played: done, packets: done.length, undecided };
-      }
-    }
-    start = end;
-  }
-  return { played, packets: played.length, undecided };
+  return compareRuns({ given, rulesets, machine, substitutions: [], oracle }, runsOfPlayed(played));
 }
 
-/** Packets go to the kernel in one request up to one in which it chooses something at random: what follows may have to name what it chose. */
-function endOfRun(played: readonly Played[], start: number): number {
-  const random = played.findIndex(
-    ({ journey }, at) => at >= start && journey?.exits.some((exit) => exit.fresh !== undefined) === true,
-  );
-  return random < 0 ? played.length : random + 1;
+function* runsOfPlayed(played: readonly Played[]): Generator<readonly Played[]> {
+  for (let start = 0; start < played.length;) {
+    const random = played.findIndex((one, at) => at >= start && isRandom(one));
+    const end = random < 0 ? played.length : random + 1;
+    yield played.slice(start, end);
+    start = end;
+  }
+}
+
+const isRandom = ({ journey }: Played): boolean => journey !== undefined && allFresh(journey).length > 0;
+
+/** What all packets of a case are compared with. */
+interface Setting {
+  readonly given: Case;
+  readonly rulesets: readonly Ruleset[];
+  readonly machine: Machine;
+  /** Grows as the kernel chooses. */
+  readonly substitutions: Substitution[];
+  readonly oracle: Oracle;
+}
+
+function compareRuns(setting: Setting, runs: Iterable<readonly Played[]>): Comparison {
+  const { host } = setting.given;
+  const done: Played[] = [];
+  const end = (more: Partial<Comparison> = {}): Comparison => ({
+    played: done,
+    packets: done.length,
+    undecided: 0,
+    ...more,
+  });
+  for (const run of runs) {
+    const steps = run.map(({ sent }) => kernelStep(host, sent, setting.substitutions));
+    const neighbours = unknownNeighbours(host, run);
+    const observations = setting.oracle.send([...neighbours, ...steps]).slice(neighbours.length);
+    for (const [at, one] of run.entries()) {
+      done.push(one);
+      const { sent, journey } = one;
+      const observation = observations[at];
+      if (sent.kind === 'flush' || journey === undefined || observation === undefined) continue;
+      if (journey.fate.kind === 'undecided') return end({ undecided: 1 });
+      const found = compareOne({ ...setting, journey, observation }, sent.arrival.entry.kind === 'local');
+      if (found !== undefined) {
+        return end({ difference: { ...found, at: done.length - 1, packet: printArrival(sent.arrival) } });
+      }
+      // An address chosen from a range may lead elsewhere: what comes after it is another conversation.
+      if (allFresh(journey).some(({ field }) => field === 'saddr' || field === 'daddr')) return end();
+    }
+  }
+  return end();
 }
 
 function kernelStep(host: Host, sent: Sent, substitutions: readonly Substitution[]): KernelStep {
@@ -207,13 +251,14 @@ const allDeliveries = (journey: Journey): Packet[] => [
   ...journey.consequences.flatMap(allDeliveries),
 ];
 
-interface View {
-  readonly given: Case;
-  readonly rulesets: readonly Ruleset[];
-  readonly machine: Machine;
+const allFresh = (journey: Journey): FreshField[] => [
+  ...(journey.fresh ?? []),
+  ...allExits(journey).flatMap(({ fresh }) => fresh ?? []),
+];
+
+interface View extends Setting {
   readonly journey: Journey;
   readonly observation: Observation;
-  readonly substitutions: Substitution[];
 }
 
 type Found = Omit<Difference, 'at' | 'packet'>;
@@ -222,37 +267,26 @@ function compareOne(view: View, local: boolean): Found | undefined {
   return compareExits(view) ?? compareDeliveries(view) ?? compareState(view, local) ?? compareTraces(view, local);
 }
 
-function substituted(packet: Packet, substitutions: readonly Substitution[]): Packet {
-  let result = packet;
-  for (const { address, protocol, model, kernel } of substitutions) {
-    if (result.protocol === protocol) {
-      if (isIcmp(result)) {
-        if (result.id === model && (result.saddr === address || result.daddr === address))
-          result = { ...result, id: kernel };
-      } else {
-        if (result.saddr === address && result.sport === model) result = { ...result, sport: kernel };
-        if (result.daddr === address && result.dport === model) result = { ...result, dport: kernel };
-      }
-    }
-    if (result.quoted !== undefined) {
-      const quoted = substituted(result.quoted, substitutions);
-      if (quoted !== result.quoted) result = { ...result, quoted };
-    }
-  }
-  return result;
-}
+/** What is compared of a packet: all that is on the wire. Of a quoted packet nobody can tell whether its checksum was right. */
+const wirePacket = (packet: Packet): string => printPacket({ ...packet, mark: 0, ...quotedAsSeen(packet) });
 
-/** What is compared of a packet: all that is on the wire. */
-const wirePacket = (packet: Packet): string => printPacket({ ...packet, mark: 0 });
+const quotedAsSeen = ({ quoted }: Packet): { readonly quoted?: Packet } =>
+  quoted === undefined ? {} : { quoted: { ...quoted, mark: 0, badsum: false, ...quotedAsSeen(quoted) } };
 
-function printExit(dev: string, packet: Packet | { readonly reason: string }): string {
+function printExit(dev: string, packet: Packet | NotDecoded): string {
   return `${dev}: ${'reason' in packet ? packet.reason : wirePacket(packet)}`;
 }
 
 function compareExits({ journey, observation, substitutions }: View): Found | undefined {
-  const kernel = observation.exits.map(({ dev, frame }) => ({ dev, packet: decodeFrame(Buffer.from(frame, 'hex')) }));
   const model = allExits(journey);
-  for (const exit of model) learnRandom(exit, kernel, substitutions);
+  // The model lets a reassembled packet leave whole; the kernel cuts it up again as it came.
+  const cut = model.some(({ packet }) => packet.fragment !== undefined);
+  const frames = observation.exits.map(({ dev, frame }) => ({ dev, octets: Buffer.from(frame, 'hex') }));
+  const kernel = (cut ? frames : joined(frames)).map(({ dev, octets }) => ({ dev, packet: decodeFrame(octets) }));
+  for (const exit of model) {
+    const here = kernel.filter(({ dev }) => dev === (exit.port ?? exit.oif)).map(({ packet }) => packet);
+    learnRandom(exit.packet, exit.fresh, here, substitutions);
+  }
   const ours = model
     .map((exit) => {
       const packet = { ...substituted(exit.packet, substitutions), ...exit.frame };
@@ -263,34 +297,78 @@ function compareExits({ journey, observation, substitutions }: View): Found | un
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'exits', model: ours, kernel: theirs };
 }
 
+interface Frame {
+  readonly dev: string;
+  readonly octets: Buffer;
+}
+
+const FRAME_HEADER = 14;
+const IP_HEADER = 20;
+/** Offset and MF flag of an IPv4 header's fragment field; DF is none of them. */
+const isPartOf = (ip: Buffer): boolean => (ip.readUInt16BE(6) & 0x3fff) !== 0;
+
+/** The frames with IPv4 fragments that came out of one device in a row put together again. IPv6 fragments are left as they are. */
+function joined(frames: readonly Frame[]): Frame[] {
+  const whole: Frame[] = [];
+  let parts: Frame[] = [];
+  for (const frame of frames) {
+    const ip = frame.octets.subarray(FRAME_HEADER);
+    const isIp4 = frame.octets.readUInt16BE(12) === 0x0800 && ip.length >= IP_HEADER;
+    if (!isIp4 || !isPartOf(ip)) {
+      whole.push(frame);
+      continue;
+    }
+    parts.push(frame);
+    if ((ip.readUInt16BE(6) & 0x2000) !== 0) continue;
+    whole.push(join(parts));
+    parts = [];
+  }
+  return [...whole, ...parts];
+}
+
+function join(parts: readonly Frame[]): Frame {
+  const [first] = parts;
+  if (first === undefined) throw new RangeError('no fragments to join');
+  const head = Buffer.from(first.octets.subarray(0, FRAME_HEADER + IP_HEADER));
+  const body = Buffer.concat(parts.map(({ octets }) => octets.subarray(FRAME_HEADER + IP_HEADER)));
+  const ip = head.subarray(FRAME_HEADER);
+  ip.writeUInt16BE(IP_HEADER + body.length, 2);
+  ip.writeUInt16BE(0, 6);
+  ip.writeUInt16BE(0, 10);
+  ip.writeUInt16BE(internetChecksum(ip), 10);
+  return { dev: first.dev, octets: Buffer.concat([head, body]) };
+}
+
 /** Where the kernel chose a port at random: any value of the range will do, and stands for the model's from now on. */
 function learnRandom(
-  exit: Exit,
-  kernel: readonly { readonly dev: string; readonly packet: Packet | { readonly reason: string } }[],
+  ours: Packet,
+  fresh: readonly FreshField[] | undefined,
+  theirs: readonly (Packet | NotDecoded)[],
   substitutions: Substitution[],
 ): void {
-  for (const { field, from, to } of exit.fresh ?? []) {
+  for (const { field, from, to } of fresh ?? []) {
     if (field === 'saddr' || field === 'daddr') continue;
-    const here = kernel.filter(({ dev }) => dev === (exit.port ?? exit.oif));
-    for (const { packet } of here) {
-      if ('reason' in packet || packet.protocol !== exit.packet.protocol) continue;
-      const model = exit.packet[field];
+    for (const packet of theirs) {
+      if ('reason' in packet || packet.protocol !== ours.protocol) continue;
+      const model = ours[field];
       const value = packet[field];
-      const known = substitutions.some((one) => one.model === model && one.protocol === packet.protocol);
-      if (value === model || known || value < from || value > to) continue;
-      const address = field === 'dport' ? exit.packet.daddr : exit.packet.saddr;
-      substitutions.push({ address, protocol: packet.protocol, model, kernel: value });
+      const icmp = field === 'id';
+      const [address, peer] = field === 'dport' ? [ours.daddr, ours.saddr] : [ours.saddr, ours.daddr];
+      const peerPort = icmp ? 0 : field === 'dport' ? ours.sport : ours.dport;
+      if (packet.saddr !== ours.saddr || packet.daddr !== ours.daddr) continue;
+      if (substituted(ours, substitutions) !== ours || value === model || value < from || value > to) continue;
+      substitutions.push({ protocol: packet.protocol, address, peer, peerPort, model, kernel: value });
     }
   }
 }
 
 function compareDeliveries({ journey, observation, substitutions }: View): Found | undefined {
+  const kernel = observation.local.map(({ packet }) => decodePacket(Buffer.from(packet, 'hex')));
+  for (const packet of journey.deliveries) learnRandom(packet, journey.fresh, kernel, substitutions);
   const ours = allDeliveries(journey)
     .map((packet) => printExit('delivered', substituted(packet, substitutions)))
     .sort();
-  const theirs = observation.local
-    .map(({ packet }) => printExit('delivered', decodePacket(Buffer.from(packet, 'hex'))))
-    .sort();
+  const theirs = kernel.map((packet) => printExit('delivered', packet)).sort();
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'deliveries', model: ours, kernel: theirs };
 }
 
@@ -301,11 +379,10 @@ const STATE_BITS = new Map([
   [64, 'UNTRACKED'],
 ]);
 
-function compareState({ machine, journey, observation }: View, local: boolean): Found | undefined {
-  const [first] = observation.states;
+function compareState({ machine, journey, observation, oracle }: View, local: boolean): Found | undefined {
+  const [first] = oracle.tellsStates() ? observation.states : [];
   if (first === undefined || first.hook !== (local ? 'OUTPUT' : 'PREROUTING')) return undefined;
-  // Before Linux 6.16 nothing says the state; with conntrack off there is none, and what has none else is INVALID.
-  if (!observation.states.some(({ state }) => state !== undefined)) return undefined;
+  // With conntrack off there is no state, and what has none else is INVALID.
   const on = machine.rules.get(journey.packet.family)?.conntrack === true;
   const kernel =
     first.state === undefined
@@ -376,7 +453,7 @@ function printStep(step: Step | ObservedStep, known: ObservedStep | undefined, {
 
 /** nf_tables tells twenty octets behind the IP header at most: not the length, nor what is quoted. */
 function printTraced(packet: Packet, backend: Backend): string {
-  if (backend === 'legacy') return printPacket({ ...packet, badsum: false });
+  if (backend === 'legacy') return printPacket({ ...packet, badsum: false, ...quotedAsSeen(packet) });
   const { quoted: _quoted, ...rest } = packet;
   return printPacket({ ...rest, badsum: false, payload: 0 });
 }

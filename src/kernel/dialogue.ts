@@ -2,14 +2,30 @@
  * A conversation with one host, in moves: what is sent depends on what became of what was sent before. The model plays it first; what it sent is what the
  * kernel gets.
  */
+import { zeroAddress } from '../address/address.ts';
 import { BROADCAST_MAC, isGroupMac } from '../address/mac.ts';
 import { bridgeOfPort, interfaceOf, type Host } from '../host/host.ts';
 import { neighbourMac, stationDmac } from '../host/link.ts';
 import type { Journey } from '../netfilter/journey.ts';
 import { arrive, flush, type Machine } from '../netfilter/traverse.ts';
-import { FIN, SYN, TCP, icmpOf, isIcmpError, makePacket, type Arrival, type Packet } from '../packet/packet.ts';
+import {
+  FIN,
+  SYN,
+  TCP,
+  hasChecksum,
+  hasPorts,
+  icmpOf,
+  isIcmpError,
+  makePacket,
+  type Arrival,
+  type Packet,
+} from '../packet/packet.ts';
 import { replyTo } from '../packet/reply.ts';
 import { decodePacket, encodeFragments, encodePacket } from '../packet/wire.ts';
+import { settle, substituted, type Substitution } from './substitution.ts';
+
+/** What may be changed of a packet that is sent again. */
+export type Change = Partial<Pick<Packet, 'flags' | 'payload' | 'badsum' | 'ttl' | 'dport' | 'sport'>>;
 
 export type Move =
   | { readonly kind: 'packet'; readonly arrival: Arrival }
@@ -18,10 +34,7 @@ export type Move =
   /** Whoever got the last packet answers it. */
   | { readonly kind: 'reply' }
   /** The last packet is sent again, changed or not. */
-  | {
-      readonly kind: 'again';
-      readonly change?: Partial<Pick<Packet, 'flags' | 'payload' | 'badsum' | 'ttl' | 'dport' | 'sport'>>;
-    }
+  | { readonly kind: 'again'; readonly change?: Change }
   /** The sender of the last tcp packet goes on, one segment further. */
   | { readonly kind: 'follow'; readonly flags: number; readonly payload: number }
   /** An icmp error about the last packet that got somewhere, from there or from `by`. */
@@ -37,9 +50,6 @@ export interface Played {
   readonly sent: Sent;
   readonly journey?: Journey;
 }
-
-/** The same for all parts of a datagram, another for another flow's: reassembly goes by it. */
-const IP_ID = 0x1234;
 
 /** The packet in the frame that a machine at `name` would send it in. */
 export function framed(host: Host, packet: Packet, name: string): Packet {
@@ -57,74 +67,122 @@ export function framed(host: Host, packet: Packet, name: string): Packet {
   return { ...packet, smac: isGroupMac(smac) ? '02:00:00:00:0a:0a' : smac, dmac };
 }
 
-/** Plays `moves` with a machine: each packet that was sent, with its journey. Moves that make no sense where they stand send nothing. */
-export function play(machine: Machine, moves: readonly Move[]): Played[] {
-  const played: Played[] = [];
-  let last: { readonly arrival: Arrival; readonly journey: Journey } | undefined;
-  /** The last tcp packet that reached somebody, as he got it. */
-  let got: Packet | undefined;
-  const send = (arrival: Arrival, octets?: Uint8Array): void => {
-    const { entry } = arrival;
-    const packet = entry.kind === 'in' ? framed(machine.host, arrival.packet, entry.interface) : arrival.packet;
-    const whole = { ...arrival, packet };
-    const journey = arrive(machine, whole);
-    played.push({
-      sent: { kind: 'packet', arrival: whole, octets: octets ?? encodePacket(packet, { id: IP_ID }) },
-      journey,
-    });
-    last = { arrival: whole, journey };
-    const reached = journey.exits[0]?.packet ?? journey.deliveries[0];
-    if (reached !== undefined) got = reached;
-  };
-  for (const move of moves) {
+/**
+ * Plays `moves` with a machine: each packet that was sent, with its journey. Moves that make no sense where they stand send nothing.
+ */
+export function play(machine: Machine, moves: readonly Move[], identification = 1): Played[] {
+  const dialogue = new Dialogue(machine, identification);
+  return moves.flatMap((move) => [...dialogue.make(move)]);
+}
+
+/** A dialogue under way. */
+export class Dialogue {
+  readonly machine: Machine;
+  #id: number;
+  #last: { readonly arrival: Arrival; readonly journey: Journey } | undefined;
+  /** The last packet that reached somebody, as he got it. */
+  #got: Packet | undefined;
+
+  /**
+   * `identification` is the IP identification of the packets, the next one after each flush: the kernel's reassembly goes by it and keeps what a flush of conntrack
+   * does not empty, where the model goes by the addresses alone.
+   */
+  constructor(machine: Machine, identification = 1) {
+    this.machine = machine;
+    this.#id = identification & 0xffff;
+  }
+
+  /** Makes a move, packet by packet: what is asked for next is sent when it is asked for. */
+  *make(move: Move): Generator<Played> {
+    const last = this.#last;
     switch (move.kind) {
       case 'packet':
-        send(move.arrival);
+        yield this.#send(move.arrival);
         break;
       case 'fragments':
-        sendFragments(move, machine.host, send);
+        for (const { arrival, octets } of fragmentsOf(move, this.machine.host, this.#id))
+          yield this.#send(arrival, octets);
         break;
       case 'flush':
-        flush(machine);
-        played.push({ sent: { kind: 'flush' } });
+        flush(this.machine);
+        this.#id = (this.#id + 1) & 0xffff;
+        yield { sent: { kind: 'flush' } };
         break;
       case 'again':
-        if (last !== undefined && !isCut(last.arrival.packet)) {
-          send({ ...last.arrival, packet: { ...last.arrival.packet, ...move.change } });
-        }
+        if (last !== undefined && !isCut(last.arrival.packet))
+          yield this.#send(changed(last.arrival, move.change ?? {}));
         break;
       case 'follow':
         if (last?.arrival.packet.protocol === TCP && !isCut(last.arrival.packet)) {
-          send({ ...last.arrival, packet: nextSegment(last.arrival.packet, got, move) });
+          yield this.#send({ ...last.arrival, packet: nextSegment(last.arrival.packet, this.#got, move) });
         }
         break;
       case 'reply':
       case 'error': {
         const answer = last === undefined ? undefined : answerTo(last.journey, move);
-        if (answer !== undefined) send(answer);
+        if (answer !== undefined) yield this.#send(answer);
         break;
       }
     }
   }
-  return played;
+
+  /** What the kernel chose at random stands from now on where the model chose something else. */
+  settle(substitutions: readonly Substitution[]): void {
+    settle(this.machine.memories, substitutions);
+    const name = (packet: Packet): Packet => substituted(packet, substitutions);
+    if (this.#got !== undefined) this.#got = name(this.#got);
+    if (this.#last === undefined) return;
+    const { arrival, journey } = this.#last;
+    const exits = journey.exits.map((exit) => ({ ...exit, packet: name(exit.packet) }));
+    this.#last = { arrival, journey: { ...journey, exits, deliveries: journey.deliveries.map(name) } };
+  }
+
+  #send(arrival: Arrival, octets?: Uint8Array): Played {
+    const { entry } = arrival;
+    const { machine } = this;
+    const packet = entry.kind === 'in' ? framed(machine.host, arrival.packet, entry.interface) : arrival.packet;
+    const whole = { ...arrival, packet };
+    const journey = arrive(machine, whole);
+    this.#last = { arrival: whole, journey };
+    this.#got = journey.exits[0]?.packet ?? journey.deliveries[0] ?? this.#got;
+    return {
+      sent: { kind: 'packet', arrival: whole, octets: octets ?? encodePacket(packet, { id: this.#id }) },
+      journey,
+    };
+  }
 }
 
 const isCut = (packet: Packet): boolean => packet.fragment !== undefined;
 
-function sendFragments(
+function* fragmentsOf(
   { arrival, size }: Extract<Move, { kind: 'fragments' }>,
   host: Host,
-  send: (arrival: Arrival, octets: Uint8Array) => void,
-): void {
+  id: number,
+): Generator<{ readonly arrival: Arrival; readonly octets: Uint8Array }> {
   const { entry } = arrival;
   // Fragments arrive; what a host's own processes send whole is cut up only behind everything.
   if (entry.kind !== 'in') return;
   const whole = framed(host, arrival.packet, entry.interface);
-  for (const octets of encodeFragments(whole, size, { id: IP_ID })) {
+  const { smac, dmac } = whole;
+  if (smac === undefined || dmac === undefined) return;
+  for (const octets of encodeFragments(whole, size, { id })) {
     const read = decodePacket(octets);
-    if ('reason' in read || whole.smac === undefined || whole.dmac === undefined) continue;
-    send({ ...arrival, packet: { ...read, mark: 0, smac: whole.smac, dmac: whole.dmac } }, octets);
+    if (!('reason' in read)) yield { arrival: { ...arrival, packet: { ...read, smac, dmac } }, octets };
   }
+}
+
+/** A change of a field that the packet's protocol does not have changes nothing; what a process sends has the checksum and TTL that the kernel gives it. */
+function changed(arrival: Arrival, { flags, sport, dport, payload, badsum, ttl }: Change): Arrival {
+  const { packet, entry } = arrival;
+  const change: Partial<Packet> = {
+    ...(payload === undefined ? {} : { payload }),
+    ...(flags === undefined || packet.protocol !== TCP ? {} : { flags }),
+    ...(sport === undefined || !hasPorts(packet.protocol) ? {} : { sport }),
+    ...(dport === undefined || !hasPorts(packet.protocol) ? {} : { dport }),
+    ...(badsum === undefined || entry.kind === 'local' || !hasChecksum(packet) ? {} : { badsum }),
+    ...(ttl === undefined || entry.kind === 'local' ? {} : { ttl }),
+  };
+  return { ...arrival, packet: { ...packet, ...change } };
 }
 
 function nextSegment(
@@ -153,7 +211,9 @@ function answerTo(journey: Journey, move: Extract<Move, { kind: 'reply' | 'error
   }
   const [delivery] = journey.deliveries;
   const packet = delivery === undefined ? undefined : make(delivery);
-  return packet === undefined ? undefined : { packet, entry: { kind: 'local' } };
+  // Nobody answers as nobody.
+  if (packet === undefined || packet.saddr === zeroAddress(packet.family)) return undefined;
+  return { packet, entry: { kind: 'local' } };
 }
 
 function errorAbout(packet: Packet, { type, code, by }: Extract<Move, { kind: 'error' }>): Packet | undefined {

@@ -1,5 +1,5 @@
 /** From the model's host to what the helper makes a namespace of. Pure. */
-import { familyOf, isLinkLocal, isLoopback, printAddress, printPrefix, type Address } from '../address/address.ts';
+import { familyOf, isLoopback, printAddress, printPrefix } from '../address/address.ts';
 import { sysctlOf, type Bridge, type Host, type IpSet, type IpSetField } from '../host/host.ts';
 import { assumedMac } from '../host/link.ts';
 import { printProtocol } from '../packet/protocol.ts';
@@ -37,7 +37,7 @@ export function hostSpec(host: Host): HostSpec {
         .map(({ address, length, scope }) => ({
           dev: device.name,
           address: `${printAddress(address)}/${length}`,
-          scope: scope ?? defaultScope(address),
+          scope: scope ?? (device.name === 'lo' ? 'host' : 'global'),
         })),
     ),
     routes: host.routes.map(({ to, via, dev, src }) =>
@@ -63,8 +63,6 @@ export function hostSpec(host: Host): HostSpec {
     ipv6,
   };
 }
-
-const defaultScope = (address: Address): string => (isLinkLocal(address) ? 'link' : 'global');
 
 function bridgeSpec(host: Host, bridge: Bridge): BridgeSpec {
   const own = host.interfaces.find(({ name }) => name === bridge.name);

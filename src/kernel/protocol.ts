@@ -30,6 +30,8 @@ export interface HostSpec {
   readonly sets: readonly string[];
   /** True when the host has IPv6: without it every device has `disable_ipv6`, and no MLD or ND noise. */
   readonly ipv6: boolean;
+  /** Tells apart worlds of the same host that must not be one. */
+  readonly variant?: string;
 }
 
 export interface DeviceSpec {
@@ -62,6 +64,8 @@ export interface WorldRequest {
 export interface WorldAnswer {
   readonly world: number;
   readonly wire: Wire;
+  /** The kernel says what conntrack makes of a packet (Linux 6.16). */
+  readonly states: boolean;
   /** What could not be set up and matters only to some cases: a sysctl that this kernel has not. */
   readonly warnings: readonly string[];
 }

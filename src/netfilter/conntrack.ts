@@ -6,7 +6,7 @@
  * flushed; a udp flow, which is assured after two seconds of traffic, never becomes so), helpers and
  * expectations, zones, accounting, the limit on entries.
  */
-import { ICMP, ICMPV6, TCP, isIcmp, isIcmpError, type ConntrackState, type Packet } from '../packet/packet.ts';
+import { ICMP, ICMPV6, TCP, UDPLITE, isIcmp, isIcmpError, type ConntrackState, type Packet } from '../packet/packet.ts';
 import { flagsAreValid, openTcp, trackTcp, type TcpTracking } from './tcp.ts';
 import { icmpMayOpen, invertTuple, tupleKey, tupleOf, tuplesEqual, type Direction, type Tuple } from './tuple.ts';
 import type { FreshField } from './journey.ts';
@@ -103,8 +103,8 @@ export class Conntrack {
   remove(connection: Connection): void {
     for (const tuple of [connection.original, connection.reply])
       if (this.find(tuple)?.connection === connection) this.#flows.delete(tupleKey(tuple));
+    // It stays confirmed, as a dying entry does: the packet that ended it must not enter it again.
     this.#bySource = this.#bySource.filter((known) => known !== connection);
-    connection.confirmed = false;
   }
 
   /**
@@ -119,6 +119,18 @@ export class Conntrack {
     this.#flows.set(tupleKey(connection.original), { connection, direction: 'ORIGINAL' });
     this.#flows.set(tupleKey(connection.reply), { connection, direction: 'REPLY' });
     return true;
+  }
+
+  /**
+   * Puts what the kernel chose at random in the place of what the model chose, in a flow that exists: `reply` is the tuple of its answers as the model has it.
+   */
+  settle(reply: Tuple, settled: Tuple): void {
+    const found = this.find(reply);
+    if (found === undefined || found.direction !== 'REPLY') return;
+    this.#flows.delete(tupleKey(reply));
+    found.connection.reply = settled;
+    found.connection.fresh = [];
+    this.#flows.set(tupleKey(settled), found);
   }
 
   rememberSource(connection: Connection): void {
@@ -145,6 +157,8 @@ export class Conntrack {
    */
   classify(packet: Packet, settings: ConntrackSettings, checksums: boolean): Tracked {
     if (packet.badsum && checksums && verifiesChecksum(packet.protocol)) return INVALID;
+    // udplite_error() sums the pseudo header with UDP's protocol number, so a checksum that is right is wrong to it (seen on 6.18).
+    if (packet.protocol === UDPLITE && checksums) return INVALID;
     if (packet.protocol === ICMPV6 && isNeighbourDiscovery(packet.type)) return UNTRACKED;
     if (packet.protocol === ICMP && packet.type > 18) return INVALID;
     if (packet.protocol === TCP && !flagsAreValid(packet.flags)) return INVALID;

@@ -71,6 +71,8 @@ export interface Journey {
   readonly exits: readonly Exit[];
   /** What processes of the host received. */
   readonly deliveries: readonly Packet[];
+  /** Fields of the deliveries whose value the kernel chose at random. */
+  readonly fresh?: readonly FreshField[];
   /** Packets that the host itself made because of this one: a REJECT's reset or icmp error, a TTL exceeded. */
   readonly consequences: readonly Journey[];
 }

@@ -169,22 +169,24 @@ function conntrackTest(match: ConntrackMatch): Predicate {
 
 type PhysdevMatch = Extract<Match, { kind: 'physdev' }>;
 
-/** physdev_mt. A packet that came through no bridge meets only negated tests. */
+/**
+ * physdev_mt. A packet that came through no bridge meets only negated tests. One that did and is not bridged on has no port to leave by: then `--physdev-out`
+ * does not match even negated, and without a port that it came in by `--physdev-in` is not asked.
+ */
 function physdevTest(match: PhysdevMatch): Predicate {
-  const port = (value: Negatable<string> | undefined, of: (skb: Skb) => string | undefined): Predicate[] => {
-    if (value === undefined) return [];
-    const test = interfaceTest(value.value);
-    return [(skb) => (of(skb) !== undefined && test(of(skb))) !== value.not];
+  const { isBridged, isIn, isOut } = match;
+  const given = [isBridged, isIn, isOut, match.in, match.out].filter((test) => test !== undefined);
+  const onlyNegated = given.every((test) => test.not);
+  const is = (flag: { not: boolean } | undefined, port: string | undefined): boolean =>
+    flag === undefined || (port !== undefined) !== flag.not;
+  const portIn = match.in === undefined ? undefined : interfaceTest(match.in.value);
+  const portOut = match.out === undefined ? undefined : interfaceTest(match.out.value);
+  return ({ physin, physout }) => {
+    if (physin === undefined && physout === undefined) return onlyNegated;
+    if (!is(isBridged, physout) || !is(isIn, physin) || !is(isOut, physout)) return false;
+    if (portIn !== undefined && physin !== undefined && portIn(physin) === match.in?.not) return false;
+    return portOut === undefined || (physout !== undefined && portOut(physout) !== match.out?.not);
   };
-  const is = (flag: { not: boolean } | undefined, of: (skb: Skb) => string | undefined): Predicate[] =>
-    flag === undefined ? [] : [(skb) => (of(skb) !== undefined) !== flag.not];
-  return every([
-    ...is(match.isBridged, (skb) => skb.physout),
-    ...is(match.isIn, (skb) => skb.physin),
-    ...is(match.isOut, (skb) => skb.physout),
-    ...port(match.in, (skb) => skb.physin),
-    ...port(match.out, (skb) => skb.physout),
-  ]);
 }
 
 type AddrtypeMatch = Extract<Match, { kind: 'addrtype' }>;

@@ -8,7 +8,7 @@ import { familyOf, fromBigint, maskAddress, onesAddress, type Address } from '..
 import type { PortRange } from '../address/ports.ts';
 import { interfaceOf, type Host } from '../host/host.ts';
 import { routeOutput, selectAddress } from '../host/route.ts';
-import { ICMP, ICMPV6, hasPorts, isIcmp, isIcmpError, type Packet } from '../packet/packet.ts';
+import { GRE, ICMP, ICMPV6, hasPorts, isIcmp, isIcmpError, type Packet } from '../packet/packet.ts';
 import type { HookName, NatRange, Target } from '../ruleset/rule.ts';
 import type { Connection, Conntrack } from './conntrack.ts';
 import { tupleIn } from './conntrack.ts';
@@ -152,13 +152,15 @@ function uniquePort(
   const isRandom = range.base === undefined && (random || manipulation === 'source');
   const field = icmp ? 'id' : manipulation === 'source' ? 'sport' : 'dport';
   const tries = Math.min(size, 65536);
+  let candidate = tuple;
   for (let i = 0; i < tries; i++) {
     const offset = (((start + i) % size) + size) % size;
-    const candidate = withPort(tuple, manipulation, ports.from + offset);
+    candidate = withPort(tuple, manipulation, ports.from + offset);
     if (!taken(candidate))
       return { tuple: candidate, fresh: isRandom && size > 1 ? [...fresh, { field, ...ports }] : fresh };
   }
-  return { tuple, fresh };
+  // None is free: the last one tried stays, and the flow will clash when it is confirmed.
+  return { tuple: candidate, fresh };
 }
 
 type NatTarget = Extract<Target, { kind: 'DNAT' | 'SNAT' | 'MASQUERADE' | 'REDIRECT' | 'NETMAP' }>;
@@ -228,9 +230,14 @@ export function translate(
   const { connection, direction } = flow;
   if (isIcmpError(packet)) return translateError(packet, connection, direction, manipulation);
   if (!isRewritten(connection, direction, manipulation)) return packet;
+  // gre_manip_pkt: a GRE packet without its header (which is payload here) cannot be rewritten.
+  if (packet.protocol === GRE && packet.payload < GRE_HEADER) return undefined;
   const target = invertTuple(tupleIn(connection, otherDirection(direction)));
   return target === undefined ? packet : setEnd(packet, target, manipulation);
 }
+
+/** struct pptp_gre_header without its optional fields. */
+const GRE_HEADER = 8;
 
 /** nf_nat_icmp_reply_translation: the quoted packet is turned back, and the error itself is made to look like an answer of the flow (S25). */
 function translateError(

@@ -8,17 +8,18 @@ import { isMulticast, zeroAddress, LIMITED_BROADCAST, type Family } from '../add
 import { BROADCAST_MAC, isGroupMac, type Mac } from '../address/mac.ts';
 import { bridgeOf, bridgeOfPort, interfaceOf, sysctlOf, type Bridge, type Host } from '../host/host.ts';
 import { bridgeDecision, neighbourMac, stationDmac } from '../host/link.ts';
-import { routeInput, routeOutput, sourceFor, type RouteDecision } from '../host/route.ts';
+import { ALL_HOSTS, addressKind, routeInput, routeOutput, sourceFor, type RouteDecision } from '../host/route.ts';
 import { isIcmpError, type ConntrackState, type Entry, type Packet } from '../packet/packet.ts';
 import type { HookName, RejectWith, TableName } from '../ruleset/rule.ts';
 import type { CompiledRule, CompiledRuleset, NatTarget } from './compile.ts';
 import { type Conntrack, type ConntrackSettings, type Tracked } from './conntrack.ts';
 import type { Fragments } from './fragments.ts';
 import { STAGES, type Stage } from './hooks.ts';
-import type { Exit, Fate, Journey, Step } from './journey.ts';
+import type { Exit, Fate, FreshField, Journey, Step } from './journey.ts';
 import { bind, isDecided, manipulationAt, nullRange, rangeOf, translate } from './nat.ts';
 import { icmpError, rejection } from './reject.ts';
 import type { Backend, Skb } from './skb.ts';
+import { closeTcp } from './tcp.ts';
 import { otherDirection } from './tuple.ts';
 import { walkTable, type Verdict } from './walk.ts';
 
@@ -61,6 +62,7 @@ export class Passage {
   #ending: Fate = { kind: 'dropped', reason: 'it went nowhere' };
   #undecided: Fate | undefined;
   #state: ConntrackState = 'UNTRACKED';
+  #fresh: readonly FreshField[] = [];
 
   constructor(around: Surroundings, family: Family, depth = 0) {
     this.#around = around;
@@ -101,6 +103,7 @@ export class Passage {
       exits: this.#exits,
       deliveries: this.#deliveries,
       consequences: this.#consequences,
+      ...(this.#fresh.length > 0 ? { fresh: this.#fresh } : {}),
     };
   }
 
@@ -262,7 +265,8 @@ export class Passage {
       );
     }
     const translated = translate(skb.packet, tracked, manipulation);
-    if (translated === undefined) return this.#drop('an icmp redirect of a translated flow');
+    if (translated === undefined)
+      return this.#drop('the kernel cannot rewrite it: an icmp redirect, or no whole header');
     const moved = translated.daddr !== skb.packet.daddr;
     skb.packet = translated;
     // nf_nat_ipv4_local_fn: a new destination needs a new route, at once (S11, S12).
@@ -298,8 +302,33 @@ export class Passage {
   }
 
   #reject(skb: Skb, how: RejectWith): void {
-    const answer = rejection(this.#around.host, skb.packet, how, skb.packetType !== 'unicast');
-    if (answer !== undefined) this.#consequence(answer, skb);
+    const { packet, hook, physin } = skb;
+    const answer = rejection(this.#around.host, { packet, hook, broadcast: skb.packetType !== 'unicast' }, how);
+    if (answer === undefined) return;
+    if (how === 'tcp-reset' && skb.tracked?.kind === 'flow' && skb.tracked.connection.tcp !== undefined)
+      skb.tracked.connection.tcp = closeTcp(skb.tracked.connection.tcp);
+    if (how === 'tcp-reset' && physin !== undefined) this.#resetOnPort(answer, skb, physin);
+    else this.#consequence(answer, skb);
+  }
+
+  /**
+   * nf_send_reset: a reset of what came through a bridge leaves by the port that it came in by, in the frame turned round, and meets no hook: no translation
+   * is undone.
+   */
+  #resetOnPort(answer: Packet, { packet }: Skb, physin: string): void {
+    const { host } = this.#around;
+    if (routeOutput(host, { saddr: answer.saddr, daddr: answer.daddr }).kind === 'refused') return;
+    const frame = { smac: packet.dmac ?? BROADCAST_MAC, dmac: packet.smac ?? BROADCAST_MAC };
+    const exit: Exit = { oif: bridgeOfPort(host, physin)?.name ?? physin, port: physin, packet: answer, frame };
+    this.#consequences.push({
+      packet: answer,
+      state: 'UNTRACKED',
+      steps: [],
+      fate: { kind: 'forwarded', oif: exit.oif, port: physin, packet: answer },
+      exits: [exit],
+      deliveries: [],
+      consequences: [],
+    });
   }
 
   /** nf_conntrack_attach: what the host answers belongs to the flow of what it answers to, as RELATED in the other direction. */
@@ -348,9 +377,19 @@ export class Passage {
     if (answer !== undefined) this.#consequence(answer, skb);
   }
 
+  /** ip_local_deliver: what is for the host itself is reassembled before INPUT, conntrack or not; IPv6 does that behind INPUT (ip6_input_finish). */
   #deliver(skb: Skb, iif: string): void {
+    if (skb.packet.family === 4 && skb.packet.fragment !== undefined) {
+      const whole = this.#around.memory.fragments.add(skb.packet);
+      if (whole === undefined) {
+        this.#drop('held for reassembly: the other fragments are still missing');
+        return;
+      }
+      skb.packet = whole;
+    }
     if (this.#hook(skb, 'INPUT', iif, undefined) !== undefined) return;
     this.#deliveries.push(withoutFrame(skb.packet));
+    if (skb.tracked?.kind === 'flow') this.#fresh = skb.tracked.connection.fresh;
   }
 
   /** ip_forward: the TTL is counted down before FORWARD. */
@@ -387,8 +426,24 @@ export class Passage {
       this.#drop('no route to the destination');
       return;
     }
+    this.#loopBack(skb, final.oif);
     if (this.#hook(skb, 'POSTROUTING', undefined, final.oif) !== undefined) return;
     this.#transmit(skb, final.oif, final.nextHop);
+  }
+
+  /**
+   * ip_mc_output: of what the host sends to everybody it gets a copy itself, which goes through POSTROUTING and comes back from the device without a frame,
+   * before the packet goes out.
+   */
+  #loopBack(skb: Skb, oif: string): void {
+    const { family, daddr } = skb.packet;
+    const joined = daddr === ALL_HOSTS;
+    const heard = joined || addressKind(this.#around.host, daddr) === 'BROADCAST';
+    if (family === 6 || oif === 'lo' || !heard) return;
+    const copy: Skb = { ...skb, framed: false, packetType: joined ? 'multicast' : 'broadcast' };
+    if (this.#hook(copy, 'POSTROUTING', undefined, oif) !== undefined) return;
+    if (this.#hook(copy, 'PREROUTING', oif, undefined) !== undefined) return;
+    this.#deliver(copy, oif);
   }
 
   /** Out by a device: round by loopback, through a bridge, or onto the wire. */
@@ -455,8 +510,11 @@ export class Passage {
         if (out !== port || hairpins(bridge, port)) this.#bridge({ ...skb }, bridge, port, out, dmac, filtered);
       if (!decision.up) return;
     }
-    if (filtered) this.#route(skb, bridge.name);
-    else {
+    if (filtered) {
+      // br_nf_local_in: a frame for many is confirmed before it goes up, for its copies share the flow.
+      if (skb.packetType !== 'unicast' && this.#stage(skb, 'confirm') !== undefined) return;
+      this.#route(skb, bridge.name);
+    } else {
       const own = interfaceOf(host, bridge.name)?.mac;
       // A port's MAC is the bridge's for this purpose.
       if (own !== undefined && skb.packetType === 'unicast') skb.packet = { ...skb.packet, dmac: own };

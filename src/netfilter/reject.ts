@@ -3,10 +3,24 @@
  * Source: net/ipv4/netfilter/nf_reject_ipv4.c, net/ipv6/netfilter/nf_reject_ipv6.c, net/ipv4/icmp.c (__icmp_send); facts S15, S26.
  */
 import { LIMITED_BROADCAST, isMulticast, zeroAddress } from '../address/address.ts';
-import { localDevice, sourceFor } from '../host/route.ts';
+import { addressKind, localDevice, sourceFor } from '../host/route.ts';
 import type { Host } from '../host/host.ts';
-import { ACK, FIN, RST, SYN, TCP, icmpOf, isIcmpError, makePacket, type Packet } from '../packet/packet.ts';
-import type { RejectWith } from '../ruleset/rule.ts';
+import {
+  ACK,
+  FIN,
+  ICMP,
+  ICMPV6,
+  RST,
+  SYN,
+  TCP,
+  UDP,
+  icmpOf,
+  isIcmpError,
+  isPart,
+  makePacket,
+  type Packet,
+} from '../packet/packet.ts';
+import type { HookName, RejectWith } from '../ruleset/rule.ts';
 
 /** Type and code of each icmp answer. */
 const ANSWERS: Readonly<Record<Exclude<RejectWith, 'tcp-reset'>, readonly [number, number]>> = {
@@ -25,14 +39,24 @@ const ANSWERS: Readonly<Record<Exclude<RejectWith, 'tcp-reset'>, readonly [numbe
   'icmp6-reject-route': [1, 6],
 };
 
+/** What a rule rejects, and where. */
+export interface Rejected {
+  readonly packet: Packet;
+  /** The frame that brought it was for more than one machine. */
+  readonly broadcast: boolean;
+  readonly hook: HookName;
+}
+
 /** The packet that a REJECT answers with; undefined where the kernel stays silent. */
-export function rejection(host: Host, packet: Packet, how: RejectWith, broadcast: boolean): Packet | undefined {
+export function rejection(host: Host, { packet, broadcast, hook }: Rejected, how: RejectWith): Packet | undefined {
+  // A packet that is bridged or forwarded has no broadcast route, whatever its address.
+  if (hook !== 'FORWARD' && ['BROADCAST', 'MULTICAST'].includes(addressKind(host, packet.daddr))) return undefined;
   if (how !== 'tcp-reset') {
+    if (!hasGoodChecksum(packet)) return undefined;
     const [type, code] = ANSWERS[how];
-    return icmpError(host, packet, type, code, broadcast);
+    return icmpError(host, packet, type, code, broadcast, hook !== 'FORWARD');
   }
-  const isLater = packet.fragment !== undefined && packet.fragment.offset > 0;
-  if (packet.protocol !== TCP || packet.flags & RST || packet.badsum || isLater) return undefined;
+  if (packet.protocol !== TCP || packet.flags & RST || packet.badsum || isPart(packet)) return undefined;
   const length = packet.payload + (packet.flags & SYN ? 1 : 0) + (packet.flags & FIN ? 1 : 0);
   return makePacket({
     family: packet.family,
@@ -48,6 +72,24 @@ export function rejection(host: Host, packet: Packet, how: RejectWith, broadcast
 }
 
 /**
+ * nf_reject_verify_csum and nf_ip_checksum: nothing is answered to a wrong checksum. A first fragment's is the whole packet's, which is wrong for what there is
+ * unless it is icmp's, with neither a length in the sum nor anything but zeros in what is missing.
+ */
+const hasGoodChecksum = (packet: Packet): boolean =>
+  !packet.badsum && !(isPart(packet) && [TCP, UDP, ICMPV6].includes(packet.protocol));
+
+/**
+ * To what no icmp error answers (icmp_pointers[].error, icmpv6 is_ineligible): errors, and for icmp also the router messages and the types that nobody has
+ * given a meaning.
+ */
+const isUnanswerable = (packet: Packet): boolean =>
+  isIcmpError(packet) ||
+  (packet.protocol === ICMP &&
+    packet.family === 4 &&
+    ([1, 2, 6, 7, 9, 10].includes(packet.type) || packet.type > 18)) ||
+  (packet.protocol === ICMPV6 && packet.family === 6 && packet.type < 128);
+
+/**
  * An icmp error about `packet`. None about icmp errors, later fragments, broadcasts, or senders that are no single machine. Its source is the address that it was
  * sent to when that is the host's own, else the one that the host would use towards the sender.
  */
@@ -57,12 +99,13 @@ export function icmpError(
   type: number,
   code: number,
   broadcast: boolean,
+  mayBeLocal = true,
 ): Packet | undefined {
   const { family, saddr, daddr } = packet;
-  if (isIcmpError(packet) || broadcast || isMulticast(daddr) || daddr === LIMITED_BROADCAST) return undefined;
+  if (isUnanswerable(packet) || broadcast || isMulticast(daddr) || daddr === LIMITED_BROADCAST) return undefined;
   if (packet.fragment !== undefined && packet.fragment.offset > 0) return undefined;
   if (saddr === zeroAddress(family) || isMulticast(saddr) || saddr === LIMITED_BROADCAST) return undefined;
-  const own = localDevice(host, daddr) === undefined ? sourceFor(host, saddr) : daddr;
+  const own = mayBeLocal && localDevice(host, daddr) !== undefined ? daddr : sourceFor(host, saddr);
   return makePacket({
     family,
     saddr: own,

@@ -82,6 +82,7 @@ export interface TcpTracking {
   readonly lastSeq: number;
   readonly lastEnd: number;
   readonly simultaneousOpen: boolean;
+  readonly challengeAck?: number;
 }
 
 const u32 = (value: number): number => value >>> 0;
@@ -152,7 +153,9 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
       tracking.lastSegment === 'SYN' &&
       tracking.lastDirection !== direction &&
       packet.ack === tracking.lastEnd;
-    if (!answersIgnoredSyn) return { kind: 'accept', tracking: { ...tracking, ...remembered } };
+    // What may be the server's challenge ACK (RFC 5961) to a SYN: its client will answer with a reset that conntrack is to understand.
+    const challenge = old === 'SS' && segment === 'ACK' && direction === 'REPLY' ? { challengeAck: packet.ack } : {};
+    if (!answersIgnoredSyn) return { kind: 'accept', tracking: { ...tracking, ...remembered, ...challenge } };
     // The ignored SYN was a real one: take its numbers and go on as if it had opened the flow.
     const end = tracking.lastEnd;
     seen = {
@@ -184,14 +187,20 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
         if (!train) next = seen.state;
       }
     }
+    const answersChallenge =
+      old === 'SS' &&
+      tracking.lastSegment === 'ACK' &&
+      tracking.lastDirection !== direction &&
+      packet.seq === tracking.challengeAck;
     inWindow =
-      ((status.seenReply && tracking.lastSegment === 'SYN') || (!status.assured && tracking.lastSegment === 'ACK')) &&
-      packet.ack === tracking.lastEnd;
+      answersChallenge ||
+      (((status.seenReply && tracking.lastSegment === 'SYN') || (!status.assured && tracking.lastSegment === 'ACK')) &&
+        packet.ack === tracking.lastEnd);
   }
 
   if (!inWindow) {
     const window = checkWindow(seen, packet, direction, status.beLiberal);
-    if (window.kind === 'ignore') return { kind: 'accept', tracking: seen };
+    if (window.kind === 'ignore') return { kind: 'accept', tracking: { ...seen, sides: window.sides } };
     if (window.kind === 'invalid') return { kind: 'invalid', tracking: seen };
     seen = { ...seen, sides: window.sides };
   }
@@ -206,6 +215,9 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
   return { kind: 'accept', tracking: tracked, assured };
 }
 
+/** nf_conntrack_tcp_set_closing: the host itself has sent a reset into the flow. */
+export const closeTcp = (tracking: TcpTracking): TcpTracking => ({ ...tracking, state: 'CL' });
+
 const withSide = (sides: TcpTracking['sides'], direction: Direction, side: Side): TcpTracking['sides'] =>
   direction === 'ORIGINAL' ? { ...sides, ORIGINAL: side } : { ...sides, REPLY: side };
 
@@ -213,7 +225,7 @@ const MAX_ACK_WINDOW = 66000;
 
 type WindowVerdict =
   | { readonly kind: 'accept'; readonly sides: TcpTracking['sides'] }
-  | { readonly kind: 'ignore' }
+  | { readonly kind: 'ignore'; readonly sides: TcpTracking['sides'] }
   | { readonly kind: 'invalid' };
 
 /** tcp_in_window, without SACK and scaling. */
@@ -257,12 +269,13 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
     const inReceiveWindow = receiver.maxWindow !== 0 && after(end, u32(sender.end - receiver.maxWindow - 1));
     if (liberal) return done();
     return inReceiveWindow && notTooOld() && overshot <= receiver.maxWindow && before(ack, u32(receiver.end + 1))
-      ? { kind: 'ignore' }
+      ? // More than the receiver's window allows: let through, and its end noted, or the answer to it would be out of bounds.
+        { kind: 'ignore', sides: withSide(tracking.sides, direction, { ...sender, end }) }
       : { kind: 'invalid' };
   }
   if (!before(ack, u32(receiver.end + 1))) return liberal ? done() : { kind: 'invalid' };
   const inReceiveWindow = receiver.maxWindow === 0 || after(end, u32(sender.end - receiver.maxWindow - 1));
-  if (!inReceiveWindow || !notTooOld()) return liberal ? done() : { kind: 'ignore' };
+  if (!inReceiveWindow || !notTooOld()) return liberal ? done() : { kind: 'ignore', sides: tracking.sides };
 
   sender = {
     ...sender,

@@ -86,6 +86,7 @@ export const SOCK_NONBLOCK = 0o4000;
 export const SOL_SOCKET = 1;
 export const SO_RCVBUFFORCE = 33;
 export const SO_RCVBUF = 8;
+export const SO_BROADCAST = 6;
 export const SO_MARK = 36;
 export const MSG_DONTWAIT = 0x40;
 export const POLLIN = 1;

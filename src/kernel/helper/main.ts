@@ -4,6 +4,7 @@
  * namespace: they are held by nothing but its descriptors.
  */
 import { accessSync, constants, writeSync } from 'node:fs';
+import { release } from 'node:os';
 import { Namespace } from './namespace.ts';
 import { World } from './world.ts';
 import type { Answer, Request, Wire } from '../protocol.ts';
@@ -21,13 +22,19 @@ function defaultWire(): Wire {
   }
 }
 
+/** NFTA_TRACE_CT_STATE came with 6.16. */
+function tellsStates(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > 6 || (major === 6 && minor >= 16);
+}
+
 function answer(request: Request): Answer {
   switch (request.op) {
     case 'world': {
       const wire = request.wire ?? defaultWire();
       const world = new World(request, wire, base);
       worlds.set(++made, world);
-      return { world: made, wire, warnings: world.warnings };
+      return { world: made, wire, states: tellsStates(), warnings: world.warnings };
     }
     case 'case': {
       const world = worlds.get(request.world);

@@ -8,6 +8,7 @@ import {
   SOCK_CLOEXEC,
   SOCK_RAW,
   SOL_SOCKET,
+  SO_BROADCAST,
   SO_MARK,
   checked,
   errnoName,
@@ -133,10 +134,9 @@ export class SimulatedHost {
         index,
         tracing: new Tracing(spec.name, backend, new Map(Array.from(index, ([name, number]) => [number, name]))),
         rtnetlink: new NetlinkSocket(NETLINK_ROUTE),
-        // IPPROTO_RAW: the socket sends whole packets, header included, and receives nothing.
         rawSockets: {
-          4: checked(libc().socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, 255), 'socket(SOCK_RAW)'),
-          6: spec.ipv6 ? checked(libc().socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, 255), 'socket(SOCK_RAW, IPv6)') : -1,
+          4: openRawSocket(AF_INET),
+          6: spec.ipv6 ? openRawSocket(AF_INET6) : -1,
         },
       };
     });
@@ -184,6 +184,14 @@ export class SimulatedHost {
     address.writeUInt16LE(family === 4 ? AF_INET : AF_INET6, 0);
     if (family === 4) packet.copy(address, 4, 16, 20);
     else packet.copy(address, 8, 24, 40);
+    // The source in the header is the one that the socket is bound to, as any process's is; where the host does not have it, none is.
+    const own = Buffer.from(address);
+    if (family === 4) packet.copy(own, 4, 12, 16);
+    else packet.copy(own, 8, 8, 24);
+    if (libc().bind(socket, own, own.length) < 0) {
+      own.fill(0, 2);
+      checked(libc().bind(socket, own, own.length), 'bind to no address');
+    }
     const sent = libc().sendto(socket, packet, packet.length, 0, address, address.length);
     return sent < 0 ? errnoName(libc().errno()) : undefined;
   }
@@ -261,6 +269,14 @@ export class SimulatedHost {
       return devices.map(({ name }, i) => openPacketSocket(name, far[i] ?? ''));
     });
   }
+}
+
+/** IPPROTO_RAW: the socket sends whole packets, header included, to anybody, and receives nothing. */
+function openRawSocket(domain: number): number {
+  const fd = checked(libc().socket(domain, SOCK_RAW | SOCK_CLOEXEC, 255), 'socket(SOCK_RAW)');
+  const one = Buffer.from([1, 0, 0, 0]);
+  checked(libc().setsockopt(fd, SOL_SOCKET, SO_BROADCAST, one, 4), 'SO_BROADCAST');
+  return fd;
 }
 
 let farEnds = 0;

@@ -1,0 +1,55 @@
+/** What the kernel chooses at random, in the place of what the model chose. */
+import type { Memory } from '../netfilter/passage.ts';
+import type { Tuple } from '../netfilter/tuple.ts';
+import { isIcmp, type Packet } from '../packet/packet.ts';
+
+/** A port or an icmp identifier that the kernel chose at random where the model chose another, in the flow with `peer`. */
+export interface Substitution {
+  readonly protocol: number;
+  readonly address: Packet['saddr'];
+  readonly peer: Packet['saddr'];
+  /** 0 for icmp. */
+  readonly peerPort: number;
+  readonly model: number;
+  readonly kernel: number;
+}
+
+/** Makes the model remember its flows with the kernel's choices: from now on it is as if it had made them. */
+export function settle(memories: readonly Memory[], substitutions: readonly Substitution[]): void {
+  for (const { conntrack } of memories) {
+    for (const connection of conntrack.connections()) {
+      const settled = substitutions.reduce(settledTuple, connection.reply);
+      if (settled !== connection.reply) conntrack.settle(connection.reply, settled);
+    }
+  }
+}
+
+/** The tuple of a flow's answers: they go to `address`, or come from it where its destination was translated. */
+function settledTuple(reply: Tuple, { protocol, address, peer, peerPort, model, kernel }: Substitution): Tuple {
+  if (reply.protocol !== protocol) return reply;
+  const to = reply.daddr === address && reply.saddr === peer;
+  const from = reply.saddr === address && reply.daddr === peer;
+  if (isIcmp({ protocol })) return (to || from) && reply.sport === model ? { ...reply, sport: kernel } : reply;
+  if (to && reply.dport === model && reply.sport === peerPort) return { ...reply, dport: kernel };
+  return from && reply.sport === model && reply.dport === peerPort ? { ...reply, sport: kernel } : reply;
+}
+
+/** The packet as it is with the kernel's choices. */
+export function substituted(packet: Packet, substitutions: readonly Substitution[]): Packet {
+  let result = packet;
+  for (const { protocol, address, peer, peerPort, model, kernel } of substitutions) {
+    const { saddr, daddr } = packet;
+    if (packet.protocol !== protocol) continue;
+    const from = saddr === address && daddr === peer;
+    const to = daddr === address && saddr === peer;
+    if (isIcmp(packet)) {
+      if (packet.id === model && (from || to)) result = { ...result, id: kernel };
+    } else {
+      if (from && packet.sport === model && packet.dport === peerPort) result = { ...result, sport: kernel };
+      if (to && packet.dport === model && packet.sport === peerPort) result = { ...result, dport: kernel };
+    }
+  }
+  if (packet.quoted === undefined) return result;
+  const quoted = substituted(packet.quoted, substitutions);
+  return quoted === packet.quoted ? result : { ...result, quoted };
+}
