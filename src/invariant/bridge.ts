@@ -120,7 +120,6 @@ function nothingElse(context: LawContext, host: DeploymentHost): readonly Packet
       says: `with policies DROP nothing NEW that enters by ${point.name} and leaves by no bridge is forwarded`,
       set: opening(setOf({ family: 4, daddr })),
       ending: { kind: 'never-reaches' },
-      chain: { table: 'filter', chain: 'FORWARD' },
       postures: HARDENED,
       near: nearNames(context),
     }),

@@ -9,8 +9,8 @@ import { hasRole } from '../../deployment/service.ts';
 import type { ConntrackState } from '../../packet/packet.ts';
 import { intersectSets, setOf, subtractSets, unionSets, type PacketSet } from '../../packet/pattern.ts';
 import type { LawContext } from '../law.ts';
-import { accepted, admitted, only, subnetsOf } from './admission.ts';
-import { edgesOf, fixedAddresses, namedAddresses, namedPorts, stationName, type FixedAddress } from './addresses.ts';
+import { accepted, only, subnetsOf } from './admission.ts';
+import { fixedAddresses, namedPorts, ownAddresses, stationName, type FixedAddress } from './addresses.ts';
 import { approachesTo, type Approach } from './approach.ts';
 import { instanceChain } from './chain.ts';
 import { packetsInState } from './openers.ts';
@@ -45,18 +45,18 @@ export const towards = (state: ConntrackState, address: Address, saddr: Ranges):
   return intersectSets(packetsInState(family, state), setOf({ family, daddr: only(address), saddr }));
 };
 
-/** Values that a wrong rule of a chain would show at. */
+/** Whom a wrong rule of a chain could mean: everybody who has an address here. The edges of what is admitted are the sets' own. */
 export function nearOf({ deployment, network }: LawContext, family: Family): NonNullable<PacketsClaim['near']> {
   const rules = deployment.securityGroups.flatMap((group) => group.rules);
-  const boxes = deployment.instances.flatMap((instance) => admitted(deployment, instance, family).boxes);
   const ports = rules.flatMap(({ fromPort, toPort }) => [fromPort, toPort].flatMap((port) => port ?? []));
+  const addresses = [
+    ...fixedAddresses(deployment, family).map(({ address }) => address),
+    ...network.hosts.flatMap((host) => ownAddresses(network, host.name, family)),
+    ...deployment.floatingIps.map(({ address }) => address).filter((address) => familyOf(address) === family),
+  ];
   return {
-    addresses: [
-      ...new Set([...namedAddresses(deployment, network, family), ...boxes.flatMap(({ saddr }) => edgesOf(saddr))]),
-    ],
-    ports: [...new Set([...namedPorts(deployment), ...ports.flatMap((port) => [port - 1, port, port + 1])])].filter(
-      (port) => port >= 0 && port <= 65535,
-    ),
+    addresses: [...new Set(addresses)],
+    ports: [...new Set([...namedPorts(deployment), ...ports])].filter((port) => port >= 0 && port <= 65535),
   };
 }
 
