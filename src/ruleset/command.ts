@@ -70,6 +70,12 @@ interface Loaded {
   readonly options: GivenOption[];
 }
 
+/** An option that a line can have, and what loaded it; the program's own have no owner. */
+interface Visible {
+  readonly spec: OptionSpec;
+  readonly owner: Loaded | undefined;
+}
+
 const BASIC_BY_NAME = new Map(BASIC_OPTIONS.map((spec) => [spec.name, spec]));
 
 /** Commands by the option that gives them. */
@@ -96,6 +102,7 @@ class LineReader {
   private readonly tokens: readonly Token[];
   private readonly around: Surroundings;
   private readonly basics = new Map<string, GivenOption>();
+  /** Matches, and the target, in the order in which they were loaded. */
   private readonly loaded: Loaded[] = [];
   private index = 0;
   private target: Loaded | undefined;
@@ -147,8 +154,7 @@ class LineReader {
     const attached = equals < 0 ? undefined : { text: token.text.slice(equals + 1), column: token.column + equals + 1 };
     const found = this.find(name) ?? this.loadProtocol(name);
     if (found === undefined) {
-      const open =
-        this.target?.extension.open === true ? this.target : this.loaded.findLast((one) => one.extension.open);
+      const open = this.loaded.findLast((one) => one.extension.open);
       if (open !== undefined) {
         this.takeOpen(open, token, name, not);
         return;
@@ -177,22 +183,21 @@ class LineReader {
     }
   }
 
-  /** Every option that the line can have by now, in getopt's order: the program's, then those of the module loaded last, and so on. */
-  private *visible(): Generator<{ spec: OptionSpec; owner: Loaded | undefined }> {
+  /** Every option that the line can have by now, in getopt's order: the program's, then those of what was loaded last, and so on. */
+  private *visible(): Generator<Visible> {
     for (const spec of BASIC_OPTIONS) yield { spec, owner: undefined };
-    const seen = new Set<string>();
-    for (const owner of [...this.loaded].sort((a, b) => b.token.column - a.token.column)) {
-      // A module that is loaded twice takes options for its last load only.
-      if (seen.has(owner.extension.name)) continue;
-      seen.add(owner.extension.name);
+    // A module that is loaded twice takes options for its last load only.
+    const seen = new Set<Extension>();
+    for (const owner of this.loaded.toReversed()) {
+      if (seen.has(owner.extension)) continue;
+      seen.add(owner.extension);
       for (const spec of owner.extension.options) yield { spec, owner };
     }
-    if (this.target !== undefined) for (const spec of this.target.extension.options) yield { spec, owner: this.target };
   }
 
   /** An option by its name, or by the beginning of its name when that fits only one. */
-  private find(name: string): { spec: OptionSpec; owner: Loaded | undefined } | undefined {
-    const begun: { spec: OptionSpec; owner: Loaded | undefined }[] = [];
+  private find(name: string): Visible | undefined {
+    const begun: Visible[] = [];
     for (const one of this.visible()) {
       if (one.spec.names.includes(name)) return one;
       if (name !== '' && one.spec.names.some((candidate) => candidate.startsWith(name))) begun.push(one);
@@ -201,7 +206,7 @@ class LineReader {
   }
 
   /** `-p tcp --dport 22` loads `-m tcp` by itself, once. */
-  private loadProtocol(name: string): { spec: OptionSpec; owner: Loaded | undefined } | undefined {
+  private loadProtocol(name: string): Visible | undefined {
     const given = this.basics.get('protocol');
     if (this.protocol === undefined || given === undefined || this.protocolLoaded) return undefined;
     const extension = this.implicitMatch();
@@ -383,7 +388,9 @@ class LineReader {
     // A chain hides a target of the same name (iptables/iptables.c, do_command4).
     if (this.around.hasChain(token.text)) return;
     const extension = findTarget(this.around.family, token.text);
-    if (extension !== undefined) this.target = { extension, token, options: [] };
+    if (extension === undefined) return;
+    this.target = { extension, token, options: [] };
+    this.loaded.push(this.target);
   }
 
   private finish(counters: Counters | undefined): Command {
@@ -442,11 +449,14 @@ class LineReader {
   private finishRule(chain: Token | undefined, counters: Counters | undefined): ReadRule {
     this.checkDevices(chain);
     const demands: Demand[] = [];
-    const modules = this.loaded.map((one) => {
-      this.checkLimits(one, demands);
-      return readMatch(one.extension.name, this.given(one));
-    });
-    for (const [i, one] of this.loaded.entries()) this.checkPhysdev(one, modules[i], demands);
+    const modules = this.loaded
+      .filter((one) => one !== this.target)
+      .map((one) => {
+        this.checkLimits(one, demands);
+        const match = readMatch(one.extension.name, this.given(one));
+        checkPhysdev(one.token, match, demands);
+        return match;
+      });
     const target = this.finishTarget(demands);
     this.checkTarget(target, modules);
     const jump = target?.kind === 'jump' || target?.kind === 'goto' ? this.jumpToken() : undefined;
@@ -536,16 +546,6 @@ class LineReader {
     if (limits?.hooks !== undefined) demands.push({ token: given.token, hooks: limits.hooks });
   }
 
-  /**
-   * net/netfilter/xt_physdev.c, physdev_mt_check: only a bridged packet has an outgoing port, and what the host itself sends is never
-   * bridged as such.
-   */
-  private checkPhysdev({ token }: Loaded, match: Match | undefined, demands: Demand[]): void {
-    if (match?.kind !== 'physdev' || (match.out === undefined && match.isOut === undefined)) return;
-    if (match.isBridged !== undefined && !match.isBridged.not) return;
-    demands.push({ token, hooks: ['PREROUTING', 'INPUT', 'FORWARD', 'POSTROUTING'] });
-  }
-
   private checkProtocol(token: Token, what: string, protocols: readonly number[]): void {
     const given = this.basics.get('protocol');
     const names = protocols.map((number) => `-p ${protocolName(number)}`);
@@ -622,6 +622,16 @@ class LineReader {
         return;
     }
   }
+}
+
+/**
+ * net/netfilter/xt_physdev.c, physdev_mt_check: only a bridged packet has an outgoing port, and what the host itself sends is never
+ * bridged as such.
+ */
+function checkPhysdev(token: Token, match: Match, demands: Demand[]): void {
+  if (match.kind !== 'physdev' || (match.out === undefined && match.isOut === undefined)) return;
+  if (match.isBridged !== undefined && !match.isBridged.not) return;
+  demands.push({ token, hooks: ['PREROUTING', 'INPUT', 'FORWARD', 'POSTROUTING'] });
 }
 
 /** Reads one rule line, already cut into words. Throws a Fault. */

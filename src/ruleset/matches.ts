@@ -30,6 +30,7 @@ import {
   readNumberRange,
   readPort,
   readPortRange,
+  readServiceRange,
   readProtocol,
   readWord,
   readWords,
@@ -99,9 +100,6 @@ function negatable<K extends string, T>(
   return entry;
 }
 
-const ordered = (token: Token): PortRange => readPortRange(token, 'refused');
-const unordered = (token: Token): PortRange => readPortRange(token, 'taken');
-
 /** `! --dport 0:65535` holds for no packet and stays; without the `!` it says nothing, and iptables-save prints nothing. */
 const ports = <K extends 'sport' | 'dport'>(
   given: Given,
@@ -147,8 +145,8 @@ function readTcp(given: Given): Match {
   }
   return {
     kind: 'tcp',
-    ...ports(given, 'sport', ordered),
-    ...ports(given, 'dport', ordered),
+    ...ports(given, 'sport', readPortRange),
+    ...ports(given, 'dport', readPortRange),
     ...negatable(given, 'tcp-option', 'option', (token) => readNumber(token, 'tcp option', 255, 1)),
     ...(test !== undefined && (test.not || test.value.mask !== 0 || test.value.compare !== 0) ? { flags: test } : {}),
   };
@@ -255,10 +253,10 @@ function readConntrack(given: Given): Match {
     ...negatable(given, 'ctorigdst', 'ctorigdst', address),
     ...negatable(given, 'ctreplsrc', 'ctreplsrc', address),
     ...negatable(given, 'ctrepldst', 'ctrepldst', address),
-    ...negatable(given, 'ctorigsrcport', 'ctorigsrcport', unordered),
-    ...negatable(given, 'ctorigdstport', 'ctorigdstport', unordered),
-    ...negatable(given, 'ctreplsrcport', 'ctreplsrcport', unordered),
-    ...negatable(given, 'ctrepldstport', 'ctrepldstport', unordered),
+    ...negatable(given, 'ctorigsrcport', 'ctorigsrcport', readServiceRange),
+    ...negatable(given, 'ctorigdstport', 'ctorigdstport', readServiceRange),
+    ...negatable(given, 'ctreplsrcport', 'ctreplsrcport', readServiceRange),
+    ...negatable(given, 'ctrepldstport', 'ctrepldstport', readServiceRange),
     ...negatable(given, 'ctstatus', 'ctstatus', readStatuses),
     ...negatable(given, 'ctexpire', 'ctexpire', (token) => readNumberRange(token, 'time in seconds', 0xffffffff)),
     ...(direction === undefined
@@ -283,10 +281,18 @@ const ADDRESS_TYPES: readonly AddressTypeName[] = [
   'XRESOLVE',
 ];
 
+/** What the kernel takes for IPv6 (net/netfilter/xt_addrtype.c, addrtype_mt_checkentry_v1). */
+const IPV6_TYPES: readonly AddressTypeName[] = ['UNSPEC', 'UNICAST', 'LOCAL', 'ANYCAST', 'MULTICAST', 'UNREACHABLE'];
+
 function readAddrtype(given: Given): Match {
   required(given, 'src-type', 'dst-type');
   exclusive(given, 'limit-iface-in', 'limit-iface-out');
-  const types = (token: Token) => readWords(token, 'address type', ADDRESS_TYPES);
+  const types = (token: Token): AddressTypeName[] => {
+    const words = readWords(token, 'address type', ADDRESS_TYPES);
+    const unknown = given.family === 6 ? words.find((word) => !IPV6_TYPES.includes(word)) : undefined;
+    if (unknown !== undefined) fail(token, `IPv6 knows no address type ${unknown}: expected ${IPV6_TYPES.join(', ')}`);
+    return words;
+  };
   const limit = option(given, 'limit-iface-in') ? 'in' : option(given, 'limit-iface-out') ? 'out' : undefined;
   return {
     kind: 'addrtype',
@@ -376,13 +382,17 @@ export const cutText = (text: string, octets: number): string => {
 
 const READERS: Readonly<Record<string, (given: Given) => Match>> = {
   tcp: readTcp,
-  udp: (given) => ({ kind: 'udp', ...ports(given, 'sport', unordered), ...ports(given, 'dport', unordered) }),
+  udp: (given) => ({
+    kind: 'udp',
+    ...ports(given, 'sport', readServiceRange),
+    ...ports(given, 'dport', readServiceRange),
+  }),
   sctp: (given) => {
     const chunks = option(given, 'chunk-types');
     return {
       kind: 'sctp',
-      ...negatable(given, 'sport', 'sport', ordered),
-      ...negatable(given, 'dport', 'dport', ordered),
+      ...negatable(given, 'sport', 'sport', readPortRange),
+      ...negatable(given, 'dport', 'dport', readPortRange),
       ...(chunks === undefined ? {} : { chunks: rawOption(chunks) }),
     };
   },

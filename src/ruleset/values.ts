@@ -179,32 +179,43 @@ export function readProtocol(token: Token): number {
   );
 }
 
+/** A port as xtables_parse_port reads it: any number that strtoul reads with base 0, or a name. */
 export function readPort(token: Token): number {
   const number = parseNumber(token.text);
   if (number !== undefined && number <= 65535n) return Number(number);
+  return readServicePort(token);
+}
+
+/** A port as getaddrinfo reads it, which is decimal: `010` is 10, and hexadecimal is nothing (libxtables/xtoptions.c, xtables_getportbyname). */
+function readServicePort(token: Token): number {
+  const digits = /^\s*\+?(\d{1,9})$/.exec(token.text)?.[1];
+  if (digits !== undefined && Number(digits) <= 65535) return Number(digits);
   const named = servicePort(token.text);
   if (named !== undefined) return named;
   fail(token, `${quoteText(token.text)} is no port: expected a number from 0 to 65535 or a service name`);
 }
 
-/** `PORT`, `FROM:TO`, `:TO`, `FROM:`. Some modules take a range whose end is before its start; it holds for no port. */
-export function readPortRange(token: Token, reversed: 'refused' | 'taken'): PortRange {
+/** `PORT`, `FROM:TO`, `:TO`, `FROM:`. */
+function readRange(token: Token, read: (token: Token) => number): PortRange {
   const colon = token.text.indexOf(':');
   if (colon < 0) {
-    const port = readPort(token);
+    const port = read(token);
     return { from: port, to: port };
   }
   const first = part(token, 0, colon);
   const last = part(token, colon + 1);
-  const range = {
-    from: first.text === '' ? 0 : readPort(first),
-    to: last.text === '' ? 65535 : readPort(last),
-  };
-  if (range.from > range.to && reversed === 'refused') {
-    fail(token, `the port range ${range.from}:${range.to} is empty: its end is before its start`);
-  }
-  return range;
+  return { from: first.text === '' ? 0 : read(first), to: last.text === '' ? 65535 : read(last) };
 }
+
+/** Ports of tcp and sctp. */
+export function readPortRange(token: Token): PortRange {
+  const range = readRange(token, readPort);
+  if (range.from <= range.to) return range;
+  fail(token, `the port range ${range.from}:${range.to} is empty: its end is before its start`);
+}
+
+/** Ports of udp and conntrack (XTTYPE_PORTRC). A range whose end is before its start is taken; it holds for no port. */
+export const readServiceRange = (token: Token): PortRange => readRange(token, readServicePort);
 
 /** `N`, `FROM:TO`, `:TO`, `FROM:` of numbers up to `max`. A range whose end is before its start is taken; it holds for nothing. */
 export function readNumberRange(token: Token, what: string, max: number): PortRange {
