@@ -78,7 +78,7 @@ export const compileTarget = (target: Target | undefined): Action =>
     .with({ kind: 'CT' }, ({ notrack, options }) =>
       notrack
         ? { kind: 'untrack' }
-        : options.some((option) => option.name !== '--ctevents' && option.name !== '--expevents')
+        : options.some((option) => option.name !== 'ctevents' && option.name !== 'expevents')
           ? { kind: 'unknown', because: '-j CT with zones, helpers or time-outs is not modelled' }
           : { kind: 'continue' },
     )

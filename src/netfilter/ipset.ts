@@ -3,8 +3,8 @@
  * Source: net/netfilter/ipset/ip_set_hash_*.c and ip_set_list_set.c. Not modelled: time-outs, counters, skbinfo.
  */
 import { familyOf } from '../address/address.ts';
-import { TCP, UDP, hasPorts, isIcmp } from '../packet/packet.ts';
-import type { IpSet, IpSetEntry, IpSetField } from '../host/host.ts';
+import { TCP, UDP, hasPorts, isIcmp, isLaterFragment, type Packet } from '../packet/packet.ts';
+import type { IpSet, IpSetEntry, IpSetField } from '../ruleset/ipset.ts';
 import type { Truth } from './match.ts';
 import type { Skb } from './skb.ts';
 
@@ -57,35 +57,40 @@ const specificity = (entry: IpSetEntry): number =>
 const entryContains = (entry: IpSetEntry, directions: readonly Direction[], skb: Skb): boolean =>
   entry.fields.every((field, index) => fieldContains(field, directions[index] ?? 'src', skb));
 
-function fieldContains(field: IpSetField, direction: Direction, { packet, iif, oif, framed }: Skb): boolean {
+function fieldContains(field: IpSetField, direction: Direction, skb: Skb): boolean {
+  const { packet, framed } = skb;
   switch (field.kind) {
     case 'address': {
       const address = direction === 'src' ? packet.saddr : packet.daddr;
       return familyOf(address) === familyOf(field.from) && field.from <= address && address <= field.to;
     }
-    case 'port': {
-      // bitmap:port is for tcp and udp; icmp stands in a port's place as type * 256 + code.
-      if (
-        field.protocol === undefined
-          ? packet.protocol !== TCP && packet.protocol !== UDP
-          : packet.protocol !== field.protocol
-      )
-        return false;
-      if (packet.fragment !== undefined && packet.fragment.offset > 0) return false;
-      const port = isIcmp(packet)
-        ? packet.type * 256 + packet.code
-        : hasPorts(packet.protocol)
-          ? direction === 'src'
-            ? packet.sport
-            : packet.dport
-          : 0;
-      return field.from <= port && port <= field.to;
-    }
+    case 'port':
+      return portContains(field, direction, packet);
     case 'mac':
       return framed && (direction === 'src' ? packet.smac : packet.dmac) === field.mac;
     case 'mark':
-      return packet.mark === field.value;
-    case 'interface':
-      return (direction === 'src' ? iif : oif) === field.name;
+      return (field.mask === undefined ? packet.mark : (packet.mark & field.mask) >>> 0) === field.value;
+    case 'interface': {
+      const [device, port] = direction === 'src' ? [skb.iif, skb.physin] : [skb.oif, skb.physout];
+      const name = field.physdev === true ? port : device;
+      if (name === undefined) return false;
+      return field.wildcard === true ? name.startsWith(field.name) : name === field.name;
+    }
   }
 }
+
+type PortField = Extract<IpSetField, { kind: 'port' }>;
+
+/** icmp stands in a port's place as type * 256 + code; without a protocol (bitmap:port) tcp and udp have ports. */
+function portContains(field: PortField, direction: Direction, packet: Packet): boolean {
+  const protocolFits =
+    field.protocol === undefined
+      ? packet.protocol === TCP || packet.protocol === UDP
+      : packet.protocol === field.protocol;
+  if (!protocolFits || isLaterFragment(packet)) return false;
+  if (isIcmp(packet)) return inRange(field, packet.type * 256 + packet.code);
+  if (!hasPorts(packet.protocol)) return inRange(field, 0);
+  return inRange(field, direction === 'src' ? packet.sport : packet.dport);
+}
+
+const inRange = ({ from, to }: PortField, port: number): boolean => from <= port && port <= to;
