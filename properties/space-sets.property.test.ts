@@ -194,10 +194,7 @@ test('restriction and movement are substitution', () => {
       const point = pointOfArrival(layout, arrival);
       const level = layout.level('protocol');
       const restricted = d.restrict(node, level, value);
-      const moved = d.substitute(
-        d.movement(level, (old) => (old + added) % 256),
-        node,
-      );
+      const moved = d.substitute(d.substitution(new Map([[level, (old: number) => (old + added) % 256]])), node);
       const at = (other: number) => d.evaluate(node, (one) => (one === level ? other : point.at(one)));
       expect(d.evaluate(restricted, point.at)).toBe(at(value));
       expect(d.evaluate(moved, point.at)).toBe(at((point.at(level) + added) % 256));

@@ -45,6 +45,7 @@ const LESS = 3;
 const OVER = 4;
 const GUARD = 5;
 const THEN = 6;
+const RETURNING = 7;
 const FIRST_FREE_OPERATION = 16;
 
 export type PairOperation = number & { readonly __pair: true };
@@ -55,12 +56,12 @@ interface Pairing {
   readonly same: Node | undefined;
 }
 
+/** A value that a level is given, or where its values are taken from. */
+export type Move = number | ((value: number) => number);
+
 interface Rewriting {
-  /** The level whose values are rewritten; BOTTOM for one that only maps terminals. */
-  readonly level: number;
-  /** Where a value is taken to; undefined for one constant. */
-  readonly move: ((value: number) => number) | undefined;
-  readonly constant: number;
+  /** By level. */
+  readonly moves: readonly (Move | undefined)[];
   /** Nodes at or below this level are handed to `map`. */
   readonly floor: number;
   readonly map: ((node: Node) => Node) | undefined;
@@ -306,6 +307,11 @@ export class Diagrams {
     return this.#apply(THEN, f, next);
   }
 
+  /** `f`, with `next` in the place of RETURN. */
+  returning(f: Node, next: Node): Node {
+    return this.#apply(RETURNING, f, next);
+  }
+
   /** `over` of many, the first first. */
   overAll(nodes: readonly Node[]): Node {
     return this.#balanced(nodes, OVER, FALL);
@@ -354,19 +360,24 @@ export class Diagrams {
     const key = `${level}=${value}`;
     const known = this.#restrictions.get(key);
     if (known !== undefined) return known;
-    const made = this.#rewriting({ level, constant: value, move: undefined, floor: BOTTOM, map: undefined });
+    const made = this.substitution(new Map([[level, value]]));
     this.#restrictions.set(key, made);
     return made;
   }
 
-  /** Declares: the level, of few values, has the value that `move` makes of the one that it had. */
-  movement(level: number, move: (value: number) => number): Substitution {
-    return this.#rewriting({ level, constant: 0, move, floor: BOTTOM, map: undefined });
+  /**
+   * Declares: each of these levels has the value given, or the one that is made of the one that it had (such a level has few values); and each
+   * terminal is what `map` makes of it.
+   */
+  substitution(moves: ReadonlyMap<number, Move>, map?: (node: Node) => Node): Substitution {
+    const byLevel: (Move | undefined)[] = [];
+    for (const [level, move] of moves) byLevel[level] = move;
+    return this.#rewriting({ moves: byLevel, floor: BOTTOM, map });
   }
 
   /** Declares a function of terminals; with `floor`, of what stands at or below that level. */
   mapping(map: (node: Node) => Node, floor = BOTTOM): Substitution {
-    return this.#rewriting({ level: BOTTOM, constant: 0, move: undefined, floor, map });
+    return this.#rewriting({ moves: [], floor, map });
   }
 
   substitute(substitution: Substitution, f: Node): Node {
@@ -396,25 +407,27 @@ export class Diagrams {
 
   #rewrite(operation: Substitution, rewriting: Rewriting, f: Node): Node {
     const level = this.levelOf(f);
-    if (level >= rewriting.floor) return rewriting.map === undefined ? f : rewriting.map(f);
-    if (rewriting.map === undefined) {
-      if (level > rewriting.level) return f;
-      if (level === rewriting.level) {
-        if (rewriting.move === undefined) return this.#childAt(f, rewriting.constant);
-        const mark = this.#top;
-        const max = this.maxOf(level);
-        for (let value = 0; value <= max; value++) this.#push(mark, value, this.#childAt(f, rewriting.move(value)));
-        return this.#finish(level, mark);
-      }
-    }
+    const { moves, floor, map } = rewriting;
+    if (level >= floor) return map === undefined ? f : map(f);
+    if (map === undefined && level >= moves.length) return f;
+    const move = moves[level];
+    if (typeof move === 'number') return this.#rewrite(operation, rewriting, this.#childAt(f, move));
     const slot = this.#slot(operation, f, 0);
     if (this.#isCached(slot, operation, f, 0)) return this.#cacheResult[slot] ?? NO;
     const mark = this.#top;
-    const count = this.#count[f] ?? 0;
-    const first = this.#first[f] ?? 0;
-    for (let i = first; i < first + count; i++) {
-      const child = this.#rewrite(operation, rewriting, this.#to[i] ?? NO);
-      this.#push(mark, this.#hi[i] ?? 0, child);
+    if (move === undefined) {
+      const count = this.#count[f] ?? 0;
+      const first = this.#first[f] ?? 0;
+      for (let i = first; i < first + count; i++) {
+        const child = this.#rewrite(operation, rewriting, this.#to[i] ?? NO);
+        this.#push(mark, this.#hi[i] ?? 0, child);
+      }
+    } else {
+      const max = this.maxOf(level);
+      for (let value = 0; value <= max; value++) {
+        const child = this.#rewrite(operation, rewriting, this.#childAt(f, move(value)));
+        this.#push(mark, value, child);
+      }
     }
     const result = this.#finish(level, mark);
     this.#remember(operation, f, 0, result);
@@ -467,6 +480,9 @@ export class Diagrams {
         if (f === ACCEPT) return g;
         if (f < 0 || g === ACCEPT) return f;
         return OPEN;
+      case RETURNING:
+        if (f === RETURN) return g;
+        return f < 0 ? f : OPEN;
       default: {
         const pairing = this.#pairings.get(operation);
         if (pairing === undefined) return OPEN;

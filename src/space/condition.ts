@@ -1,0 +1,536 @@
+/**
+ * Matches over all packets at once: the set of those that meet a rule. The same meaning, case for case, as netfilter/match.ts, whose sources are named
+ * there; a match that the model does not know is an unknown of its own, and both its answers are followed.
+ */
+import { match as when, P } from 'ts-pattern';
+import { familyOf, type Address } from '../address/address.ts';
+import { normalizeRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
+import type { PortRange } from '../address/ports.ts';
+import type { Host, IpSet, IpSetEntry, IpSetField } from '../host/host.ts';
+import { addressKind } from '../host/route.ts';
+import { DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE } from '../packet/packet.ts';
+import type { AddressRange, ConntrackStateName, MaskedAddress, Match, Negatable } from '../ruleset/rule.ts';
+import { printMatch } from '../ruleset/print.ts';
+import type { Backend } from '../netfilter/skb.ts';
+import { NO, YES, type Node } from './diagram.ts';
+import { addressRuns } from './host-addresses.ts';
+import {
+  LAST_FLOW_STATE,
+  NOT_SEEN,
+  maskedRanges,
+  single,
+  stateNumber,
+  type AddressField,
+  type Field,
+  type Layout,
+} from './layout.ts';
+
+/** Where rules stand, and of which host. */
+export interface Scene {
+  readonly backend: Backend;
+  /** Absent: any host; what kind an address is to it is then unknown. */
+  readonly host?: Host;
+  /** False: packets are whole, as they are wherever conntrack is on. */
+  readonly parts: boolean;
+}
+
+/** A test of one field: the packets of `inside`, which tests later levels only, that pass. */
+interface Test {
+  readonly level: number;
+  readonly within: (inside: Node) => Node;
+}
+
+type Part = Test | Node;
+
+const PORT_PROTOCOLS = [TCP, UDP, DCCP, SCTP, UDPLITE];
+const INVALID = stateNumber('INVALID');
+
+export class Conditions {
+  readonly #layout: Layout;
+  readonly #scene: Scene;
+  readonly #kinds = new Map<string, Node>();
+
+  constructor(layout: Layout, scene: Scene) {
+    this.#layout = layout;
+    this.#scene = scene;
+  }
+
+  /** The packets that meet all matches. `place` names what is not known: the same place and text are the same unknown. */
+  all(matches: readonly Match[], place: UnknownPlace): Node {
+    return this.#conjunction(matches.flatMap((match) => this.#parts(match, place)));
+  }
+
+  /**
+   * Legacy only: the packets that these matches drop, whatever the rule says (a tcp fragment at offset 1, S24): those that the matches before the tcp
+   * header's let through.
+   */
+  dropped(matches: readonly Match[], place: UnknownPlace): Node {
+    if (this.#scene.backend === 'nft' || !this.#scene.parts) return NO;
+    const { diagrams } = this.#layout;
+    const at = matches.findIndex(
+      (match) =>
+        match.kind === 'tcp' &&
+        (match.sport !== undefined ||
+          match.dport !== undefined ||
+          match.flags !== undefined ||
+          match.option === undefined),
+    );
+    if (at < 0) return NO;
+    const before = this.all(matches.slice(0, at), place);
+    const possible = diagrams.substitute(
+      diagrams.mapping((node) => (node === NO ? NO : YES), this.#layout.floor),
+      before,
+    );
+    return diagrams.and(possible, diagrams.and(this.#numbers('protocol', [TCP]), this.#numbers('part', [1])));
+  }
+
+  #conjunction(parts: readonly Part[]): Node {
+    const tests = parts.filter((part) => typeof part !== 'number').sort((a, b) => b.level - a.level);
+    const nodes = parts.filter((part) => typeof part === 'number');
+    let node = YES;
+    let last = -1;
+    for (const test of tests) {
+      // A second test of a field cannot be put above the first.
+      if (test.level === last) nodes.push(test.within(YES));
+      else node = test.within(node);
+      last = test.level;
+    }
+    return nodes.reduce((one, other) => this.#layout.diagrams.and(one, other), node);
+  }
+
+  // --- single fields -----------------------------------------------------------------------------------------------------------------
+
+  #field(field: Field, ranges: Ranges<number>, not: boolean): Test {
+    const layout = this.#layout;
+    const held = not ? subtractRanges([{ from: 0, to: layout.diagrams.maxOf(layout.level(field)) }], ranges) : ranges;
+    return { level: layout.level(field), within: (inside) => layout.chooseNumbers(field, held, inside, NO) };
+  }
+
+  #values(field: Field, values: readonly number[], not = false): Test {
+    return this.#field(field, normalizeRanges(values.map((value) => ({ from: value, to: value }))), not);
+  }
+
+  #numbers(field: Field, values: readonly number[]): Node {
+    return this.#values(field, values).within(YES);
+  }
+
+  #masked(field: AddressField, { address, mask }: MaskedAddress, not: boolean): Test {
+    const layout = this.#layout;
+    const level = layout.level(field);
+    if (familyOf(address) !== layout.family) return { level, within: (inside) => (not ? inside : NO) };
+    return {
+      level,
+      within: (inside) =>
+        not
+          ? layout.chooseMasked(field, address, mask, NO, inside)
+          : layout.chooseMasked(field, address, mask, inside, NO),
+    };
+  }
+
+  #between(field: AddressField, { value, not }: Negatable<AddressRange>): Test {
+    const layout = this.#layout;
+    const level = layout.level(field);
+    if (familyOf(value.from) !== layout.family || value.from > value.to)
+      return { level, within: (inside) => (not ? inside : NO) };
+    return {
+      level,
+      within: (inside) =>
+        not ? layout.chooseAddresses(field, [value], NO, inside) : layout.chooseAddresses(field, [value], inside, NO),
+    };
+  }
+
+  #device(field: 'iif' | 'oif', pattern: string, not: boolean): Test {
+    return this.#values(field, this.#layout.alphabets.devices.matching(pattern), not);
+  }
+
+  #or(...parts: readonly Part[]): Node {
+    return this.#layout.diagrams.orAll(parts.map((part) => (typeof part === 'number' ? part : part.within(YES))));
+  }
+
+  #not(part: Node): Node {
+    return this.#layout.diagrams.not(part);
+  }
+
+  /** What the model does not know: true or false. */
+  #unknown(match: Match, { name }: UnknownPlace): Node {
+    const layout = this.#layout;
+    return layout.diagrams.choose(layout.unknown(name(printMatch(match))), single(1), YES, NO);
+  }
+
+  #whole(): readonly Part[] {
+    return this.#scene.parts ? [this.#values('part', [0])] : [];
+  }
+
+  /**
+   * A test of the transport header. A later fragment has none: legacy does not match, nft compares whatever octets stand there, if there are enough of them
+   * (S24).
+   */
+  #header(octets: number, whole: Part, later: Part = whole): Part {
+    if (!this.#scene.parts) return whole;
+    const isWhole = this.#values('part', [0]);
+    const ofWhole = this.#conjunction([whole, isWhole.within(YES)]);
+    if (this.#scene.backend === 'legacy') return ofWhole;
+    const headers = (this.#layout.family === 4 ? 20 : 48) + 4;
+    const longEnough = this.#field('length', [{ from: headers + octets, to: 65535 }], false);
+    const ofLater = this.#conjunction([later, this.#values('part', [0], true).within(YES), longEnough.within(YES)]);
+    return this.#layout.diagrams.or(ofWhole, ofLater);
+  }
+
+  #ports(
+    { sport, dport }: { readonly sport?: Negatable<PortRange>; readonly dport?: Negatable<PortRange> },
+    more: readonly Part[] = [],
+  ): readonly Part[] {
+    return [
+      ...(sport === undefined ? [] : [this.#header(2, this.#field('sport', [sport.value], sport.not))]),
+      ...(dport === undefined ? [] : [this.#header(4, this.#field('dport', [dport.value], dport.not))]),
+      ...more,
+    ];
+  }
+
+  /** As `-m conntrack` and `-m state` name states; what conntrack has not seen is INVALID to them (S29). */
+  #inStates(names: readonly ConntrackStateName[]): readonly Part[] {
+    const own = names.flatMap((name) =>
+      name === 'SNAT' || name === 'DNAT' ? [] : name === 'INVALID' ? [INVALID, NOT_SEEN] : [stateNumber(name)],
+    );
+    const test = this.#values('ct', own);
+    const translated = [
+      ...(names.includes('SNAT') ? [this.#numbers('sourceNat', [1])] : []),
+      ...(names.includes('DNAT') ? [this.#numbers('destinationNat', [1])] : []),
+    ];
+    if (translated.length === 0) return [test];
+    return [this.#or(test, this.#ofFlow(this.#or(...translated)))];
+  }
+
+  #ofFlow(part: Part): Node {
+    const { diagrams } = this.#layout;
+    const flow = this.#field('ct', [{ from: 0, to: LAST_FLOW_STATE }], false).within(YES);
+    return diagrams.and(flow, typeof part === 'number' ? part : part.within(YES));
+  }
+
+  // --- matches -----------------------------------------------------------------------------------------------------------------------
+
+  #parts(match: Match, place: UnknownPlace): readonly Part[] {
+    return when(match)
+      .returnType<readonly Part[]>()
+      .with({ kind: 'source' }, ({ value, not }) => [this.#masked('saddr', value, not)])
+      .with({ kind: 'destination' }, ({ value, not }) => [this.#masked('daddr', value, not)])
+      .with({ kind: 'in' }, ({ name, not }) => [this.#device('iif', name, not)])
+      .with({ kind: 'out' }, ({ name, not }) => [this.#device('oif', name, not)])
+      .with({ kind: 'protocol' }, ({ protocol, not }) =>
+        protocol === 0 ? [] : [this.#values('protocol', [protocol], not)],
+      )
+      .with({ kind: 'fragment' }, ({ not }) => {
+        if (!this.#scene.parts) return not ? [] : [NO];
+        return [this.#values('part', [0], !not)];
+      })
+      .with({ kind: 'tcp' }, ({ sport, dport, flags, option }) => [
+        ...this.#ports({ ...(sport && { sport }), ...(dport && { dport }) }),
+        ...(flags === undefined ? [] : [this.#flags(flags)]),
+        // The model's segments carry no tcp options.
+        ...(option === undefined ? [] : [...this.#whole(), ...(option.not ? [] : [NO])]),
+        ...((sport ?? dport ?? flags ?? option) ? [] : [this.#header(0, YES)]),
+      ])
+      .with({ kind: 'udp' }, ({ sport, dport }) => [
+        ...this.#ports({ ...(sport && { sport }), ...(dport && { dport }) }),
+        ...((sport ?? dport) ? [] : [this.#header(0, YES)]),
+      ])
+      .with({ kind: 'sctp' }, (sctp) => [
+        ...this.#whole(),
+        ...(sctp.sport === undefined ? [] : [this.#field('sport', [sctp.sport.value], sctp.sport.not)]),
+        ...(sctp.dport === undefined ? [] : [this.#field('dport', [sctp.dport.value], sctp.dport.not)]),
+        ...(sctp.chunks === undefined ? [] : [this.#unknown(match, place)]),
+      ])
+      .with({ kind: 'icmp' }, ({ value }) => [
+        this.#values('protocol', [ICMP]).within(YES),
+        ...this.#whole(),
+        ...(value === undefined
+          ? []
+          : value.value.type === 255
+            ? value.not
+              ? [NO]
+              : []
+            : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
+      ])
+      .with({ kind: 'icmp6' }, ({ value }) => [
+        this.#values('protocol', [ICMPV6]).within(YES),
+        ...this.#whole(),
+        ...(value === undefined ? [] : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
+      ])
+      .with({ kind: 'multiport' }, ({ which, ports, not }) => {
+        const ranges = normalizeRanges(ports);
+        const listed = this.#conjunction([
+          this.#values('protocol', PORT_PROTOCOLS),
+          this.#or(
+            ...(which === 'dports' ? [] : [this.#field('sport', ranges, false)]),
+            ...(which === 'sports' ? [] : [this.#field('dport', ranges, false)]),
+          ),
+        ]);
+        return [...this.#whole(), not ? this.#not(listed) : listed];
+      })
+      .with({ kind: 'iprange' }, ({ source, destination }) => [
+        ...(source === undefined ? [] : [this.#between('saddr', source)]),
+        ...(destination === undefined ? [] : [this.#between('daddr', destination)]),
+      ])
+      .with({ kind: 'state' }, ({ states, not }) => {
+        const held = this.#conjunction(this.#inStates(states));
+        return [not ? this.#not(held) : held];
+      })
+      .with({ kind: 'conntrack' }, (conntrack) => this.#conntrack(conntrack, place))
+      .with({ kind: 'mac' }, ({ mac, not }) => [
+        this.#values('framed', [1]),
+        this.#values('smac', this.#layout.alphabets.macs.matching(mac), not),
+      ])
+      .with({ kind: 'mark' }, ({ value, not }) => {
+        const held = this.#layout.chooseMark('mark', value.value, value.mask, YES, NO);
+        return [not ? this.#not(held) : held];
+      })
+      .with({ kind: 'connmark' }, ({ value, not }) => {
+        const held = this.#layout.chooseMark('ctmark', value.value, value.mask, YES, NO);
+        return [this.#ofFlow(not ? this.#not(held) : held)];
+      })
+      .with({ kind: 'addrtype' }, (addrtype) => this.#addrtype(addrtype, place))
+      .with({ kind: 'physdev' }, (physdev) => this.#physdev(physdev))
+      .with({ kind: 'pkttype' }, ({ type, not }) => [
+        this.#values('packetType', type === 'otherhost' ? [] : [PACKET_TYPES.indexOf(type)], not),
+      ])
+      .with({ kind: 'comment' }, () => [])
+      .with({ kind: 'length' }, ({ range, not }) => [this.#field('length', [range], not)])
+      .with({ kind: P.union('ttl', 'hl') }, ({ test, value }) => [
+        when(test)
+          .with('eq', () => this.#values('ttl', [value]))
+          .with('ne', () => this.#values('ttl', [value], true))
+          .with('lt', () => this.#field('ttl', value === 0 ? [] : [{ from: 0, to: value - 1 }], false))
+          .with('gt', () => this.#field('ttl', value >= 255 ? [] : [{ from: value + 1, to: 255 }], false))
+          .exhaustive(),
+      ])
+      .with({ kind: 'set' }, (set) => {
+        const known = set.more.length > 0 ? undefined : this.#scene.host?.sets.get(set.name);
+        const held = known === undefined ? undefined : this.#ipset(known, set.directions);
+        if (held === undefined) return [this.#unknown(match, place)];
+        return [set.not ? this.#not(held) : held];
+      })
+      .with({ kind: 'unmodelled' }, () => [this.#unknown(match, place)])
+      .exhaustive();
+  }
+
+  #flags({ value: { mask, compare }, not }: Negatable<{ mask: number; compare: number }>): Part {
+    const held = (compare & ~mask) === 0 ? maskedRanges(compare, mask, 255) : [];
+    // Behind the ports of a later fragment the model's payload is zero.
+    return this.#header(14, this.#field('flags', held, not), (compare === 0) !== not ? YES : NO);
+  }
+
+  #typeCode(type: number, codes: PortRange, not: boolean): Part {
+    return this.#field('dport', [{ from: type * 256 + codes.from, to: type * 256 + Math.min(255, codes.to) }], not);
+  }
+
+  #conntrack(match: Extract<Match, { kind: 'conntrack' }>, place: UnknownPlace): readonly Part[] {
+    const flow = (parts: readonly Part[]): readonly Part[] => parts.map((part) => this.#ofFlow(part));
+    const address = (field: AddressField, value: Negatable<MaskedAddress> | undefined) =>
+      value === undefined ? [] : flow([this.#masked(field, value.value, value.not)]);
+    const port = (field: Field, value: Negatable<PortRange> | undefined) =>
+      value === undefined ? [] : flow([this.#field(field, [value.value], value.not)]);
+    const { ctstate, ctdir, ctproto, ctstatus } = match;
+    const states = ctstate === undefined ? undefined : this.#conjunction(this.#inStates(ctstate.value));
+    return [
+      ...(states === undefined ? [] : [ctstate?.not === true ? this.#not(states) : states]),
+      ...(ctdir === undefined ? [] : flow([this.#values('reply', [ctdir === 'REPLY' ? 1 : 0])])),
+      ...(ctproto === undefined ? [] : flow([this.#values('origProtocol', [ctproto.value], ctproto.not)])),
+      ...address('origSaddr', match.ctorigsrc),
+      ...address('origDaddr', match.ctorigdst),
+      ...address('replySaddr', match.ctreplsrc),
+      ...address('replyDaddr', match.ctrepldst),
+      ...port('origSport', match.ctorigsrcport),
+      ...port('origDport', match.ctorigdstport),
+      ...port('replySport', match.ctreplsrcport),
+      ...port('replyDport', match.ctrepldstport),
+      ...(ctstatus === undefined
+        ? []
+        : flow([ctstatus.not ? this.#not(this.#status(ctstatus.value)) : this.#status(ctstatus.value)])),
+      ...(match.ctexpire === undefined ? [] : [this.#unknown(match, place)]),
+    ];
+  }
+
+  #status(names: readonly string[]): Node {
+    return this.#or(
+      ...(names.includes('SEEN_REPLY') ? [this.#values('seenReply', [1])] : []),
+      ...(names.includes('ASSURED') ? [this.#values('assured', [1])] : []),
+      ...(names.includes('CONFIRMED') ? [this.#values('confirmed', [1])] : []),
+    );
+  }
+
+  /** A packet that came through no bridge meets only negated tests; one that is not bridged on has no port to leave by, negated or not. */
+  #physdev(match: Extract<Match, { kind: 'physdev' }>): readonly Part[] {
+    const { diagrams, alphabets } = this.#layout;
+    const none = alphabets.devices.numberOf('');
+    const given = [match.isBridged, match.isIn, match.isOut, match.in, match.out].filter((test) => test !== undefined);
+    const outside = diagrams.and(this.#numbers('physin', [none]), this.#numbers('physout', [none]));
+    const is = (field: Field, flag: { not: boolean } | undefined) =>
+      flag === undefined ? [] : [this.#values(field, [none], !flag.not)];
+    const ports = (value: Negatable<string>, absent: boolean): Ranges<number> => {
+      const named = alphabets.devices.matching(value.value).filter((number) => number !== none);
+      const all = Array.from({ length: alphabets.devices.max + 1 }, (_, number) => number).filter(
+        (number) => number !== none && named.includes(number) !== value.not,
+      );
+      return normalizeRanges((absent ? [none, ...all] : all).map((number) => ({ from: number, to: number })));
+    };
+    const through = this.#conjunction([
+      ...is('physout', match.isBridged),
+      ...is('physin', match.isIn),
+      ...is('physout', match.isOut),
+      ...(match.in === undefined ? [] : [this.#field('physin', ports(match.in, true), false)]),
+      ...(match.out === undefined ? [] : [this.#field('physout', ports(match.out, false), false)]),
+    ]);
+    return [diagrams.ifThenElse(outside, given.every((test) => test.not) ? YES : NO, through)];
+  }
+
+  // --- what the host knows -------------------------------------------------------------------------------------------------------------
+
+  #addrtype(match: Extract<Match, { kind: 'addrtype' }>, place: UnknownPlace): readonly Part[] {
+    const { host } = this.#scene;
+    if (host === undefined) return [this.#unknown(match, place)];
+    const side = (field: AddressField, value: typeof match.source): readonly Part[] => {
+      if (value === undefined) return [];
+      const held = this.#kindOf(host, field, value.value, match.limit);
+      return [value.not ? this.#not(held) : held];
+    };
+    return [...side('saddr', match.source), ...side('daddr', match.destination)];
+  }
+
+  #kindOf(host: Host, field: AddressField, types: readonly string[], limit: 'in' | 'out' | undefined): Node {
+    const layout = this.#layout;
+    const key = `${field} ${types.join()} ${limit ?? ''}`;
+    const known = this.#kinds.get(key);
+    if (known !== undefined) return known;
+    const runs = addressRuns(host, layout.family);
+    const on = (device: string | undefined): Node =>
+      layout.chooseAddresses(
+        field,
+        normalizeRanges(runs.filter(({ from }) => isOfTypes(from, addressKind(host, from, device), types))),
+        YES,
+        NO,
+      );
+    let node = on(undefined);
+    if (limit !== undefined) {
+      const { devices } = layout.alphabets;
+      for (let number = 0; number <= devices.max; number++) {
+        const name = devices.nameOf(number);
+        if (name === '') continue;
+        const here = this.#numbers(limit === 'in' ? 'iif' : 'oif', [number]);
+        node = layout.diagrams.ifThenElse(here, on(name), node);
+      }
+    }
+    this.#kinds.set(key, node);
+    return node;
+  }
+
+  /** netfilter/ipset.ts: the most specific entry decides, of equals the last; sets of sets hold what one of theirs holds. */
+  #ipset(set: IpSet, directions: readonly ('src' | 'dst')[]): Node | undefined {
+    const { host } = this.#scene;
+    const { diagrams } = this.#layout;
+    if (set.type === 'list:set') {
+      const members: Node[] = [];
+      for (const entry of set.entries) {
+        const [member] = entry.fields;
+        if (member?.kind !== 'interface') continue;
+        const named = host?.sets.get(member.name);
+        const held = named === undefined || named.type === 'list:set' ? undefined : this.#ipset(named, directions);
+        if (held === undefined) return undefined;
+        members.push(held);
+      }
+      return diagrams.orAll(members);
+    }
+    const fields = set.type.slice(set.type.indexOf(':') + 1).split(',');
+    if (directions.length < fields.length) return NO;
+    const byWidth = set.entries
+      .map((entry) => ({ entry, width: specificity(entry) }))
+      .sort((a, b) => a.width - b.width);
+    if (!byWidth.some(({ entry }) => entry.nomatch))
+      return diagrams.orAll(byWidth.map(({ entry }) => this.#entry(entry, directions)));
+    let node = NO;
+    for (const { entry } of byWidth)
+      node = diagrams.ifThenElse(this.#entry(entry, directions), entry.nomatch ? NO : YES, node);
+    return node;
+  }
+
+  #entry(entry: IpSetEntry, directions: readonly ('src' | 'dst')[]): Node {
+    return this.#conjunction(
+      entry.fields.flatMap((field, index) => this.#entryField(field, (directions[index] ?? 'src') === 'src')),
+    );
+  }
+
+  #entryField(field: IpSetField, source: boolean): readonly Part[] {
+    switch (field.kind) {
+      case 'address':
+        return [
+          this.#between(source ? 'saddr' : 'daddr', { not: false, value: { from: field.from, to: field.to } }).within(
+            YES,
+          ),
+        ];
+      case 'port': {
+        const protocols = field.protocol === undefined ? [TCP, UDP] : [field.protocol];
+        const listed = { from: field.from, to: field.to };
+        const withPorts = protocols.filter((protocol) => PORT_PROTOCOLS.includes(protocol));
+        const icmp = protocols.filter((protocol) => protocol === ICMP || protocol === ICMPV6);
+        const others = protocols.filter(
+          (protocol) => !withPorts.includes(protocol) && protocol !== ICMP && protocol !== ICMPV6,
+        );
+        return [
+          ...this.#whole(),
+          this.#or(
+            this.#conjunction([
+              this.#values('protocol', withPorts),
+              this.#field(source ? 'sport' : 'dport', [listed], false),
+            ]),
+            // Type and code stand in the destination's level, whichever end is asked for.
+            this.#conjunction([this.#values('protocol', icmp), this.#field('dport', [listed], false)]),
+            listed.from === 0 ? this.#numbers('protocol', others) : NO,
+          ),
+        ];
+      }
+      case 'mac':
+        return [
+          this.#numbers('framed', [1]),
+          this.#numbers(source ? 'smac' : 'dmac', this.#layout.alphabets.macs.matching(field.mac)),
+        ];
+      case 'mark':
+        return [this.#layout.chooseMark('mark', field.value, field.mask ?? 0xffffffff, YES, NO)];
+      case 'interface': {
+        const { devices } = this.#layout.alphabets;
+        const none = devices.numberOf('');
+        const named = devices.matching(field.wildcard === true ? `${field.name}+` : field.name);
+        const level = field.physdev === true ? (source ? 'physin' : 'physout') : source ? 'iif' : 'oif';
+        return [
+          this.#numbers(
+            level,
+            named.filter((number) => number !== none),
+          ),
+        ];
+      }
+    }
+  }
+}
+
+const PACKET_TYPES = ['unicast', 'broadcast', 'multicast'];
+
+/** The smaller the range, the more specific (netfilter/ipset.ts). */
+const specificity = (entry: IpSetEntry): number =>
+  entry.fields.reduce(
+    (total, field) =>
+      field.kind === 'address' ? total + 128 - (BigInt(field.to) - BigInt(field.from)).toString(2).length : total,
+    0,
+  );
+
+/** An IPv4 address is of one type; an IPv6 one has to be of every type that is asked for (match_type6). */
+function isOfTypes(address: Address, kind: string, types: readonly string[]): boolean {
+  if (familyOf(address) === 4) return types.includes(kind);
+  if (types.includes('MULTICAST') && kind !== 'MULTICAST') return false;
+  if (types.includes('UNICAST') && (kind === 'MULTICAST' || address === 0n)) return false;
+  if (types.includes('UNSPEC') && address !== 0n) return false;
+  return !types.includes('LOCAL') || kind === 'LOCAL';
+}
+
+/** Where a match stands that may not be known. */
+export interface UnknownPlace {
+  /** The unknown's name, by the match's text. */
+  readonly name: (text: string) => string;
+}

@@ -1,0 +1,46 @@
+/** All packets of one family and what rulesets make of them: the diagrams of several rulesets over one layout, so that they can be compared. */
+import type { Family } from '../address/address.ts';
+import type { Host } from '../host/host.ts';
+import type { Backend } from '../netfilter/skb.ts';
+import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
+import { TableSpace, type TableContext, type TableOptions } from './chain.ts';
+import { Conditions } from './condition.ts';
+import type { Node } from './diagram.ts';
+import { Effects } from './effect.ts';
+import { Layout } from './layout.ts';
+import { Outcomes } from './outcome.ts';
+import { alphabetsOf, type MoreNames } from './vocabulary.ts';
+
+export interface SpaceOptions {
+  readonly family: Family;
+  readonly backend: Backend;
+  /** Absent: any host. */
+  readonly host?: Host;
+  /** Parts of packets are told apart, too. */
+  readonly parts?: boolean;
+  readonly more?: MoreNames;
+  /** Most edges of diagrams that are kept. */
+  readonly limit?: number;
+}
+
+export class Space {
+  readonly layout: Layout;
+  readonly conditions: Conditions;
+  readonly outcomes: Outcomes;
+  readonly effects: Effects;
+
+  /** For these rulesets, whose names it knows, and no others. */
+  constructor(rulesets: readonly Ruleset[], { family, backend, host, parts = false, more, limit }: SpaceOptions) {
+    this.layout = new Layout(family, alphabetsOf(rulesets, host, more), limit);
+    this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
+    this.outcomes = new Outcomes();
+    this.effects = new Effects(this.layout, this.outcomes);
+  }
+
+  /** What one table of a ruleset makes of every packet at a hook; `context.next` where there is no such table. Throws SpaceLimitError. */
+  table(ruleset: Ruleset, table: TableName, hook: HookName, options: TableOptions, context: TableContext): Node {
+    const chains = ruleset.tables.get(table)?.chains;
+    if (chains === undefined) return context.next;
+    return new TableSpace(this, { table, hook, chains }, options, context).node();
+  }
+}

@@ -1,0 +1,50 @@
+/** The names that rulesets and a host tell apart: what the alphabets of a layout are made of. */
+import type { Host } from '../host/host.ts';
+import type { Match, Ruleset } from '../ruleset/rule.ts';
+import type { Alphabets } from './layout.ts';
+import { Names } from './names.ts';
+import { entryKey, OTHER_ENTRIES } from './packet-set.ts';
+
+/** What else is named: entries as `entryKey` has them. */
+export interface MoreNames {
+  readonly entries?: Iterable<string>;
+}
+
+/** Alphabets for these rulesets, on this host or, without one, on any. */
+export function alphabetsOf(rulesets: readonly Ruleset[], host?: Host, more: MoreNames = {}): Alphabets {
+  const devices = new Set<string>();
+  const macs = new Set<string>();
+  for (const match of matchesOf(rulesets)) {
+    if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);
+    else if (match.kind === 'mac') macs.add(match.mac);
+    else if (match.kind === 'physdev')
+      for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
+  }
+  const own = host === undefined ? [] : devicesOf(host);
+  for (const device of own) devices.add(device);
+  for (const set of host?.sets.values() ?? []) {
+    for (const { fields } of set.entries) {
+      for (const field of fields) {
+        if (field.kind === 'mac') macs.add(field.mac);
+        if (field.kind === 'interface') devices.add(field.wildcard === true ? `${field.name}+` : field.name);
+      }
+    }
+  }
+  const entries =
+    host === undefined
+      ? OTHER_ENTRIES
+      : [...own.map((device) => entryKey('in', device)), entryKey('local', ''), ...(more.entries ?? [])];
+  return { devices: new Names(devices), macs: new Names(macs), entries: new Names(entries) };
+}
+
+/** Devices of the IP layer, and ports of bridges. */
+export const devicesOf = (host: Host): readonly string[] => [
+  ...host.interfaces.map(({ name }) => name),
+  ...host.bridges.flatMap(({ ports }) => ports.map(({ name }) => name)),
+];
+
+function* matchesOf(rulesets: readonly Ruleset[]): Generator<Match> {
+  for (const ruleset of rulesets)
+    for (const table of ruleset.tables.values())
+      for (const chain of table.chains.values()) for (const rule of chain.rules) yield* rule.matches;
+}
