@@ -12,7 +12,7 @@ import type { Ending, PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { hasRole } from '../deployment/service.ts';
 import type { ConntrackState } from '../packet/packet.ts';
-import { intersectSets, setOf } from '../packet/pattern.ts';
+import { intersectSets, setOf, subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import { accepted, only } from './vocabulary/admission.ts';
 import {
@@ -30,6 +30,7 @@ import { chainOf, instanceChain } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, HARDENED, nearNames, opening } from './vocabulary/claims.ts';
 import { arrivalsAt, outwardEntries, portOf } from './vocabulary/entries.ts';
 import { packetsInState } from './vocabulary/openers.ts';
+import { forwardedByOperator } from './vocabulary/operator.ts';
 import { nearOf, towards } from './vocabulary/visit.ts';
 import { deliversTo, waysOut, type WayOut } from './vocabulary/ways.ts';
 
@@ -38,7 +39,7 @@ const forwardsBothWays: Law = {
   kind: 'packets',
   severity: 'error',
   statement:
-    'With policies DROP: tracked packets out of an instance through its bridge, and admitted ones in, are forwarded; and nothing is that neither comes from nor goes to a bridge of nova’s.',
+    'With policies DROP: tracked packets out of an instance through its bridge, and admitted ones in, are forwarded; and nothing is that neither comes from nor goes to a bridge of nova’s, unless an operator’s own rules accept it.',
   source:
     'The article: "Allow a forwarded traffic pass bridge so the IP on br100 can work as a gateway" and "These rules on the nova-compute host allow VMs to connect with nova-network host and VMs on other compute hosts"; nova/network/linux_net.py ensure_bridge',
   requires: 'an instance whose gateway is a host with nova-network',
@@ -46,7 +47,7 @@ const forwardsBothWays: Law = {
     'The rule "-i br100 -j ACCEPT" or "-o br100 -j ACCEPT" removed from every wrapped FORWARD chain of a host, or one for another device.',
   knownFailures: [],
   claims: (context) =>
-    claimsOr('no instance has a gateway that is a host with nova-network, and no host’s FORWARD is nova’s alone', [
+    claimsOr('no instance has a gateway that is a host with nova-network, and no host forwards by nova’s rules alone', [
       ...waysOut(context).flatMap((way) => (way.open ? [...outward(context, way), ...inward(context, way)] : [])),
       ...context.deployment.hosts.flatMap((host) => nothingElse(context, host)),
     ]),
@@ -106,8 +107,9 @@ function inward(context: LawContext, { fixed, gateway }: WayOut): readonly Packe
 /** From a device to a device: nova accepts only what has to do with its bridges. An operator may accept more. */
 function nothingElse(context: LawContext, host: DeploymentHost): readonly PacketsClaim[] {
   const found = hostIn(context.network, host.name);
-  const isNovas = (hasRole(host, 'network') || hasRole(host, 'compute')) && !host.rules.has(4);
-  if (found === undefined || !isNovas) return [];
+  const besides = forwardedByOperator(host, 4, 'NEW');
+  const isNovas = hasRole(host, 'network') || hasRole(host, 'compute');
+  if (found === undefined || !isNovas || besides === undefined) return [];
   const devices = arrivalsAt(context.network, host.name).filter(({ kind }) => kind === 'interface');
   const elsewhere = devices
     .flatMap(({ entry }) => (entry.kind === 'in' ? [routedBy(found, entry.interface, 4)] : []))
@@ -117,8 +119,8 @@ function nothingElse(context: LawContext, host: DeploymentHost): readonly Packet
   const daddr = subtractRanges(intersectRanges(unicast(), elsewhere), own);
   return devices.map((point) =>
     claimAt(point, {
-      says: `with policies DROP nothing NEW that enters by ${point.name} and leaves by no bridge is forwarded`,
-      set: opening(setOf({ family: 4, daddr })),
+      says: `with policies DROP nothing NEW that enters by ${point.name} and leaves by no bridge is forwarded, but what an operator accepts`,
+      set: subtractSets(opening(setOf({ family: 4, daddr })), besides),
       ending: { kind: 'never-reaches' },
       postures: HARDENED,
       near: nearNames(context),

@@ -108,16 +108,26 @@ function hooksOf(host: DeploymentHost, family: Family, mangle: boolean): readonl
 }
 
 function unhooked(ruleset: Ruleset, host: DeploymentHost, mangle: boolean): readonly Breach[] {
-  return hooksOf(host, ruleset.family, mangle).flatMap(({ table, from, to }): readonly Breach[] => {
+  const hooks = hooksOf(host, ruleset.family, mangle);
+  return hooks.flatMap(({ table, from, to }): readonly Breach[] => {
     if (ruleset.tables.get(table)?.chains.has(to) !== true)
       return [{ message: `there is no chain ${to} in ${table}`, table, chain: to }];
-    const jumps = rulesIn(ruleset, table, from).filter(({ rule }) => calledBy(rule) === to);
+    const rules = rulesIn(ruleset, table, from);
+    const jumps = rules.filter(({ rule }) => calledBy(rule) === to);
     if (jumps.some(({ rule }) => isUnconditional(rule))) return [];
     const [partial] = jumps;
+    if (partial !== undefined) return [breachAt(partial, `only some packets go from ${from} to ${to}`)];
+    const message = `${from} does not jump to ${to}`;
+    const wanted = new Set(hooks.filter((hook) => hook.table === table && hook.from === from).map((hook) => hook.to));
+    const instead = rules.find(({ rule, number }) => {
+      const called = calledBy(rule);
+      const again = rules.some((other) => other.number < number && calledBy(other.rule) === called);
+      return isUnconditional(rule) && (called === undefined || !wanted.has(called) || again);
+    });
     return [
-      partial === undefined
-        ? { message: `${from} does not jump to ${to}`, table, chain: from }
-        : breachAt(partial, `only some packets go from ${from} to ${to}`),
+      instead === undefined
+        ? { message, table, chain: from }
+        : breachAt(instead, `${message}, and this rule is in its place`),
     ];
   });
 }

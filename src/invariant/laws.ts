@@ -1,5 +1,6 @@
 /** All laws, in the order of the book of laws. */
 import { API_LAWS } from './api.ts';
+import { APPLY_LAWS } from './apply.ts';
 import { BRIDGE_LAWS } from './bridge.ts';
 import { CHAIN_LAWS } from './chains.ts';
 import { DHCP_LAWS } from './dhcp.ts';
@@ -37,5 +38,6 @@ export const LAWS: readonly Law[] = [
   ...SPOOF_LAWS,
   ...TRANSLATION_LAWS,
   ...IPV6_LAWS,
+  ...APPLY_LAWS,
   ...RULESET_LAWS,
 ];

@@ -1,0 +1,37 @@
+/** What an operator's own rules, which were there before nova, let through: nova promises nothing about that. */
+import type { Family } from '../../address/address.ts';
+import type { DeploymentHost } from '../../deployment/deployment.ts';
+import { CONNTRACK_STATES, type ConntrackState } from '../../packet/packet.ts';
+import { intersectSets, NO_PACKET, setOf, unionSets, type PacketSet } from '../../packet/pattern.ts';
+import { readRuleset } from '../../ruleset/parse.ts';
+import { conditionOf } from './rule-set.ts';
+import { calledBy, rulesIn, rulesOf } from './text.ts';
+
+/**
+ * The headers of packets in `state` that an operator's FORWARD may accept, and never fewer: interfaces, and matches that no set tells, are taken to fit.
+ * Undefined where the operator translates or marks as well, so that a header says nothing of how the packet looks in FORWARD.
+ */
+export function forwardedByOperator(
+  { rules, name }: DeploymentHost,
+  family: Family,
+  state: ConntrackState,
+): PacketSet | undefined {
+  const text = rules.get(family);
+  if (text === undefined) return NO_PACKET;
+  const ruleset = readRuleset(text, { path: `the rules of ${name}`, family });
+  if ((['raw', 'mangle', 'nat'] as const).some((table) => rulesOf(ruleset, table).length > 0)) return undefined;
+  let found = NO_PACKET;
+  const seen = new Set(['FORWARD']);
+  const pending = ['FORWARD'];
+  for (let chain = pending.pop(); chain !== undefined; chain = pending.pop())
+    for (const { rule } of rulesIn(ruleset, 'filter', chain)) {
+      const { kind } = rule.target ?? {};
+      if (kind === 'ACCEPT' || kind === 'unmodelled') found = unionSets(found, conditionOf(rule.matches, family).set);
+      const called = calledBy(rule);
+      if (called === undefined || seen.has(called)) continue;
+      seen.add(called);
+      pending.push(called);
+    }
+  const inState = intersectSets(found, setOf({ family, states: [state] }));
+  return { boxes: inState.boxes.map((box) => ({ ...box, states: CONNTRACK_STATES })) };
+}
