@@ -6,7 +6,7 @@ import { hasRole } from '../deployment/service.ts';
 import { TCP, UDP } from '../packet/packet.ts';
 import { setOf, subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
-import { fixedAddresses, stationName, unicast } from './vocabulary/addresses.ts';
+import { fixedAddresses, stationName, unicast, type FixedAddress } from './vocabulary/addresses.ts';
 import { accepted, only, subnetsOf } from './vocabulary/admission.ts';
 import { chainOf, instanceChain } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, nearNames, opening, UNCHANGED } from './vocabulary/claims.ts';
@@ -106,7 +106,7 @@ function exchanges(context: LawContext, { fixed, host, address: server, open }: 
 
 /** Other servers, by the ways on which packets pass the instance's chain. */
 function strangers(context: LawContext, { fixed }: Dnsmasq): PacketsClaim[] {
-  const { deployment, network } = context;
+  const { deployment } = context;
   if (!hasRole(fixed.host, 'compute')) return [];
   const near = nearNames(context);
   const set = subtractSets(
@@ -129,18 +129,19 @@ function strangers(context: LawContext, { fixed }: Dnsmasq): PacketsClaim[] {
       near,
     }),
   );
+}
 
-  /** The outside, by the network's gateway, and whoever is behind the uplink of the instance's bridge, if bridged frames are filtered. */
-  function waysIn(_: LawContext, { host, network: of }: Dnsmasq['fixed']): EntryPoint[] {
-    const bridged = filtersFrames(network, host.name);
-    const gateway = gatewayOf(context, fixed);
-    const outside =
-      gateway === undefined || (gateway !== host && !bridged) ? [] : outwardEntries(network, gateway.name);
-    const uplinks = bridged
-      ? arrivalsAt(network, host.name).filter(({ kind, bridge }) => kind === 'uplink' && bridge === of.bridge)
-      : [];
-    return [...outside.filter((at) => !uplinks.some((known) => known.name === at.name)), ...uplinks];
-  }
+/** The outside, by the network's gateway, and whoever is behind the uplink of the instance's bridge: frames that only cross the bridge pass the chain if they are filtered. */
+function waysIn(context: LawContext, fixed: FixedAddress): EntryPoint[] {
+  const { host, network: of } = fixed;
+  const { network } = context;
+  const bridged = filtersFrames(network, host.name);
+  const gateway = gatewayOf(context, fixed);
+  const outside = gateway === undefined || (gateway !== host && !bridged) ? [] : outwardEntries(network, gateway.name);
+  const uplinks = arrivalsAt(network, host.name).filter(
+    ({ kind, bridge }) => kind === 'uplink' && bridge === of.bridge,
+  );
+  return [...outside.filter((at) => !uplinks.some((known) => known.name === at.name)), ...(bridged ? uplinks : [])];
 }
 
 /** In the order of the book of laws. */

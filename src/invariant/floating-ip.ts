@@ -1,6 +1,13 @@
 /** What a floating IP promises. */
 import { maskOf, printAddress, type Address } from '../address/address.ts';
-import { intersectRanges, rangesContain, subtractRanges, unionRanges, type Ranges } from '../address/ranges.ts';
+import {
+  intersectRanges,
+  normalizeRanges,
+  rangesContain,
+  subtractRanges,
+  unionRanges,
+  type Ranges,
+} from '../address/ranges.ts';
 import type { Breach, Claim, PacketsClaim, RulesetClaim } from '../claim/claim.ts';
 import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
 import { hasRole } from '../deployment/service.ts';
@@ -39,10 +46,13 @@ import {
   isRouted,
   leadsTo,
   letsBridged,
+  portTowards,
   posturesOf,
   routedOutside,
   translatesOnlyOutward,
+  turns,
   wayOut,
+  worldThatAnswers,
   type WayOut,
 } from './vocabulary/ways.ts';
 
@@ -82,12 +92,12 @@ function clientsOf(context: LawContext, { host, interface: name }: AssociatedFlo
   return subtractRanges(world, everyFixedRange(deployment));
 }
 
+const nameOf = ({ entry }: EntryPoint): string | undefined => (entry.kind === 'in' ? entry.interface : undefined);
+
 /** Where clients of a floating IP come in. */
 const entryOf = (network: LawContext['network'], float: AssociatedFloat): EntryPoint | undefined => {
   const attachment = plugOf(network, float.host.name, float.interface);
-  return arrivalsAt(network, float.host.name).find(
-    ({ entry }) => entry.kind === 'in' && entry.interface === attachment,
-  );
+  return arrivalsAt(network, float.host.name).find((at) => nameOf(at) === attachment);
 };
 
 const roundTrip: Law = {
@@ -111,7 +121,11 @@ const roundTrip: Law = {
         const at = entryOf(network, float);
         const postures = posturesOf(isOpenTo(context, float), host, fixed.host);
         if (at === undefined || postures === undefined || fixed.network.gateway === undefined) return [];
-        if (!deliversTo(network, host.name, fixed)) return [];
+        if (
+          !deliversTo(network, host.name, fixed) ||
+          !turns(network, host.name, nameOf(at), portTowards(network, host.name, fixed))
+        )
+          return [];
         const set = intersectSets(
           admitted(deployment, fixed.instance, 4),
           setOf({ family: 4, saddr: clientsOf(context, float) }),
@@ -187,7 +201,8 @@ const outboundAppearsAsFloating: Law = {
         const way = wayOut(context, fixed);
         const postures = way && posturesOf(way.open, way.gateway, fixed.host);
         if (way?.gateway !== host || postures === undefined) return passing;
-        const world = subtractRanges(worldAround(context, host.name), everyExemption(deployment));
+        const answering = worldThatAnswers(context, host, fixed).flatMap(({ addresses }) => addresses);
+        const world = subtractRanges(normalizeRanges(answering), everyExemption(deployment));
         const arriving = shownTo(context, host, fixed.address, world).map(({ shown, daddr }) =>
           claimAt(portOf(fixed), {
             says: `${stationName(fixed)} (${printAddress(fixed.address)}) reaches the world as ${printAddress(shown)}, and its answers come back`,
@@ -394,14 +409,8 @@ function isConnected(
       leadsTo(network, from.host.name, to.host.name, to.address) &&
       leadsTo(network, to.host.name, from.host.name, from.address)
     );
-  if (!filtersFrames(network, gateway.name)) return true;
-  if (from.fixed.network.bridge !== to.fixed.network.bridge) return true;
-  const portAt = ({ fixed }: AssociatedFloat) =>
-    fixed.host === gateway ? fixed.vif.port : plugOf(network, gateway.name, fixed.network.bridge);
-  const port = portAt(from);
-  if (port !== portAt(to)) return true;
-  const bridge = hostIn(network, gateway.name)?.bridges.find(({ name }) => name === from.fixed.network.bridge);
-  return bridge?.ports.some(({ name, hairpin }) => name === port && hairpin) === true;
+  const port = ({ fixed }: AssociatedFloat) => portTowards(network, gateway.name, fixed);
+  return turns(network, gateway.name, port(from), port(to));
 }
 
 const noCrossTalk: Law = {

@@ -24,7 +24,7 @@ import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
 import { AS_GIVEN, claimAt, claimsOr, HARDENED, nearNames, opening } from './vocabulary/claims.ts';
 import { entriesAt, portOf, type EntryPoint } from './vocabulary/entries.ts';
-import { areJoined, gatewayOf, posturesOf, waysOut } from './vocabulary/ways.ts';
+import { areJoined, gatewayOf, letsBridged, policyOf, posturesOf, waysOut } from './vocabulary/ways.ts';
 
 /** What dnsmasq listens on. */
 const DNSMASQ_PORTS = only(53, 67);
@@ -56,13 +56,7 @@ const closedToInstances: Law = {
       releases: 'all',
       because:
         'nova adds only ACCEPT rules to INPUT and leaves its policy alone: every listening port of the host is open to instances (B7)',
-      where: (claim, context) =>
-        claim.kind === 'packets' &&
-        claim.postures === AS_GIVEN &&
-        context.deployment.hosts.some(
-          ({ name, rules }) =>
-            !rules.has(4) && claim.ending.kind === 'never-reaches' && isProcessOf(claim.ending.place, name),
-        ),
+      where: (claim, context) => claim.kind === 'packets' && claim.postures === AS_GIVEN && isOpened(claim, context),
     },
   ],
   claims: (context) => {
@@ -94,8 +88,18 @@ const closedToInstances: Law = {
   },
 };
 
-const isProcessOf = (place: Extract<PacketsClaim['ending'], { kind: 'never-reaches' }>['place'], host: string) =>
-  place?.kind === 'process' && place.host === host;
+/** True when no policy keeps the packets of a claim from the host's processes: INPUT of the gateway, FORWARD of the host whose bridge they cross before. */
+function isOpened({ host, entry, ending }: PacketsClaim, context: LawContext): boolean {
+  const { deployment } = context;
+  const place = ending.kind === 'never-reaches' ? ending.place : undefined;
+  const gateway = deployment.hosts.find(({ name }) => place?.kind === 'process' && place.host === name);
+  const fixed = fixedAddresses(deployment).find(
+    ({ vif, host: at }) => at.name === host && entry.kind === 'in' && entry.interface === vif.port,
+  );
+  if (gateway === undefined || fixed === undefined || policyOf(gateway, 'INPUT') === 'DROP') return false;
+  const { host: own, network } = fixed;
+  return own === gateway || letsBridged(context, own, network) || policyOf(own, 'FORWARD') === 'ACCEPT';
+}
 
 const opensOnlyServices: Law = {
   id: 'host/opens-only-services',

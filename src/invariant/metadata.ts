@@ -1,9 +1,10 @@
 /** What an instance that asks 169.254.169.254 for its metadata is promised. */
-import { printAddress } from '../address/address.ts';
+import { printAddress, type Address } from '../address/address.ts';
 import { intersectRanges, rangesContain, subtractRanges, unionRanges } from '../address/ranges.ts';
-import type { Ending, PacketsClaim } from '../claim/claim.ts';
+import { POSTURES, type Ending, type PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { hasRole } from '../deployment/service.ts';
+import type { Network } from '../network/network.ts';
 import { TCP } from '../packet/packet.ts';
 import { setOf, subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
@@ -16,6 +17,7 @@ import {
   METADATA_PORT,
   networkHosts,
   ownAddresses,
+  plugOf,
   stationName,
   unicast,
   type FixedAddress,
@@ -26,14 +28,22 @@ import { claimAt, claimsOr, nearNames, opening, UNCHANGED } from './vocabulary/c
 import { arrivalsAt, entriesAt, outwardEntries, portOf } from './vocabulary/entries.ts';
 import {
   acceptsForwarded,
+  acceptsThrough,
   areJoined,
   deliversTo,
+  deviceOf,
+  dropsThrough,
   filtersFrames,
   gatewayOf,
+  isRouted,
   leadsTo,
   letsBridged,
   metadataServerOf,
+  policyOf,
+  portTowards,
   posturesOf,
+  routeOf,
+  turns,
   type MetadataServer,
 } from './vocabulary/ways.ts';
 
@@ -63,8 +73,30 @@ const askings = (context: LawContext): Asking[] =>
     const redirector = redirectorOf(context, fixed);
     const server = redirector && metadataServerOf(context, redirector);
     if (redirector === undefined || server === undefined) return [];
+    if (!isPassable(context, fixed, redirector, server)) return [];
     return [{ fixed, redirector, server, open: isOpen(context, fixed, redirector, server) }];
   });
+
+/** A request to another machine is forwarded: not from a network without a gateway, nor back by the port that it came in by. */
+function isPassable(
+  { network }: LawContext,
+  fixed: FixedAddress,
+  redirector: DeploymentHost,
+  { host, address }: MetadataServer,
+): boolean {
+  if (host === redirector) return true;
+  const towards = portOfRoute(network, redirector, address);
+  return (
+    fixed.network.gateway !== undefined &&
+    turns(network, redirector.name, portTowards(network, redirector.name, fixed), towards)
+  );
+}
+
+/** Where a host's wire towards an address is plugged in. */
+function portOfRoute(network: Network, { name }: DeploymentHost, address: Address): string | undefined {
+  const route = routeOf(network, name, address);
+  return route && plugOf(network, name, route.oif);
+}
 
 /** nova-api accepts what its own flags name; a forwarded request also has to get through the redirector's bridge. */
 function isOpen(
@@ -88,8 +120,11 @@ const hostsOf = ({ fixed, redirector, server }: Asking): DeploymentHost[] => [
 /** True when the answer comes by the host that redirected the request, which alone can turn it back. */
 function comesBack({ network }: LawContext, { fixed, redirector, server }: Asking): boolean {
   if (!deliversTo(network, redirector.name, fixed)) return false;
-  if (server.host === undefined || server.host === redirector) return true;
-  return leadsTo(network, server.host.name, redirector.name, fixed.address);
+  if (server.host === redirector) return true;
+  if (server.host !== undefined) return leadsTo(network, server.host.name, redirector.name, fixed.address);
+  // A machine on the wire of the instance's own bridge takes it for a neighbour: the frame only crosses the bridge.
+  const isBeside = routeOf(network, redirector.name, server.address)?.oif === fixed.network.bridge;
+  return !isBeside || filtersFrames(network, redirector.name);
 }
 
 const requestsOf = ({ address }: FixedAddress) =>
@@ -229,7 +264,11 @@ const nothingElseRedirected: Law = {
           claimAt(at, {
             says: `by ${at.name}, other ports and protocols of 169.254.169.254 are not translated`,
             set,
-            ending: { kind: 'whatever-is-reached', as: UNCHANGED },
+            // What is bridged on to the host that is the gateway may lose its source here, but is not redirected.
+            ending: {
+              kind: 'whatever-is-reached',
+              as: isRouted(context, host, at) ? UNCHANGED : { daddr: 'original', dport: 'original' },
+            },
             chain: chainOf(host, 'network', 'nat', 'PREROUTING'),
             near,
           }),
@@ -238,6 +277,24 @@ const nothingElseRedirected: Law = {
     );
   },
 };
+
+/** True when a request from outside gets through the host: no policy or rule of FORWARD stops it, and no bridge without hairpin mode. */
+function isForwarded(
+  { deployment, network }: LawContext,
+  host: DeploymentHost,
+  { entry, postures }: PacketsClaim,
+  { address }: MetadataServer,
+): boolean {
+  const from = entry.kind === 'in' ? entry.interface : '';
+  const route = routeOf(network, host.name, address);
+  const devices = [deviceOf(network, host.name, from), route?.oif];
+  const isOpen = postures?.includes('as-given') === true && policyOf(host, 'FORWARD') === 'ACCEPT';
+  return (
+    turns(network, host.name, from, portOfRoute(network, host, address)) &&
+    !devices.some((device) => dropsThrough(deployment, host, device)) &&
+    (isOpen || devices.some((device) => acceptsThrough(deployment, host, device)))
+  );
+}
 
 const onlyFromInstances: Law = {
   id: 'metadata/only-from-instances',
@@ -256,9 +313,9 @@ const onlyFromInstances: Law = {
       where: (claim, context) => {
         const host = context.deployment.hosts.find(({ name }) => name === claim.host);
         if (host === undefined || claim.kind !== 'packets') return false;
-        // What is accepted by nova-api on the host itself no policy stops; what is forwarded is stopped by a policy of DROP.
-        const isHere = metadataServerOf(context, host)?.host === host;
-        return isHere || (claim.postures?.includes('as-given') === true && !host.rules.has(4));
+        const server = metadataServerOf(context, host);
+        // What nova-api on the host itself accepts no policy stops.
+        return server === undefined || server.host === host || isForwarded(context, host, claim, server);
       },
     },
   ],
@@ -271,8 +328,11 @@ const onlyFromInstances: Law = {
         const server = metadataServerOf(context, host);
         if (server === undefined) return [];
         const inside = unionRanges(fixedRange(host), only(...ownAddresses(network, host.name)));
-        return outwardEntries(network, host.name).flatMap((at) =>
-          (['as-given', 'hardened'] as const).map((posture) =>
+        const redirecting = outwardEntries(network, host.name).filter(
+          (at) => isRouted(context, host, at) || filtersFrames(network, host.name),
+        );
+        return redirecting.flatMap((at) =>
+          POSTURES.map((posture) =>
             claimAt(at, {
               says: `nobody beyond ${at.name} has its requests to 169.254.169.254:80 answered (${posture})`,
               set: opening(

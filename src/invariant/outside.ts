@@ -1,9 +1,11 @@
 /** What is promised of instances without a floating IP that talk to the world. */
 import { printAddress } from '../address/address.ts';
-import { intersectRanges, rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
+import { intersectRanges, normalizeRanges, rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
 import type { PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
-import { setOf } from '../packet/pattern.ts';
+import { ICMP, RST, TCP } from '../packet/packet.ts';
+import { intersectSets, isEmptySet, NO_PACKET, setOf, unionSets, type PacketSet } from '../packet/pattern.ts';
+import { flagRanges } from '../packet/set-notation.ts';
 import type { Law, LawContext } from './law.ts';
 import {
   everyExemption,
@@ -12,8 +14,8 @@ import {
   networkHosts,
   stationName,
   unicast,
-  worldAround,
   worldBehind,
+  type FixedAddress,
 } from './vocabulary/addresses.ts';
 import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
@@ -27,6 +29,7 @@ import {
   routedOutside,
   translatesOnlyOutward,
   waysOut,
+  worldThatAnswers,
 } from './vocabulary/ways.ts';
 
 const ARTICLE =
@@ -97,7 +100,7 @@ const replyComesBack: Law = {
         return [
           claimAt(portOf(fixed), {
             says: `${stationName(fixed)} (${printAddress(fixed.address)}) reaches the world as ${printAddress(gateway.flags.routing_source_ip)}, and its answers come back`,
-            set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr: translatedWorld(context, gateway) })),
+            set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr: worldOf(context, gateway, fixed) })),
             ending: {
               kind: 'reaches',
               place: { kind: 'outside' },
@@ -114,15 +117,21 @@ const replyComesBack: Law = {
   },
 };
 
-/** The world's addresses towards which a host translates. */
-function translatedWorld(context: LawContext, host: DeploymentHost): Ranges {
+/** The world's addresses towards which a host translates, and whose answers find their way back to a fixed address. */
+function worldOf(context: LawContext, host: DeploymentHost, fixed: FixedAddress): Ranges {
   const { deployment, network } = context;
   const device = deviceOf(network, host.name, host.publicInterface);
-  const world = translatesOnlyOutward(deployment)
-    ? (worldBehind(context, host.name).find((behind) => behind.device === device)?.addresses ?? [])
-    : worldAround(context, host.name);
-  return subtractRanges(world, everyExemption(deployment));
+  const world = worldThatAnswers(context, host, fixed)
+    .filter((behind) => !translatesOnlyOutward(deployment) || behind.device === device)
+    .flatMap(({ addresses }) => addresses);
+  return subtractRanges(normalizeRanges(world), everyExemption(deployment));
 }
+
+/** What is INVALID to every host that has not seen its flow: a reset, an echo reply (S6). */
+const LATE = unionSets(
+  setOf({ family: 4, protocol: only(TCP), flags: flagRanges(RST, RST) }),
+  setOf({ family: 4, protocol: only(ICMP), type: only(0) }),
+);
 
 const STATES = ['NEW', 'INVALID', 'UNTRACKED'] as const;
 
@@ -159,10 +168,16 @@ const noFixedLeak: Law = {
           saddr: only(fixed.address),
           daddr: subtractRanges(world?.addresses ?? [], everyExemption(context.deployment)),
         });
-        return STATES.map((state) =>
+        const sets: Readonly<Record<(typeof STATES)[number], PacketSet>> = {
+          NEW: opening(set),
+          INVALID: intersectSets(LATE, set),
+          // A host farther on would track it.
+          UNTRACKED: gateway === fixed.host ? set : NO_PACKET,
+        };
+        return STATES.filter((state) => !isEmptySet(sets[state])).map((state) =>
           claimAt(portOf(fixed), {
             says: `no ${state} packet of ${stationName(fixed)} leaves ${gateway.name} for the world from ${printAddress(fixed.address)}`,
-            set: state === 'NEW' ? opening(set) : set,
+            set: sets[state],
             state,
             ending: {
               kind: 'never-reaches',

@@ -1,5 +1,5 @@
 /** That nobody is translated of whom no other law says it. */
-import { anyAddress, subtractRanges, unionRanges, type Ranges } from '../address/ranges.ts';
+import { anyAddress, subtractRanges, unionRanges } from '../address/ranges.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { TCP } from '../packet/packet.ts';
 import { setOf, subtractSets, unionSets, type PacketSet } from '../packet/pattern.ts';
@@ -18,6 +18,7 @@ import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, nearNames, opening, UNCHANGED } from './vocabulary/claims.ts';
 import { entriesAt, type EntryPoint } from './vocabulary/entries.ts';
+import { isRouted } from './vocabulary/ways.ts';
 
 const onlyWhatIsNamed: Law = {
   id: 'translation/only-what-is-named',
@@ -55,7 +56,8 @@ const everything = ({ kind }: EntryPoint): PacketSet =>
   kind === 'local' ? subtractSets(setOf({ family: 4 }), setOf({ family: 4, saddr: only(0) })) : setOf({ family: 4 });
 
 /** What some host on the way may translate. */
-function translated({ deployment, network }: LawContext, host: DeploymentHost, at: EntryPoint): PacketSet {
+function translated(context: LawContext, host: DeploymentHost, at: EntryPoint): PacketSet {
+  const { deployment, network } = context;
   const translating = networkHosts(deployment);
   const isLocal = at.kind === 'local';
   // nat OUTPUT has no rule for metadata: a process that asks 169.254.169.254 talks to its own host, unless that has no such address.
@@ -68,11 +70,10 @@ function translated({ deployment, network }: LawContext, host: DeploymentHost, a
           protocol: only(TCP),
           dport: only(METADATA_PORT),
         });
-  // What arrives for the host itself meets no POSTROUTING; what its processes send does, even by loopback.
-  const untouched: Ranges =
-    !isLocal && translating.includes(host)
-      ? unionRanges(commonExemption(deployment), localTo(network, host.name))
-      : commonExemption(deployment);
+  // What arrives for the host itself meets no POSTROUTING, unless it is bridged on to another; what its processes send does, even by loopback.
+  const arrives = !isLocal && translating.includes(host) && isRouted(context, host, at);
+  const exempt = commonExemption(deployment);
+  const untouched = arrives ? unionRanges(exempt, localTo(network, host.name)) : exempt;
   const masked = setOf({
     family: 4,
     saddr: everyFixedRange(deployment),

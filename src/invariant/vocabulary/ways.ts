@@ -17,6 +17,7 @@ import { hasRole } from '../../deployment/service.ts';
 import { bridgeOfPort, interfaceOf } from '../../host/host.ts';
 import { routeOutput } from '../../host/route.ts';
 import type { Network } from '../../network/network.ts';
+import { parseRuleset } from '../../ruleset/parse.ts';
 import type { LawContext } from '../law.ts';
 import {
   everyExemption,
@@ -28,9 +29,11 @@ import {
   networkHosts,
   ownAddresses,
   plugOf,
+  somebodys,
   unicast,
   worldBehind,
   type FixedAddress,
+  type WorldBehind,
 } from './addresses.ts';
 import { filtersBridged } from './approach.ts';
 import { AS_GIVEN } from './claims.ts';
@@ -73,21 +76,66 @@ export const acceptsForwarded = (deployment: Deployment, host: DeploymentHost, n
       !network.multiHost &&
       fixedAddresses(deployment).some((fixed) => fixed.host === host && fixed.network === network)));
 
+/** True when nova accepts what is forwarded through a device: the bridge of such a network. */
+export const acceptsThrough = (deployment: Deployment, host: DeploymentHost, device: string | undefined): boolean =>
+  deployment.networks.some((network) => network.bridge === device && acceptsForwarded(deployment, host, network));
+
+/** True when nova drops what is forwarded through a device: the bridge of a network that it serves and that has no gateway. */
+export const dropsThrough = (deployment: Deployment, host: DeploymentHost, device: string | undefined): boolean =>
+  deployment.networks.some(
+    (network) => network.bridge === device && network.gateway === undefined && serves(host, network),
+  );
+
 /** True when frames of a network cross a host's bridge whatever the policy of FORWARD. */
 export const letsBridged = ({ deployment, network }: LawContext, host: DeploymentHost, on: NovaNetwork): boolean =>
   !filtersFrames(network, host.name) || acceptsForwarded(deployment, host, on);
 
+/** The policy that a chain of filter had before nova, and keeps: an operator's, or the kernel's ACCEPT. */
+export function policyOf(host: DeploymentHost, chain: 'INPUT' | 'FORWARD'): 'ACCEPT' | 'DROP' {
+  const text = host.rules.get(4);
+  if (text === undefined) return 'ACCEPT';
+  const { ruleset } = parseRuleset(text, { path: host.name, family: 4 });
+  return ruleset.tables.get('filter')?.chains.get(chain)?.policy ?? 'ACCEPT';
+}
+
 /**
- * The postures in which a way is open: both where nova's own rules open it. Otherwise as given, if nobody but nova has rules on the hosts of the way, so that
- * nothing there is closed; else it is not known to be (undefined).
+ * The postures in which a way is open: both where nova's own rules open it. Otherwise as given, if no operator has closed a host of the way by
+ * its policies; else it is not known to be open (undefined).
  */
 export function posturesOf(
   open: boolean,
   ...hosts: readonly DeploymentHost[]
 ): { readonly postures?: readonly Posture[] } | undefined {
   if (open) return {};
-  return hosts.some(({ rules }) => rules.has(4)) ? undefined : { postures: AS_GIVEN };
+  const closed = hosts.some((host) => policyOf(host, 'INPUT') === 'DROP' || policyOf(host, 'FORWARD') === 'DROP');
+  return closed ? undefined : { postures: AS_GIVEN };
 }
+
+/**
+ * True unless what comes to `host` by one port of a bridge and is translated would have to leave by the same one: where bridged frames are filtered, it is
+ * bridged to its new destination behind the same bridge, and needs hairpin mode (S19, S20).
+ */
+export function turns(network: Network, host: string, from: string | undefined, to: string | undefined): boolean {
+  if (from !== to || !filtersFrames(network, host)) return true;
+  const bridges = hostIn(network, host)?.bridges ?? [];
+  const port = bridges.flatMap(({ ports }) => ports).find(({ name }) => name === from);
+  return port === undefined || port.hairpin;
+}
+
+/** The port, or the interface, by which a host sends to a fixed address. */
+export const portTowards = (network: Network, host: string, { host: own, vif, network: { bridge } }: FixedAddress) =>
+  own.name === host ? vif.port : plugOf(network, host, bridge);
+
+/** The part of the world whose answers find their way back through `host` to a fixed address, by device. */
+export const worldThatAnswers = (context: LawContext, host: DeploymentHost, fixed: FixedAddress): WorldBehind[] =>
+  worldBehind(context, host.name).filter(({ device }) =>
+    turns(
+      context.network,
+      host.name,
+      plugOf(context.network, host.name, device),
+      portTowards(context.network, host.name, fixed),
+    ),
+  );
 
 /** The way from an instance to the host that is its gateway. */
 export interface WayOut {
@@ -104,7 +152,8 @@ export interface WayOut {
  */
 export function wayOut(context: LawContext, fixed: FixedAddress): WayOut | undefined {
   const gateway = gatewayOf(context, fixed);
-  if (gateway === undefined || !serves(gateway, fixed.network)) return undefined;
+  // Through the bridge of a network without a gateway nova forwards nothing.
+  if (gateway === undefined || !serves(gateway, fixed.network) || fixed.network.gateway === undefined) return undefined;
   if (!areJoined(context.network, gateway.name, fixed.host.name, fixed.network)) return undefined;
   const local = gateway === fixed.host;
   if (!local && hasRole(fixed.host, 'network') && filtersFrames(context.network, fixed.host.name)) return undefined;
@@ -204,8 +253,6 @@ export function metadataServerOf(
   host: DeploymentHost,
 ): MetadataServer | undefined {
   const { metadata_host: address, metadata_port: port } = host.flags;
-  const router = hostIn(network, host.name);
-  if (router === undefined) return undefined;
   const owner = deployment.hosts.find(({ name }) => ownAddresses(network, name).includes(address));
   if (owner !== undefined) {
     if (!hasRole(owner, 'metadata')) return undefined;
@@ -213,17 +260,30 @@ export function metadataServerOf(
     return { place: { kind: 'process', host: owner.name }, host: owner, address, port };
   }
   const machine = network.stations.find(({ kind, addresses }) => kind === 'outside' && addresses.includes(address));
-  if (machine === undefined) return undefined;
-  return { place: { kind: 'outside', name: machine.name }, address, port };
+  const route = routeOf(network, host.name, address);
+  if (machine === undefined || route === undefined) return undefined;
+  if (route.nextHop === address) return { place: { kind: 'outside', name: machine.name }, address, port };
+  // Beyond a router outside: the last that is seen of a packet is that it went there.
+  const isKnown = rangesContain(somebodys(network), route.nextHop);
+  return isKnown ? undefined : { place: { kind: 'outside' }, address, port };
+}
+
+/** Where a host sends what is for an address; undefined where it has no route, or is itself addressed. */
+export function routeOf(
+  network: Network,
+  host: string,
+  address: Address,
+): { oif: string; nextHop: Address } | undefined {
+  const router = hostIn(network, host);
+  const decision = router && routeOutput(router, { saddr: 0, daddr: address });
+  return decision?.kind === 'forward' && decision.oif !== 'lo' ? decision : undefined;
 }
 
 /** True when a host's route to an address of another leads straight to that one. */
 export function leadsTo(network: Network, from: string, to: string, address: Address): boolean {
-  const router = hostIn(network, from);
-  if (router === undefined) return false;
-  const decision = routeOutput(router, { saddr: 0, daddr: address });
-  if (decision.kind !== 'forward') return false;
-  const { oif, nextHop } = decision;
+  const route = routeOf(network, from, address);
+  if (route === undefined) return false;
+  const { oif, nextHop } = route;
   const target = hostIn(network, to)?.interfaces.find((device) =>
     device.addresses.some((own) => own.address === nextHop),
   );
@@ -238,8 +298,10 @@ export function leadsTo(network: Network, from: string, to: string, address: Add
 
 /** True when a host delivers to a fixed address by the bridge of its network. */
 export function deliversTo(network: Network, host: string, fixed: FixedAddress): boolean {
-  const router = hostIn(network, host);
-  if (router === undefined || !areJoined(network, host, fixed.host.name, fixed.network)) return false;
-  const decision = routeOutput(router, { saddr: 0, daddr: fixed.address });
-  return decision.kind === 'forward' && decision.oif === fixed.network.bridge && decision.nextHop === fixed.address;
+  const route = routeOf(network, host, fixed.address);
+  return (
+    areJoined(network, host, fixed.host.name, fixed.network) &&
+    route?.oif === fixed.network.bridge &&
+    route.nextHop === fixed.address
+  );
 }
