@@ -52,12 +52,13 @@ test('nfverdict trace runs a packets file as it stands, and all is as expected t
     const stem = [...rules.values()][0]?.stem ?? '';
     const code = runTrace(
       {
-        ruleset: join(ROOT, `${stem}.rules`),
+        words: [join(ROOT, `${stem}.rules`)],
         packets: join(ROOT, path),
-        packetLines: [],
         [place.endsWith('host.yaml') ? 'host' : 'deployment']: join(ROOT, place),
         backend,
         posture: 'as-given',
+        verbose: false,
+        quiet: false,
         outputs: [{ format: 'text' }],
         color: 'never',
       },

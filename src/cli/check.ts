@@ -7,18 +7,19 @@ import { nearest } from '../diagnostic/nearest.ts';
 import { LAWS } from '../invariant/laws.ts';
 import type { Law } from '../invariant/law.ts';
 import { checkLaws, type CheckResult, type Finding } from '../judge/check.ts';
+import type { Posture } from '../claim/claim.ts';
+import type { Witness } from '../judge/judge.ts';
 import type { Backend } from '../netfilter/skb.ts';
-import { rulesetTextFor } from '../nova/ruleset.ts';
+import { printArrival } from '../packet/notation.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
 import { checkDocument, printCheck } from '../report/check.ts';
 import { printDocument } from '../report/document.ts';
-import { printable } from '../report/printable.ts';
-import { readRuleset } from '../ruleset/parse.ts';
 import { parseIpsets } from '../ruleset/ipset.ts';
-import type { Ruleset } from '../ruleset/rule.ts';
 import { answering, UsageError } from './failure.ts';
 import { Inputs } from './input.ts';
 import type { Io } from './io.ts';
-import { TOOL, writeOutputs, type OutputOptions } from './output.ts';
+import { printAssumptions, TOOL, writeOutputs, type OutputOptions } from './output.ts';
+import { givenRulesets, referenceRulesets, rulesetAssumptions, type Rulesets } from './ruleset-words.ts';
 
 export interface CheckOptions extends OutputOptions {
   /** `[HOST[/6]=]FILE` each; none: the reference's. */
@@ -44,16 +45,21 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
     const inputs = new Inputs(io);
     const deployment = inputs.deployment(options.deployment);
     const laws = chosenLaws(options.invariants);
-    const given = options.rulesets.length > 0;
-    const rulesets = given ? givenRulesets(options.rulesets, deployment, inputs) : referenceRulesets(deployment);
+    const names = deployment.hosts.map((host) => host.name);
+    const rulesets =
+      options.rulesets.length > 0 ? givenRulesets(options.rulesets, names, inputs) : referenceRulesets(deployment);
+    const { byHost } = rulesets;
     const network = networkOf(deployment);
-    const sets = options.sets === undefined ? undefined : parseIpsets(inputs.text(options.sets), options.sets);
+    const sets =
+      options.sets === undefined
+        ? undefined
+        : parseIpsets(inputs.text(options.sets), options.sets === '-' ? 'stdin' : options.sets);
     const started = options.now();
     const { timeLimit } = options;
     const result = checkLaws({
       deployment,
       network: sets === undefined ? network : { ...network, hosts: network.hosts.map((host) => ({ ...host, sets })) },
-      rulesets,
+      rulesets: byHost,
       laws,
       backend: options.backend,
       runs: options.runs,
@@ -62,18 +68,24 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
       ...(io.stderrIsTTY && !options.quiet ? { progress: progressLine(io) } : {}),
     });
     if (io.stderrIsTTY && !options.quiet) io.stderr('\r\u001b[K');
-    const assumptions = [...assumptionsOf(deployment), ...notJudged(deployment, rulesets)];
-    const pathOf = (host: string, family: Family): string =>
-      rulesets.get(host)?.find((ruleset) => ruleset.family === family)?.path ?? '';
+    const assumptions = [
+      ...assumptionsOf(deployment),
+      ...rulesetAssumptions(rulesets),
+      ...notJudged(deployment, rulesets),
+    ];
+    const rulesetAt = (host: string, family: Family): Ruleset | undefined =>
+      byHost.get(host)?.find((ruleset) => ruleset.family === family);
     writeOutputs(io, options, {
       text: (paint) =>
-        (options.quiet
-          ? ''
-          : assumptions.map((sentence) => `${paint.dim(`assumed: ${printable(sentence)}`)}\n`).join('')) +
-        (options.quiet ? '' : '\n') +
+        (options.quiet ? '' : printAssumptions(assumptions, paint)) +
         printCheck(
           result,
-          { deployment, verbose: options.verbose, pathOf, showAgain: showAgain(options, given, pathOf) },
+          {
+            deployment,
+            verbose: options.verbose,
+            rulesetAt,
+            showAgain: showAgain(options, rulesets, names.length > 1),
+          },
           paint,
         ),
       json: () => printDocument('check', { tool: TOOL, inputs: inputs.list, assumptions }, checkDocument(result)),
@@ -117,73 +129,40 @@ function chosenLaws(globs: readonly string[]): readonly Law[] {
   return globs.length === 0 ? LAWS : LAWS.filter(({ id }) => globs.some((glob) => matchesGlob(id, glob)));
 }
 
-export function referenceRulesets(deployment: Deployment): Map<string, Ruleset[]> {
-  return new Map(
-    deployment.hosts.map((host) => {
-      const families: readonly Family[] = host.flags.use_ipv6 ? [4, 6] : [4];
-      return [
-        host.name,
-        families.map((family) =>
-          readRuleset(rulesetTextFor(deployment, host, family), {
-            path: `${host.name}${family === 6 ? '.v6' : ''}.rules`,
-            family,
-          }),
-        ),
-      ];
-    }),
-  );
-}
-
-function givenRulesets(words: readonly string[], deployment: Deployment, inputs: Inputs): Map<string, Ruleset[]> {
-  const names = deployment.hosts.map((host) => host.name);
-  const rulesets = new Map<string, Ruleset[]>();
-  for (const word of words) {
-    const named = /^([^=/]+)(?:\/([46]))?=(.*)$/s.exec(word);
-    const [, givenName, givenFamily, givenPath] = named ?? [];
-    const only = names.length === 1 ? names[0] : undefined;
-    const host = givenName ?? only;
-    if (host === undefined)
-      throw new UsageError(`which host is ${word} of? write HOST=${word}, where HOST is one of ${names.join(', ')}`);
-    if (!names.includes(host)) {
-      const near = nearest(host, names);
-      throw new UsageError(
-        `there is no host ${host} in the deployment: ${near === undefined ? `there are ${names.join(', ')}` : `did you mean ${near}?`}`,
-      );
-    }
-    const family = givenFamily === '6' ? 6 : 4;
-    const own = rulesets.get(host) ?? [];
-    if (own.some((ruleset) => ruleset.family === family))
-      throw new UsageError(`${host} has two rulesets for IPv${family}; HOST/6=FILE is for ip6tables`);
-    rulesets.set(host, [...own, inputs.ruleset(givenPath ?? word, family)]);
-  }
-  return rulesets;
-}
-
 /** Hosts and families without a ruleset: the report says that nothing is said of them. */
-function notJudged(deployment: Deployment, rulesets: ReadonlyMap<string, readonly Ruleset[]>): string[] {
+function notJudged(deployment: Deployment, { byHost }: Rulesets): string[] {
   return deployment.hosts.flatMap((host) => {
     const families: readonly Family[] = host.flags.use_ipv6 ? [4, 6] : [4];
     return families
-      .filter((family) => !(rulesets.get(host.name) ?? []).some((ruleset) => ruleset.family === family))
+      .filter((family) => !(byHost.get(host.name) ?? []).some((ruleset) => ruleset.family === family))
       .map(
         (family) => `no ruleset of ${host.name} for IPv${family} was given: it is not judged, and filters nothing here`,
       );
   });
 }
 
+/** A word that a POSIX shell takes as it stands. */
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
+/** The command that shows a packet again, to be pasted: with the rulesets of the hosts that it met, if they were given. */
 const showAgain =
-  (options: CheckOptions, given: boolean, pathOf: (host: string, family: Family) => string) =>
-  (finding: Finding, packet: string): string => {
-    const { witness, posture, host = '' } = finding;
-    const family = witness?.arrival.packet.family ?? 4;
-    const deployment = quoted(options.deployment);
-    const hardened = posture === 'hardened' ? ' --posture hardened' : '';
-    const source = given
-      ? `nfverdict trace ${quoted(pathOf(host, family))}`
-      : `nfverdict generate ${deployment} --host ${quoted(host)}${family === 6 ? ' --family 6' : ''} | nfverdict trace -`;
-    return `${source} ${quoted(packet)} -d ${deployment} --name ${quoted(host)}${hardened}`;
+  (options: CheckOptions, { given }: Rulesets, several: boolean) =>
+  ({ arrival, way, reply }: Witness, posture: Posture): string => {
+    const { family } = arrival.packet;
+    const met = new Set([...way.hops, ...(reply?.hops ?? [])].map(({ host }) => host));
+    const rulesets = given
+      .filter(({ host, ruleset }) => met.has(host) && ruleset.family === family)
+      .map(({ host, file }) => (several ? `${host}${family === 6 ? '/6' : ''}=${file}` : file));
+    const entry = several ? { ...arrival.entry, host: way.hops[0]?.host ?? '' } : { ...arrival.entry };
+    return [
+      'nfverdict trace',
+      ...rulesets.map(quoted),
+      quoted(printArrival({ ...arrival, entry })),
+      `-d ${quoted(options.deployment)}`,
+      ...(posture === 'hardened' ? ['--posture hardened'] : []),
+      ...(options.backend === 'nft' ? [] : [`--backend ${options.backend}`]),
+      ...(options.sets === undefined ? [] : [`--sets ${quoted(options.sets)}`]),
+    ].join(' ');
   };
 
 function exitCode({ findings }: CheckResult, failOn: CheckOptions['failOn']): number {

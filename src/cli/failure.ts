@@ -1,5 +1,6 @@
 /** How a command ends when it cannot answer (cli.md, exit codes). */
 import { InputError, UnsupportedError } from '../diagnostic/diagnostic.ts';
+import { printable } from '../report/printable.ts';
 import { FileError, type Io } from './io.ts';
 
 /** Bad usage, unreadable or unparsable input. */
@@ -24,7 +25,8 @@ export function answering(io: Io, run: () => number): number {
       error instanceof FileError ||
       error instanceof UsageError
     ) {
-      io.stderr(`${error.message}\n`);
+      // A message may quote its file.
+      io.stderr(`${error.message.split('\n').map(printable).join('\n')}\n`);
       return COULD_NOT_ANSWER;
     }
     throw error;

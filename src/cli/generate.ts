@@ -2,12 +2,11 @@
 import { join } from 'node:path';
 import type { Family } from '../address/address.ts';
 import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
-import { readDeployment } from '../deployment/read.ts';
 import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
-import { printDiagnostic } from '../diagnostic/diagnostic.ts';
 import { rulesetTextFor } from '../nova/ruleset.ts';
 import { UsageError, answering } from './failure.ts';
+import { Inputs } from './input.ts';
 import type { Io } from './io.ts';
 
 export interface GenerateOptions {
@@ -26,8 +25,7 @@ export interface GenerateOptions {
 /** Writes the rulesets and returns the exit code. */
 export const runGenerate = (options: GenerateOptions, io: Io): number =>
   answering(io, () => {
-    const { deployment, warnings } = readDeployment(io.readFile(options.deployment), options.deployment);
-    for (const warning of warnings) io.stderr(`warning: ${printDiagnostic(warning)}\n`);
+    const deployment = new Inputs(io).deployment(options.deployment);
     const hosts = chosenHosts(deployment, options);
     const service = options.service === undefined ? {} : { service: options.service };
     const { output } = options;

@@ -7,9 +7,10 @@ import { InputError, printDiagnostic } from '../diagnostic/diagnostic.ts';
 import type { Host } from '../host/host.ts';
 import { readHost } from '../host/read.ts';
 import type { Input } from '../report/document.ts';
+import { printable } from '../report/printable.ts';
 import { readRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import type { Io } from './io.ts';
+import { FileError, type Io } from './io.ts';
 
 /** Where the first octet stands that is no UTF-8, counted in lines and columns. */
 function firstBadOctet(octets: Uint8Array): { line: number; column: number } {
@@ -45,6 +46,8 @@ export class Inputs {
 
   /** A text file; `-` is standard input. Throws FileError, and InputError for octets that are no text. */
   text(path: string): string {
+    if (path === '-' && this.#read.some((input) => input.path === 'stdin'))
+      throw new FileError('standard input can be read only once: give one of the two files by its name');
     const content = this.#io.readFile(path);
     const octets = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     const shown = path === '-' ? 'stdin' : path;
@@ -69,7 +72,7 @@ export class Inputs {
 
   deployment(path: string): Deployment {
     const { deployment, warnings } = readDeployment(this.text(path), path === '-' ? 'stdin' : path);
-    for (const warning of warnings) this.#io.stderr(`warning: ${printDiagnostic(warning)}\n`);
+    for (const warning of warnings) this.#io.stderr(`warning: ${printable(printDiagnostic(warning))}\n`);
     return deployment;
   }
 

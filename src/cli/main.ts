@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 /** The command `nfverdict`: what stands on the command line becomes the options of one command. */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { Posture } from '../claim/claim.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { COULD_NOT_ANSWER } from './failure.ts';
-import { nodeIo } from './io.ts';
+import { nodeIo, type Io } from './io.ts';
 import { OutputList, TOOL, type Colour } from './output.ts';
 
 const whole = (text: string): number => {
@@ -48,18 +50,30 @@ function reporting(command: Command, outputs: OutputList): Command {
 const backendOption = (): Option =>
   new Option('--backend <backend>', 'whose Linux, where they differ').choices(['legacy', 'nft']).default('nft');
 
+const verboseOption = (says: string): Option => new Option('-v, --verbose', says);
+const quietOption = (says: string): Option => new Option('-q, --quiet', says);
+
 interface Common {
   readonly color: Colour;
   readonly backend: Backend;
   readonly sets?: string;
+  readonly verbose?: boolean;
+  readonly quiet?: boolean;
 }
 
-export function program(exit: (code: number) => void): Command {
+/** The whole command line. Each command gives its exit code to `exit`; what is wrong with the command line itself is thrown as CommanderError. */
+function program(io: Io, exit: (code: number) => void): Command {
   const outputs = new OutputList();
   const main = new Command('nfverdict')
     .description('What happens to the packets: the rules of a nova-network host, judged packet by packet.')
     .version(TOOL.version)
     .showHelpAfterError('(nfverdict help COMMAND explains a command)')
+    .configureOutput({
+      writeOut: io.stdout,
+      writeErr: io.stderr,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
     .exitOverride();
 
   reporting(
@@ -77,8 +91,8 @@ export function program(exit: (code: number) => void): Command {
       )
       .addOption(backendOption())
       .option('--sets <file>', 'ipset save output')
-      .option('-v, --verbose', 'every finding, and the rules that no claim met')
-      .option('-q, --quiet', 'no assumptions, no progress'),
+      .addOption(verboseOption('every finding, also of warnings, and the rules that no claim met'))
+      .addOption(quietOption('no assumptions, no progress')),
     outputs,
   ).action(
     async (
@@ -90,8 +104,6 @@ export function program(exit: (code: number) => void): Command {
         runs: number;
         timeLimit?: number;
         failOn: 'error' | 'warning';
-        verbose?: boolean;
-        quiet?: boolean;
       },
     ) => {
       const { runCheck } = await import('./check.ts');
@@ -107,7 +119,7 @@ export function program(exit: (code: number) => void): Command {
             quiet: quiet === true,
             now: () => performance.now(),
           },
-          nodeIo,
+          io,
         ),
       );
     },
@@ -116,13 +128,16 @@ export function program(exit: (code: number) => void): Command {
   reporting(
     main
       .command('trace')
-      .description('a packet through one host: each rule that matched, each rewriting, the fate, and the reply')
-      .argument('<ruleset>', "the host's ruleset; - is stdin")
-      .argument('[packets...]', "'PROTOCOL SADDR[:SPORT] > DADDR[:DPORT] in INTERFACE' each, or reply, or flush")
-      .option('--packets <file>', 'a conversation instead, a packet a line')
-      .option('-d, --deployment <file>', 'the deployment that the host is of')
-      .option('--host <file>', 'or a host file')
-      .option('--name <host>', 'which host of the deployment')
+      .description('a packet on its way: each rule that matched, each rewriting, the fate, and the reply')
+      .usage("[options] [[HOST=]RULESET...] 'PACKET'... | --packets FILE")
+      .argument(
+        '[words...]',
+        "rulesets as for check (- is stdin; none: nova's own), then packets: 'PROTOCOL SADDR[:SPORT] > DADDR[:DPORT] in [HOST:]INTERFACE', 'reply', 'flush'",
+      )
+      .option('--packets <file>', 'a conversation in place of packets, a packet a line')
+      .option('-d, --deployment <file>', 'the deployment that the packet enters')
+      .option('--host <file>', 'or a host file: that host alone')
+      .option('--name <host>', 'only this host of the deployment')
       .option('--expect <fate>', 'exit 1 when a packet ends otherwise')
       .addOption(
         new Option('--posture <posture>', 'hardened: with policies DROP')
@@ -130,12 +145,13 @@ export function program(exit: (code: number) => void): Command {
           .default('as-given'),
       )
       .addOption(backendOption())
-      .option('--sets <file>', 'ipset save output'),
+      .option('--sets <file>', 'ipset save output')
+      .addOption(verboseOption('also what is taken as given'))
+      .addOption(quietOption('only the last line')),
     outputs,
   ).action(
     async (
-      ruleset: string,
-      packetLines: string[],
+      words: string[],
       options: Common & {
         packets?: string;
         deployment?: string;
@@ -146,7 +162,8 @@ export function program(exit: (code: number) => void): Command {
       },
     ) => {
       const { runTrace } = await import('./trace.ts');
-      exit(runTrace({ ...options, ruleset, packetLines, outputs: outputs.list }, nodeIo));
+      const { verbose, quiet, ...rest } = options;
+      exit(runTrace({ ...rest, words, outputs: outputs.list, verbose: verbose === true, quiet: quiet === true }, io));
     },
   );
 
@@ -163,10 +180,7 @@ export function program(exit: (code: number) => void): Command {
         const { runGenerate } = await import('./generate.ts');
         const { family, ...rest } = options;
         exit(
-          runGenerate(
-            { deployment, ...rest, ...(family === undefined ? {} : { family: family === '6' ? 6 : 4 }) },
-            nodeIo,
-          ),
+          runGenerate({ deployment, ...rest, ...(family === undefined ? {} : { family: family === '6' ? 6 : 4 }) }, io),
         );
       },
     );
@@ -177,7 +191,7 @@ export function program(exit: (code: number) => void): Command {
     .argument('<ruleset>', 'the file; - is stdin')
     .action(async (ruleset: string) => {
       const { runFormat } = await import('./format.ts');
-      exit(runFormat({ ruleset }, nodeIo));
+      exit(runFormat({ ruleset }, io));
     });
 
   reporting(
@@ -185,20 +199,43 @@ export function program(exit: (code: number) => void): Command {
     outputs,
   ).action(async (id: string | undefined, options: Common) => {
     const { runInvariants } = await import('./invariants.ts');
-    exit(runInvariants({ ...options, outputs: outputs.list, ...(id === undefined ? {} : { id }) }, nodeIo));
+    exit(runInvariants({ ...options, outputs: outputs.list, ...(id === undefined ? {} : { id }) }, io));
   });
 
   return main;
 }
 
-try {
-  await program((code) => {
-    process.exitCode = code;
-  }).parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : COULD_NOT_ANSWER;
-  else {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = COULD_NOT_ANSWER;
+/** Runs a command line (without `node` and the program's name); resolves to the exit code. Nothing but `io` is touched. */
+export async function nfverdict(words: readonly string[], io: Io): Promise<number> {
+  let code = COULD_NOT_ANSWER;
+  try {
+    const main = program(io, (ended) => {
+      code = ended;
+    });
+    await main.parseAsync(words, { from: 'user' });
+    return code;
+  } catch (error) {
+    // Commander has said what is wrong, or printed the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : COULD_NOT_ANSWER;
+    io.stderr(`${error instanceof Error ? error.message : String(error)}\n`);
+    return COULD_NOT_ANSWER;
   }
+}
+
+/** Whether this file is the program: npm starts it by a link. */
+function isEntry(): boolean {
+  try {
+    return realpathSync(process.argv[1] ?? '') === fileURLToPath(import.meta.url);
+  } catch {
+    return false;
+  }
+}
+
+if (isEntry()) {
+  // A reader that has seen enough, such as `head`, closes its end: no error of ours.
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  process.exitCode = await nfverdict(process.argv.slice(2), nodeIo);
 }

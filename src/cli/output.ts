@@ -1,6 +1,8 @@
 /** Where results go, in which format, and whether in colour. */
 import { readFileSync } from 'node:fs';
 import { COLOURED, PLAIN, type Paint } from '../report/paint.ts';
+import { printable } from '../report/printable.ts';
+import { wrap } from '../report/wrap.ts';
 import type { Io } from './io.ts';
 import { UsageError } from './failure.ts';
 
@@ -48,12 +50,21 @@ function paintFor(io: Io, color: Colour, toFile: boolean): Paint {
   return io.isTTY && (io.env['NO_COLOR'] ?? '') === '' ? COLOURED : PLAIN;
 }
 
-/** Writes each output asked for. */
+/** What is taken as given: the head of a report. */
+export const printAssumptions = (sentences: readonly string[], paint: Paint): string =>
+  sentences
+    .flatMap((sentence) => wrap(printable(sentence), 'assumed: '))
+    .map((line) => `${paint.dim(line)}\n`)
+    .join('') + '\n';
+
+/** Writes each output asked for. Throws UsageError for two that would get mixed up on stdout. */
 export function writeOutputs(
   io: Io,
   { outputs, color }: OutputOptions,
   render: { readonly text: (paint: Paint) => string; readonly json: () => string },
 ): void {
+  if (outputs.filter(({ path }) => path === undefined).length > 1)
+    throw new UsageError('two formats cannot both go to stdout: give all but one an --output FILE');
   for (const { format, path } of outputs) {
     const text = format === 'json' ? render.json() : render.text(paintFor(io, color, path !== undefined));
     if (path === undefined) io.stdout(text);

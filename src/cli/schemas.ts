@@ -1,11 +1,19 @@
-/** `npm run schemas`: publishes the schemas of the files that people write, as JSON Schema 2020-12, into schemas/. */
+/** `npm run schemas`: publishes the schemas of the files that people write, and of the documents that commands write, as JSON Schema 2020-12, into schemas/. */
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { deploymentSchema } from '../deployment/schema.ts';
 import { hostSchema } from '../host/schema.ts';
+import { checkSchema, invariantsSchema } from '../report/check-schema.ts';
+import { traceSchema } from '../report/trace-schema.ts';
 import { nodeIo } from './io.ts';
 
-const SCHEMAS = { deployment: deploymentSchema, host: hostSchema };
+const SCHEMAS = {
+  deployment: deploymentSchema,
+  host: hostSchema,
+  check: checkSchema,
+  trace: traceSchema,
+  invariants: invariantsSchema,
+};
 
 /** The text of each published schema, by the name of its file. */
 export const publishedSchemas = (): ReadonlyMap<string, string> =>

@@ -5,15 +5,19 @@ import type { Conversation } from '../packet/conversation.ts';
 import { fateMatches, type ExpectedFate } from '../packet/fate.ts';
 import type { Arrival } from '../packet/packet.ts';
 import { withQuotation } from './converse.ts';
-import { answer, isReached, send, type End, type Way, type World } from './walk.ts';
+import { answer, copyWorld, isReached, send, type End, type Way, type World } from './walk.ts';
 
 /** What one packet line or `reply` line came to. A reply that nobody sends has no way. */
 export interface WorldExchange {
   readonly line: number;
   readonly kind: 'packet' | 'reply';
+  /** A packet line's own packet, with the host that it enters. */
+  readonly arrival?: Arrival;
   readonly way?: Way;
   /** The journey through the host where the packet ended: its fate is the line's. */
   readonly last?: Journey;
+  /** The way of the answer to a packet line, on a copy of what the machines remember: the conversation goes on as if there had been none. */
+  readonly answer?: Way;
   readonly expected?: { readonly line: number; readonly fate: ExpectedFate; readonly met: boolean };
 }
 
@@ -57,11 +61,14 @@ export function converseInWorld(world: World, conversation: Conversation): reado
     const first = way?.hops[0]?.journey.packet;
     if (journey !== undefined && first !== undefined) journeys.set(item.line, { ...journey, packet: first });
     if (way !== undefined) last = way;
+    const answered = item.kind === 'packet' ? replyIn(copyWorld(world), way) : undefined;
     exchanges.push({
       line: item.line,
       kind: item.kind,
+      ...(item.kind === 'packet' ? { arrival: item.arrival } : {}),
       ...(way === undefined ? {} : { way }),
       ...(journey === undefined ? {} : { last: journey }),
+      ...(answered === undefined ? {} : { answer: answered }),
       ...(item.expected === undefined
         ? {}
         : {

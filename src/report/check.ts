@@ -4,9 +4,13 @@ import type { Deployment } from '../deployment/deployment.ts';
 import type { CheckResult, Finding, Location } from '../judge/check.ts';
 import type { Witness } from '../judge/judge.ts';
 import type { Law } from '../invariant/law.ts';
+import type { Hop } from '../network/walk.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Paint } from './paint.ts';
+import type { Posture } from '../claim/claim.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
 import { printable } from './printable.ts';
+import { wrap } from './wrap.ts';
 import { fateDocument, printJourney, stepDocument } from './trace.ts';
 
 /** What a law comes to, of all its findings: the worst that any of them says. */
@@ -31,14 +35,14 @@ export function byLaw(findings: readonly Finding[]): ReadonlyMap<Law, readonly F
   return laws;
 }
 
-/** How a packet of a finding is shown again: the command for a shell. */
-export type ShowAgain = (finding: Finding, packet: string) => string;
+/** How a witness is shown again: the command for a shell. */
+export type ShowAgain = (witness: Witness, posture: Posture) => string;
 
 export interface CheckSubject {
   readonly deployment: Deployment;
   readonly showAgain: ShowAgain;
-  /** The ruleset file of a host, for `file:line`. */
-  readonly pathOf: (host: string, family: Family) => string;
+  /** The ruleset of a host, for `file:line` and the line itself; undefined where none is at hand. */
+  readonly rulesetAt: (host: string, family: Family) => Ruleset | undefined;
   /** More than the three worst findings of a law. */
   readonly verbose: boolean;
 }
@@ -55,7 +59,7 @@ const strengthOf = (findings: readonly Finding[]): string => {
   return held.some(({ strength }) => strength !== undefined) ? `tested ${count}` : '';
 };
 
-function lawLine(law: Law, findings: readonly Finding[], paint: Paint): string {
+function lawLines(law: Law, findings: readonly Finding[], paint: Paint): string[] {
   const result = lawResult(findings);
   const colour = {
     ok: paint.good,
@@ -65,33 +69,41 @@ function lawLine(law: Law, findings: readonly Finding[], paint: Paint): string {
     vacuous: paint.dim,
     'n/a': paint.dim,
   }[result];
+  const first = `${result.padEnd(9)} ${law.id.padEnd(38)} `;
+  const lines = wrap(printable(noteOf(result, findings)), first);
+  return lines.map((line, at) => (at === 0 ? `${colour(result.padEnd(9))}${line.slice(9)}` : line).trimEnd());
+}
+
+/** What is said of a law on its own line. */
+function noteOf(result: LawResult, findings: readonly Finding[]): string {
+  if (result === 'ok') return strengthOf(findings);
+  if (result !== 'FAIL' && result !== 'warn')
+    return findings.find((finding) => finding.result === result || finding.result !== 'holds')?.message ?? '';
   const broken = findings.filter((finding) => finding.result === 'violated');
   const postures = [...new Set(broken.map((finding) => finding.posture).filter((posture) => posture !== undefined))];
-  const note =
-    result === 'ok'
-      ? strengthOf(findings)
-      : result === 'FAIL' || result === 'warn'
-        ? `${broken.length === 1 ? '1 claim' : `${broken.length} claims`}${postures.length === 0 ? '' : `, ${postures.join(' and ')}`}`
-        : printable(findings.find((finding) => finding.result !== 'holds')?.message ?? '');
-  return `${colour(result.padEnd(9))} ${law.id.padEnd(38)} ${note}`.trimEnd();
+  const claims = new Set(broken.map(({ host, claim }) => `${host ?? ''} ${claim ?? ''}`)).size;
+  const count = claims === 1 ? '1 claim is wrong' : `${claims} claims are wrong`;
+  return postures.length === 0 ? count : `${count}, ${postures.join(' and ')}`;
 }
 
 const SHOWN = 3;
 
 export function printCheck({ findings, unusedRules }: CheckResult, subject: CheckSubject, paint: Paint): string {
   const laws = byLaw(findings);
-  const lines = [...laws].map(([law, own]) => lawLine(law, own, paint));
-  const details = [...laws].filter(
-    ([, own]) => ['FAIL', 'undecided'].includes(lawResult(own)) || (subject.verbose && lawResult(own) === 'warn'),
-  );
+  const lines = [...laws].flatMap(([law, own]) => lawLines(law, own, paint));
+  const isShown = (result: LawResult): boolean =>
+    result === 'FAIL' || result === 'undecided' || (subject.verbose && result === 'warn');
+  const details = [...laws].filter(([, own]) => isShown(lawResult(own)));
   for (const [law, own] of details) {
-    const bad = own.filter(({ result }) => result === 'violated' || result === 'undecided');
-    lines.push('', paint.bold(law.id), `  ${law.statement}`);
+    const bad = own.filter(
+      ({ result, claim }) => result === 'violated' || (result === 'undecided' && claim !== undefined),
+    );
+    lines.push('', paint.bold(law.id), ...wrap(law.statement, '  '));
     const known = law.knownFailures.find(
       ({ releases }) => releases === 'all' || releases.includes(subject.deployment.release),
     );
     if (known !== undefined)
-      lines.push(paint.dim(`  known to fail in ${subject.deployment.release}: ${known.because}`));
+      lines.push(...wrap(`known to fail in ${subject.deployment.release}: ${known.because}`, '  ').map(paint.dim));
     const shown = subject.verbose ? bad : bad.slice(0, SHOWN);
     for (const finding of shown) lines.push(...printFinding(finding, subject, paint));
     if (bad.length > shown.length) lines.push(`  ... and ${bad.length - shown.length} more (-v shows all)`);
@@ -99,35 +111,68 @@ export function printCheck({ findings, unusedRules }: CheckResult, subject: Chec
   if (unusedRules.length > 0) {
     lines.push(
       '',
-      `${unusedRules.length} rules that no packet of any claim met${subject.verbose ? ':' : ' (-v lists them)'}`,
+      `${unusedRules.length === 1 ? '1 rule' : `${unusedRules.length} rules`} that no packet of any claim met${subject.verbose ? ':' : ' (-v lists them)'}`,
     );
     if (subject.verbose) lines.push(...unusedRules.map((location) => `  ${placeOf(location)}`));
   }
+  if (!subject.verbose && [...laws.values()].some((own) => lawResult(own) === 'warn'))
+    lines.push('', 'the warnings are explained with -v');
   lines.push('', summaryLine(laws, paint));
   return `${lines.join('\n')}\n`;
 }
 
 function printFinding(finding: Finding, subject: CheckSubject, paint: Paint): string[] {
   const { claim, host, posture, message, location, witness } = finding;
+  const wrong = finding.result === 'violated' ? 'it is not so that' : 'it is not known whether';
+  const where = [host, posture].filter((part) => part !== undefined).join(', ');
+  const sentence = `${wrong} ${printable(claim ?? '')}${where === '' ? '' : ` (${where})`}`;
   const lines = [
     '',
-    `  ${paint.bad('it is not so that')} ${printable(claim ?? '')}${host === undefined ? '' : ` (${host}${posture === undefined ? '' : `, ${posture}`})`}`,
+    ...wrap(sentence, '  ', 4).map((line, at) =>
+      at === 0 ? `  ${paint.bold(wrong)}${line.slice(2 + wrong.length)}` : line,
+    ),
+    ...wrap(printable(message), '    '),
   ];
-  lines.push(`    ${printable(message)}`);
-  if (location !== undefined) lines.push(`    at ${placeOf(location)}`);
+  if (location !== undefined) lines.push(...printLocation(location, finding, subject));
   if (witness !== undefined) {
-    lines.push(`    ${paint.bold(printArrival(witness.arrival))}`);
+    lines.push(`    ${paint.bold(printable(printArrival(witness.arrival)))}`);
     for (const hop of witness.way.hops) {
       lines.push(`      on ${printable(hop.host)}:`);
-      lines.push(...printJourney(hop.journey, subject.pathOf(hop.host, hop.journey.packet.family), paint, '        '));
+      lines.push(...printJourney(hop.journey, pathAt(subject, hop), paint, '        '));
     }
     for (const hop of witness.reply?.hops ?? []) {
-      lines.push(`      the answer ${printPacket(hop.journey.packet)} on ${printable(hop.host)}:`);
-      lines.push(...printJourney(hop.journey, subject.pathOf(hop.host, hop.journey.packet.family), paint, '        '));
+      const { smac, dmac, ...packet } = hop.journey.packet;
+      lines.push(`      the answer ${printPacket(packet)} on ${printable(hop.host)}:`);
+      lines.push(...printJourney(hop.journey, pathAt(subject, hop), paint, '        '));
     }
-    lines.push(`    ${paint.dim(`again: ${subject.showAgain(finding, printArrival(witness.arrival))}`)}`);
+    lines.push(`    ${paint.dim('again:')} ${printable(subject.showAgain(witness, posture ?? 'as-given'))}`);
   }
   return lines;
+}
+
+const pathAt = ({ rulesetAt }: CheckSubject, { host, journey }: Hop): string =>
+  rulesetAt(host, journey.packet.family)?.path ?? '';
+
+/** At most so much of a line: a file may have very long ones. */
+const LONGEST_LINE = 300;
+
+/** The place to blame, and what stands there. */
+function printLocation(location: Location, { witness, host }: Finding, subject: CheckSubject): string[] {
+  const { path, line } = location;
+  const family = witness?.arrival.packet.family ?? 4;
+  const hosts = [...(witness?.reply?.hops ?? []), ...(witness?.way.hops ?? [])].map((hop) => hop.host);
+  const ruleset = [...hosts, host ?? '']
+    .flatMap((name) => [subject.rulesetAt(name, family), subject.rulesetAt(name, 6)])
+    .find((candidate) => candidate?.path === path);
+  const text = line === undefined ? undefined : ruleset?.lines[line - 1]?.text.trim().slice(0, LONGEST_LINE);
+  const lacking =
+    witness !== undefined && location.rule === undefined && location.chain !== undefined
+      ? ' (no rule of it applies)'
+      : '';
+  return [
+    `    at ${placeOf(location)}${line === undefined ? lacking : ''}`,
+    ...(text === undefined ? [] : [`       ${printable(text)}`]),
+  ];
 }
 
 /** Laws by what they came to, in the words of the JSON summary. */
@@ -147,9 +192,12 @@ export function summaryOf(laws: ReadonlyMap<Law, readonly Finding[]>): Record<st
 function summaryLine(laws: ReadonlyMap<Law, readonly Finding[]>, paint: Paint): string {
   const results = [...laws.values()].map(lawResult);
   const count = (result: LawResult): number => results.filter((candidate) => candidate === result).length;
-  const parts = [`${laws.size} laws`, `${count('ok')} hold`];
+  const parts = [
+    laws.size === 1 ? '1 law' : `${laws.size} laws`,
+    count('ok') === 1 ? '1 holds' : `${count('ok')} hold`,
+  ];
   if (count('FAIL') > 0) parts.push(paint.bad(`${count('FAIL')} violated`));
-  if (count('warn') > 0) parts.push(`${count('warn')} warnings`);
+  if (count('warn') > 0) parts.push(count('warn') === 1 ? '1 warning' : `${count('warn')} warnings`);
   if (count('undecided') > 0) parts.push(paint.doubtful(`${count('undecided')} undecided`));
   if (count('vacuous') > 0) parts.push(`${count('vacuous')} vacuous`);
   if (count('n/a') > 0) parts.push(`${count('n/a')} not applicable`);

@@ -1,17 +1,68 @@
-/** A conversation with a host, as text and as JSON. */
+/** A conversation with a host or a network, as text and as JSON. */
+import type { Family } from '../address/address.ts';
 import type { Exchange } from '../network/converse.ts';
+import type { WorldExchange } from '../network/world-conversation.ts';
+import type { Hop, Way } from '../network/walk.ts';
 import type { Fate, Journey, Step } from '../netfilter/journey.ts';
-import { printFate, printOutcome } from '../packet/fate.ts';
+import { printFate, printOutcome, type ExpectedFate } from '../packet/fate.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Arrival, Packet } from '../packet/packet.ts';
 import type { Paint } from './paint.ts';
 import { printable } from './printable.ts';
 
-/** Where a trace was taken, for its head and for `file:line`. */
-export interface TraceSubject {
-  readonly host: string;
-  readonly path: string;
+/** One packet or `reply` line of a conversation, and what became of it on each host that it met. */
+export interface Traced {
+  readonly line: number;
+  readonly kind: 'packet' | 'reply';
+  /** As it entered; absent for a reply that nobody sends. */
+  readonly arrival?: Arrival;
+  readonly hops: readonly TracedHop[];
+  /** Where it ended, of all hops. */
+  readonly last?: Journey;
+  readonly answer?: readonly TracedHop[];
+  readonly expected?: { readonly fate: ExpectedFate; readonly met: boolean };
 }
+
+export interface TracedHop {
+  readonly host: string;
+  readonly journey: Journey;
+}
+
+/** For the head of each packet, and for `file:line`. */
+export interface TraceSubject {
+  /** The only host, when there is one: what leaves it is not followed. */
+  readonly host?: string;
+  /** The ruleset file of a host; undefined where none is at hand, so that nothing is filtered. */
+  readonly pathOf: (host: string, family: Family) => string | undefined;
+}
+
+/** What one host did with each line. */
+export const tracedOnHost = (exchanges: readonly Exchange[], host: string): Traced[] =>
+  exchanges.map(({ journey, answer, ...exchange }) => ({
+    ...exchange,
+    hops: journey === undefined ? [] : [{ host, journey }],
+    ...(journey === undefined ? {} : { last: journey }),
+    ...(answer === undefined ? {} : { answer: [{ host, journey: answer }] }),
+  }));
+
+/** What a network did with each line. */
+export const tracedInWorld = (exchanges: readonly WorldExchange[]): Traced[] =>
+  exchanges.map(({ way, answer, arrival, ...exchange }) => {
+    const entered = arrival ?? (way && arrivalOf(way));
+    return {
+      ...exchange,
+      ...(entered === undefined ? {} : { arrival: entered }),
+      hops: way?.hops ?? [],
+      ...(answer === undefined ? {} : { answer: answer.hops }),
+    };
+  });
+
+function arrivalOf({ hops }: Way): Arrival | undefined {
+  const [first] = hops;
+  return first && { packet: first.journey.packet, entry: entryWithHost(first) };
+}
+
+const entryWithHost = ({ entry, host }: Hop): Hop['entry'] => ({ ...entry, host });
 
 // --- text --------------------------------------------------------------------------------------------------------------------------
 
@@ -47,7 +98,7 @@ export function printJourney(journey: Journey, path: string, paint: Paint, inden
   }
   lines.push(`${indent}${printEnd(journey, path, paint)}`);
   for (const consequence of journey.consequences) {
-    lines.push(`${indent}and the host sends ${printPacket(consequence.packet)}`);
+    lines.push(`${indent}and the host sends ${printPacket(unframed(consequence.packet))}`);
     lines.push(...printJourney(consequence, path, paint, `${indent}  `));
   }
   return lines;
@@ -73,36 +124,55 @@ function printEnd({ fate, exits, state }: Journey, path: string, paint: Paint): 
   return `${colour(printOutcome(fate))}  ${paint.dim(state)}${why}`;
 }
 
-export function printTrace(exchanges: readonly Exchange[], subject: TraceSubject, paint: Paint): string {
+export function printTrace(traced: readonly Traced[], subject: TraceSubject, paint: Paint): string {
   const lines: string[] = [];
-  for (const exchange of exchanges) {
-    const { arrival, journey, answer, expected } = exchange;
+  for (const exchange of traced) {
+    const { arrival, hops, answer, expected } = exchange;
     const title =
       arrival === undefined
         ? 'reply: nobody answers'
-        : `${exchange.kind === 'reply' ? 'reply: ' : ''}${printArrival(arrival)}`;
-    lines.push(paint.bold(`${subject.host}: ${title}`));
-    if (journey !== undefined) lines.push(...printJourney(journey, subject.path, paint));
+        : `${exchange.kind === 'reply' ? 'reply: ' : ''}${printable(printArrival(arrival))}`;
+    lines.push(paint.bold(subject.host === undefined ? title : `${subject.host}: ${title}`));
+    lines.push(...printHops(hops, subject, paint, '  '));
     if (expected !== undefined)
       lines.push(
         expected.met
           ? `  ${paint.good('as expected')}: ${printFate(expected.fate)}`
           : `  ${paint.bad('expected')}: ${printFate(expected.fate)}`,
       );
-    if (answer !== undefined) {
-      lines.push(paint.bold(`  the reply to it: ${printPacket(answer.packet)}`));
-      lines.push(...printJourney(answer, subject.path, paint, '    '));
+    const [first] = answer ?? [];
+    if (answer !== undefined && first !== undefined) {
+      lines.push(paint.bold(`  the reply to it: ${printPacket(unframed(first.journey.packet))}`));
+      lines.push(...printHops(answer, subject, paint, '    '));
     }
     lines.push('');
   }
-  lines.push(summaryOf(exchanges));
+  lines.push(summaryOf(traced));
   return `${lines.join('\n')}\n`;
 }
 
-function summaryOf(exchanges: readonly Exchange[]): string {
+/** The journeys one under the other; with their hosts' names where there may be several. */
+function printHops(hops: readonly TracedHop[], subject: TraceSubject, paint: Paint, indent: string): string[] {
+  return hops.flatMap(({ host, journey }, at) => {
+    const path = subject.pathOf(host, journey.packet.family);
+    const unfiltered = path === undefined ? ' (no ruleset of it was given: it filters nothing)' : '';
+    if (subject.host !== undefined) return printJourney(journey, path ?? '', paint, indent);
+    const packet = at === 0 ? '' : `, as ${printPacket(unframed(journey.packet))}`;
+    return [
+      `${indent}on ${paint.bold(printable(host))}${packet}${unfiltered}`,
+      ...printJourney(journey, path ?? '', paint, `${indent}  `),
+    ];
+  });
+}
+
+/** Without the frame's addresses, which say nothing beyond one wire. */
+const unframed = ({ smac, dmac, ...packet }: Packet): Packet => packet;
+
+/** The line that can be read alone. */
+export function summaryOf(exchanges: readonly Traced[]): string {
   const counts = new Map<string, number>();
-  for (const { journey } of exchanges) {
-    const kind = journey?.fate.kind ?? 'unanswered';
+  for (const { last } of exchanges) {
+    const kind = last?.fate.kind ?? 'unanswered';
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   const unmet = exchanges.filter(({ expected }) => expected?.met === false).length;
@@ -148,14 +218,31 @@ export const journeyDocument = (journey: Journey, arrival?: Arrival): object => 
     : {}),
 });
 
-export const traceDocument = (exchanges: readonly Exchange[], { host }: TraceSubject): object => ({
-  host,
-  packets: exchanges.map(({ line, kind, arrival, journey, answer, expected }) => ({
-    ...(journey === undefined
-      ? { packet: kind, fate: { kind: 'dropped', reason: 'nobody answers' }, state: 'UNTRACKED', steps: [] }
-      : journeyDocument(journey, arrival)),
-    line,
-    ...(answer === undefined ? {} : { reply: journeyDocument(answer) }),
-    ...(expected === undefined ? {} : { expected: printFate(expected.fate), asExpected: expected.met }),
-  })),
+/** The steps of all hosts one after the other; with the host in each where there may be several. */
+const hopsDocument = (hops: readonly TracedHop[], last: Journey, single: boolean, arrival?: Arrival): object => {
+  const [first] = hops;
+  if (single || first === undefined) return journeyDocument(last, arrival);
+  return {
+    packet: arrival === undefined ? packetText(unframed(first.journey.packet)) : printArrival(arrival),
+    fate: fateDocument(last.fate),
+    state: first.journey.state,
+    steps: hops.flatMap(({ host, journey }) => journey.steps.map((step) => ({ host, ...stepDocument(step) }))),
+    hops: hops.map(({ host, journey }) => ({ host, ...journeyDocument(journey) })),
+  };
+};
+
+export const traceDocument = (traced: readonly Traced[], { host }: TraceSubject): object => ({
+  ...(host === undefined ? {} : { host }),
+  packets: traced.map(({ line, kind, arrival, hops, last, answer, expected }) => {
+    const single = host !== undefined;
+    const answered = answer?.at(-1)?.journey;
+    return {
+      ...(last === undefined
+        ? { packet: kind, fate: { kind: 'dropped', reason: 'nobody answers' }, state: 'UNTRACKED', steps: [] }
+        : hopsDocument(hops, last, single, arrival)),
+      line,
+      ...(answer === undefined || answered === undefined ? {} : { reply: hopsDocument(answer, answered, single) }),
+      ...(expected === undefined ? {} : { expected: printFate(expected.fate), asExpected: expected.met }),
+    };
+  }),
 });
