@@ -64,6 +64,12 @@ test('a law that is broken says the sentence, the packet, the chain and the comm
   );
 });
 
+test('the command that shows it again is called as the program was', async () => {
+  const io = { ...memoryIo({ 'd.yaml': ARTICLE, 'lost.rules': WITHOUT_METADATA }), command: 'node dist/cli/main.js' };
+  await nfverdict([...CHECK, ...METADATA, 'lost.rules'], io);
+  expect(io.written.stdout).toContain(' again: node dist/cli/main.js trace lost.rules ');
+});
+
 test('a text says nothing of the tables that are not in it', async () => {
   const { stdout } = await run([...CHECK, ...METADATA, 'host1.rules', '--format', 'json']);
   expect(documentOf(stdout).assumptions).toContain(

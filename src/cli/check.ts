@@ -19,6 +19,7 @@ import { answering, UsageError } from './failure.ts';
 import { Inputs } from './input.ts';
 import type { Io } from './io.ts';
 import { printAssumptions, TOOL, writeOutputs, type OutputOptions } from './output.ts';
+import { shellWord } from './shell-word.ts';
 import { givenRulesets, referenceRulesets, rulesetAssumptions, type Rulesets } from './ruleset-words.ts';
 
 export interface CheckOptions extends OutputOptions {
@@ -84,7 +85,7 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
             deployment,
             verbose: options.verbose,
             rulesetAt,
-            showAgain: showAgain(options, rulesets, names.length > 1),
+            showAgain: showAgain(io.command ?? 'nfverdict', options, rulesets, names.length > 1),
           },
           paint,
         ),
@@ -141,12 +142,9 @@ function notJudged(deployment: Deployment, { byHost }: Rulesets): string[] {
   });
 }
 
-/** A word that a POSIX shell takes as it stands. */
-const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-
 /** The command that shows a packet again, to be pasted: with the rulesets of the hosts that it met, if they were given. */
 const showAgain =
-  (options: CheckOptions, { given }: Rulesets, several: boolean) =>
+  (command: string, options: CheckOptions, { given }: Rulesets, several: boolean) =>
   ({ arrival, way, reply }: Witness, posture: Posture): string => {
     const { family } = arrival.packet;
     const met = new Set([...way.hops, ...(reply?.hops ?? [])].map(({ host }) => host));
@@ -155,13 +153,13 @@ const showAgain =
       .map(({ host, file }) => (several ? `${host}${family === 6 ? '/6' : ''}=${file}` : file));
     const entry = several ? { ...arrival.entry, host: way.hops[0]?.host ?? '' } : { ...arrival.entry };
     return [
-      'nfverdict trace',
-      ...rulesets.map(quoted),
-      quoted(printArrival({ ...arrival, entry })),
-      `-d ${quoted(options.deployment)}`,
+      `${command} trace`,
+      ...rulesets.map(shellWord),
+      shellWord(printArrival({ ...arrival, entry })),
+      `-d ${shellWord(options.deployment)}`,
       ...(posture === 'hardened' ? ['--posture hardened'] : []),
       ...(options.backend === 'nft' ? [] : [`--backend ${options.backend}`]),
-      ...(options.sets === undefined ? [] : [`--sets ${quoted(options.sets)}`]),
+      ...(options.sets === undefined ? [] : [`--sets ${shellWord(options.sets)}`]),
     ].join(' ');
   };
 

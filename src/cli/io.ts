@@ -1,6 +1,8 @@
 /** What a command may touch outside of itself: the one door to files, streams and environment. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { shellWord } from './shell-word.ts';
 
 export interface Io {
   /** Results. */
@@ -16,6 +18,8 @@ export interface Io {
   readonly isTTY: boolean;
   /** True where stderr is a terminal, and a progress line may be redrawn. */
   readonly stderrIsTTY: boolean;
+  /** How the program is called from here, for commands that a report offers to paste; `nfverdict` unless given. */
+  readonly command?: string;
 }
 
 /** A file that cannot be read or written. */
@@ -39,6 +43,16 @@ function fileError(verb: string, path: string, error: unknown): FileError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const shown = path === '-' ? 'standard input' : path;
   return new FileError(`cannot ${verb} ${shown}: ${REASONS[code] ?? (code === '' ? String(error) : code)}`);
+}
+
+/**
+ * By its name where it was started by its name, as an installed or linked package is; else by its file. Not `npx`, which in a working tree installs and builds
+ * the tree into a cache of its own first.
+ */
+function commandOf(started: string): string {
+  if (basename(started) === 'nfverdict') return 'nfverdict';
+  const file = relative(process.cwd(), fileURLToPath(new URL('main.js', import.meta.url)));
+  return `node ${shellWord(file)}`;
 }
 
 /** The process's own streams, files and environment. */
@@ -67,4 +81,5 @@ export const nodeIo: Io = {
   env: process.env,
   isTTY: process.stdout.isTTY,
   stderrIsTTY: process.stderr.isTTY,
+  command: commandOf(process.argv[1] ?? ''),
 };

@@ -10,6 +10,8 @@ const cloud = (file: string): string =>
 const deployment = cloud('deployment.yaml');
 const rules = cloud('host1.rules');
 
+const command = nodeIo.command ?? 'nfverdict';
+
 nodeIo.stdout(`The cloud of the article: ${deployment}, with the rules that nova wrote for it: ${rules}\n\n`);
 const code = runCheck(
   {
@@ -30,11 +32,11 @@ const code = runCheck(
 );
 nodeIo.stdout(`
 Where to go next
-  npx nfverdict trace ${rules} 'tcp 10.10.10.2:40000 > 169.254.169.254:80 in vnet0' -d ${deployment}
+  ${command} trace ${rules} 'tcp 10.10.10.2:40000 > 169.254.169.254:80 in vnet0' -d ${deployment}
       what happens to one packet, and to its answer
-  npx nfverdict check YOUR.rules -d YOUR-DEPLOYMENT.yaml
+  ${command} check YOUR.rules -d YOUR-DEPLOYMENT.yaml
       the same laws on your own host
-  npx nfverdict invariants
+  ${command} invariants
       the laws; docs/laws.md has each with a packet that shows it
   npm test
       the laws over random deployments, and the model against its own laws
