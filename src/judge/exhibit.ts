@@ -1,24 +1,14 @@
 /** A law shown on real clouds: a packet that shows it at work, and the smallest mistake in a ruleset that breaks it. */
 import type { PacketsClaim } from '../claim/claim.ts';
-import type { Deployment } from '../deployment/deployment.ts';
 import type { Law } from '../invariant/law.ts';
-import type { Network } from '../network/network.ts';
 import { worldOf, type Way } from '../network/walk.ts';
 import type { Arrival } from '../packet/packet.ts';
 import { isEmptySet } from '../packet/pattern.ts';
 import { leastPacket } from '../packet/sample.ts';
-import type { Ruleset } from '../ruleset/rule.ts';
-import { checkLaws, type Finding } from './check.ts';
+import { checkLaws } from './check.ts';
+import { MutantJudge, type BrokenClaim, type Cloud } from './mutant-judge.ts';
 import { entryOf, tryPacket } from './judge.ts';
 import { mutantsOf, type Mutant } from './mutation.ts';
-
-/** A cloud to show laws on. */
-export interface Cloud {
-  readonly name: string;
-  readonly deployment: Deployment;
-  readonly network: Network;
-  readonly rulesets: ReadonlyMap<string, readonly Ruleset[]>;
-}
 
 /** A packet that ends as the law says. */
 export interface Shown {
@@ -33,7 +23,7 @@ export interface Broken {
   readonly cloud: Cloud;
   readonly host?: string;
   readonly mutant?: Mutant;
-  readonly finding: Finding;
+  readonly claim: BrokenClaim;
 }
 
 /** The first claim about packets whose least packet ends as claimed. */
@@ -67,36 +57,39 @@ export const speaksOf = (law: Law, clouds: readonly Cloud[]): boolean =>
     );
   });
 
-const violationOf = (law: Law, cloud: Cloud, rulesets: Cloud['rulesets'], runs: number): Finding | undefined =>
-  checkLaws({
-    deployment: cloud.deployment,
-    network: cloud.network,
-    rulesets,
-    laws: [law],
-    backend: 'nft',
-    runs,
-    seed: 1,
-  }).findings.find(({ result }) => result === 'violated');
+/** The law as it is broken already, without any mistake. */
+function brokenAsItStands(law: Law, cloud: Cloud, runs: number): BrokenClaim | undefined {
+  const violated = checkLaws({ ...cloud, laws: [law], backend: 'nft', runs, seed: SEED }).findings.find(
+    ({ result }) => result === 'violated',
+  );
+  return (
+    violated && {
+      law,
+      says: violated.claim ?? '',
+      message: violated.message,
+      ...(violated.witness === undefined ? {} : { arrival: violated.witness.arrival }),
+    }
+  );
+}
+
+const SEED = 1;
 
 /** The first mistake, rules deleted before values changed, that breaks the law; or the law as it is broken already. */
 export function breakLaw(law: Law, clouds: readonly Cloud[], runs = 12): Broken | undefined {
   const speaking = clouds.filter((cloud) => speaksOf(law, [cloud]));
   for (const cloud of speaking) {
-    const finding = violationOf(law, cloud, cloud.rulesets, runs);
-    if (finding !== undefined) return { cloud, finding };
+    const claim = brokenAsItStands(law, cloud, runs);
+    if (claim !== undefined) return { cloud, claim };
   }
+  const judged = speaking.map((cloud) => ({ cloud, judge: new MutantJudge(cloud, [law], runs, SEED) }));
   for (const deletions of [true, false])
-    for (const cloud of speaking)
+    for (const { cloud, judge } of judged)
       for (const [host, own] of cloud.rulesets)
         for (const ruleset of own)
           for (const mutant of mutantsOf(ruleset)) {
             if ((mutant.change === 'deleted') !== deletions) continue;
-            const rulesets = new Map([
-              ...cloud.rulesets,
-              [host, own.map((other) => (other === ruleset ? mutant.ruleset : other))] as const,
-            ]);
-            const finding = violationOf(law, cloud, rulesets, runs);
-            if (finding !== undefined) return { cloud, host, mutant, finding };
+            const claim = judge.brokenBy(host, ruleset, mutant);
+            if (claim !== undefined) return { cloud, host, mutant, claim };
           }
   return undefined;
 }

@@ -3,20 +3,32 @@
  * the claim that found the last mistake is the likeliest to find the next.
  */
 import { POSTURES, type PacketsClaim, type Posture, type RulesetClaim } from '../claim/claim.ts';
+import type { Deployment } from '../deployment/deployment.ts';
 import type { Law } from '../invariant/law.ts';
+import type { Network } from '../network/network.ts';
 import { worldOf, type Way, type World } from '../network/walk.ts';
+import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { aimOf } from './aim.ts';
-import type { Cloud } from './exhibit.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { judgeClaim } from './judge.ts';
 import type { Mutant } from './mutation.ts';
+
+/** A deployment with the rulesets of its hosts, without a mistake. */
+export interface Cloud {
+  readonly name: string;
+  readonly deployment: Deployment;
+  readonly network: Network;
+  readonly rulesets: ReadonlyMap<string, readonly Ruleset[]>;
+}
 
 export interface BrokenClaim {
   readonly law: Law;
   readonly says: string;
   readonly message: string;
   readonly posture?: Posture;
+  /** The packet that shows it; absent where the text itself is wrong. */
+  readonly arrival?: Arrival;
 }
 
 interface Candidate {
@@ -46,7 +58,7 @@ export class MutantJudge {
   #packets: Candidate[] = [];
   readonly #texts: { readonly law: Law; readonly claim: RulesetClaim }[] = [];
 
-  /** Judges by all laws of severity error. Throws when the cloud breaks one of them without any mistake: then nothing could be told. */
+  /** Throws when the cloud breaks one of them without any mistake: then nothing could be told. */
   constructor(cloud: Cloud, laws: readonly Law[], runs: number, seed: number) {
     this.#cloud = cloud;
     this.#runs = runs;
@@ -54,7 +66,6 @@ export class MutantJudge {
     const worlds = this.#worlds(cloud.rulesets);
     const aim = aimOf([...cloud.rulesets.values()].flat());
     for (const law of laws) {
-      if (law.severity === 'warning') continue;
       const applies = law.claims(cloud);
       if (applies.kind === 'not-applicable') continue;
       for (const claim of applies.claims) {
@@ -106,14 +117,20 @@ export class MutantJudge {
     const near = this.#packets.filter(({ chains }) => chains.has(key));
     for (const candidate of near) {
       const { law, claim, posture } = candidate;
-      const { result, message } = judgeClaim(worlds[posture], claim, posture, {
+      const { result, message, witness } = judgeClaim(worlds[posture], claim, posture, {
         runs: this.#runs,
         seed: this.#seed,
         aim,
       });
       if (result !== 'violated') continue;
       this.#packets = [candidate, ...this.#packets.filter((other) => other !== candidate)];
-      return { law, says: claim.says, posture, message: message ?? '' };
+      return {
+        law,
+        says: claim.says,
+        posture,
+        message: message ?? '',
+        ...(witness === undefined ? {} : { arrival: witness.arrival }),
+      };
     }
     return undefined;
   }

@@ -11,7 +11,7 @@ export interface Chapter {
 }
 
 const describe = (end: End): string => {
-  if (!isReached(end)) return `${end.kind} on ${end.host}`;
+  if (!isReached(end)) return `is ${end.kind} on ${end.host}`;
   const whom =
     end.kind === 'process'
       ? `a process of ${end.host}`
@@ -27,13 +27,13 @@ function shownText({ cloud, claim, arrival, way }: Shown): string[] {
   ];
 }
 
-function brokenText({ cloud, host, mutant, finding }: Broken): string[] {
-  const packet = finding.witness === undefined ? '' : ` \`${printArrival(finding.witness.arrival)}\`:`;
+function brokenText({ cloud, host, mutant, claim }: Broken): string[] {
+  const packet = claim.arrival === undefined ? '' : ` \`${printArrival(claim.arrival)}\`:`;
   const where =
     mutant === undefined
       ? `as it stands in scenarios/${cloud.name}`
       : `${mutant.change}, in scenarios/${cloud.name}, ${host ?? ''}:${mutant.line}: \`${mutant.text}\``;
-  return [`**Broken**, ${where}.${packet} ${finding.message}.`, ''];
+  return [`**Broken**, ${where}.${packet} ${claim.message}.`, ''];
 }
 
 function chapter({ law, shown, broken }: Chapter): string[] {
