@@ -7,10 +7,10 @@ import { readable } from '../src/arbitrary/readable.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
 import { bridgeOfPort, type Host } from '../src/host/host.ts';
 import { play, type Move, type Played } from '../src/kernel/dialogue.ts';
-import { tablesAt } from '../src/netfilter/hooks.ts';
 import type { Journey, Step } from '../src/netfilter/journey.ts';
-import { copyMachine, flush, machineOf } from '../src/netfilter/traverse.ts';
-import { TCP, isLaterFragment, type Entry } from '../src/packet/packet.ts';
+import { arrive, copyMachine, flush, machineOf, type Machine } from '../src/netfilter/traverse.ts';
+import { printArrival } from '../src/packet/notation.ts';
+import { TCP, isLaterFragment, type Arrival, type Entry } from '../src/packet/packet.ts';
 import type { HookName, TableName } from '../src/ruleset/rule.ts';
 import { storedCase } from './support/case.ts';
 import { endingOf, expectSame, journeysOf, playWith, transcriptOf } from './support/ending.ts';
@@ -40,6 +40,15 @@ function staysOf(steps: readonly Step[]): readonly Stay[] {
   }
   return stays;
 }
+
+/** The order of the priorities in include/uapi/linux/netfilter_ipv4.h, as observed (S9): said here once more, so that a slip in hooks.ts shows. */
+const TABLES_AT: Readonly<Record<HookName, readonly TableName[]>> = {
+  PREROUTING: ['raw', 'mangle', 'nat'],
+  INPUT: ['mangle', 'filter', 'nat'],
+  FORWARD: ['mangle', 'filter'],
+  OUTPUT: ['raw', 'mangle', 'nat', 'filter'],
+  POSTROUTING: ['mangle', 'nat'],
+};
 
 const LETTERS: Readonly<Record<HookName, string>> = {
   PREROUTING: 'P',
@@ -80,8 +89,7 @@ law<[WorldCase]>(
       expect(isAllowed(word, entry, drawn.host), `${word} of ${endingOf(journey)}`).toBe(true);
       stays.forEach(({ hook, tables, by }, at) => {
         // Only nat is not visited by every packet; only the last hook of a packet, or of a flooded frame's copy, may be left early.
-        const due = tablesAt(hook).filter((table) => table !== 'security');
-        const all = due.filter((table) => table !== 'nat' || tables.includes('nat'));
+        const all = TABLES_AT[hook].filter((table) => table !== 'nat' || tables.includes('nat'));
         const isLast = stays[at + 1] === undefined || (by !== '' && stays[at + 1]?.by !== by);
         expect(tables).toEqual(isLast ? all.slice(0, tables.length) : all);
       });
@@ -213,32 +221,40 @@ law<[WorldCase, number]>(
   [worldCase({ loose: true, rules: 30, moves: 12 }), INDEX],
   (drawn, where, seen) => {
     const { host, rulesets, backend, moves } = drawn;
-    const cut = where % (moves.length + 1);
-    const start = moves.slice(0, cut);
-    const first = moves[0];
-    // What comes behind begins with a packet, so that nothing hangs on what was said last.
-    const rest: readonly Move[] = first === undefined ? [] : [first, ...moves.slice(cut)];
-    const alone = machineOf(host, rulesets, backend);
-    play(alone, start);
-    const expected = transcriptOf(play(alone, rest));
+    const fresh = () => machineOf(host, rulesets, backend);
+    // Packet by packet, so that a datagram may be cut between its fragments.
+    const arrivals = play(fresh(), moves).flatMap(({ sent }) => (sent.kind === 'packet' ? [sent.arrival] : []));
+    const cut = where % (arrivals.length + 1);
+    const sendAll = (machine: Machine, some: readonly Arrival[]): readonly string[] =>
+      some.map((arrival) => `${printArrival(arrival)} => ${endingOf(arrive(machine, arrival))}`);
+    const begun = (): Machine => {
+      const machine = fresh();
+      sendAll(machine, arrivals.slice(0, cut));
+      return machine;
+    };
+    const rest = arrivals.slice(cut);
+    const expected = sendAll(begun(), rest);
 
-    const original = machineOf(host, rulesets, backend);
-    play(original, start);
+    const original = begun();
     const copy = copyMachine(original);
     const third = copyMachine(original);
-    expectSame(expected, transcriptOf(play(copy, rest)), 'the copy');
-    play(copy, moves);
+    expectSame(expected, sendAll(copy, rest), 'the copy');
+    sendAll(copy, arrivals);
     flush(third);
-    expectSame(expected, transcriptOf(play(original, rest)), 'the original');
-    if (expected.some((line) => line.includes('ESTABLISHED'))) seen('ESTABLISHED');
-    const forgetful = transcriptOf(play(third, rest));
-    if (forgetful.join('\n') !== expected.join('\n')) seen('memory matters');
+    expectSame(expected, sendAll(original, rest), 'the original');
+    if (expected.join('\n') !== sendAll(third, rest).join('\n')) seen('memory matters');
+    if (rest.length > 0 && rest.length < arrivals.length) seen('something before and behind');
+    if (rest[0] !== undefined && isLaterFragment(rest[0].packet)) seen('cut between fragments');
     return true;
   },
   {
     runs: RUNS,
     stored: storedCase<[number]>(),
-    cover: { ESTABLISHED: { atLeast: 8 }, 'memory matters': { atLeast: 3 } },
+    cover: {
+      'memory matters': { atLeast: 2 },
+      'something before and behind': { atLeast: 30 },
+      'cut between fragments': { atLeast: 0.6 },
+    },
   },
 );
 

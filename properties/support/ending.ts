@@ -4,6 +4,7 @@ import { play, type Played } from '../../src/kernel/dialogue.ts';
 import type { Journey, Step } from '../../src/netfilter/journey.ts';
 import { machineOf } from '../../src/netfilter/traverse.ts';
 import { printArrival, printPacket } from '../../src/packet/notation.ts';
+import type { Way } from '../../src/network/walk.ts';
 import type { Ruleset } from '../../src/ruleset/rule.ts';
 
 const placeOf = ({ oif, port }: { readonly oif: string; readonly port?: string }): string =>
@@ -50,3 +51,15 @@ export function expectSame(expected: readonly string[], found: readonly string[]
   );
   if (lines.some((line) => !line.startsWith(' '))) throw new Error([`${where}:`, ...lines].join('\n'));
 }
+
+/** A packet's way through a network, a line for each host. */
+export const printWay = ({ hops, ends }: Way): readonly string[] => [
+  ...hops.map(
+    ({ host, entry, journey }) =>
+      `  ${host} ${entry.kind === 'in' ? `in ${entry.interface}` : 'local'}: ${endingOf(journey)}${reasonOf(journey)}`,
+  ),
+  ...ends.map((end) => `  ends at: ${end.kind}${'name' in end ? ` ${end.name}` : ''}`),
+];
+
+const reasonOf = ({ fate: { reason, line } }: Journey): string =>
+  `${reason === undefined ? '' : ` (${reason})`}${line === undefined ? '' : ` line ${line}`}`;
