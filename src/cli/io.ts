@@ -1,6 +1,6 @@
 /** What a command may touch outside of itself: the one door to files, streams and environment. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, dirname, relative } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { shellWord } from './shell-word.ts';
 
@@ -55,6 +55,13 @@ function commandOf(started: string): string {
   return `node ${shellWord(file)}`;
 }
 
+/** mkdir -p. Not mkdirSync's own `recursive`, which under /proc never returns (Node 20). */
+function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
+  for (const folder of missing) mkdirSync(folder);
+}
+
 /** The process's own streams, files and environment. */
 export const nodeIo: Io = {
   stdout: (text) => {
@@ -72,7 +79,7 @@ export const nodeIo: Io = {
   },
   writeFile: (path, text) => {
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       writeFileSync(path, text);
     } catch (error) {
       throw fileError('write', path, error);
