@@ -4,6 +4,7 @@ import { LAWS } from '../invariant/laws.ts';
 import type { Law } from '../invariant/law.ts';
 import { printDocument } from '../report/document.ts';
 import type { Paint } from '../report/paint.ts';
+import { wrap } from '../report/wrap.ts';
 import { answering, UsageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { TOOL, writeOutputs, type OutputOptions } from './output.ts';
@@ -37,21 +38,30 @@ function lawCalled(id: string): Law {
 }
 
 const listing = (laws: readonly Law[], paint: Paint): string =>
-  `${laws.map((law) => `${paint.bold(law.id.padEnd(38))} ${law.severity === 'warning' ? '(w) ' : ''}${law.statement}`).join('\n')}\n`;
+  laws
+    .map((law) => {
+      const [first = '', ...rest] = wrap(
+        `${law.severity === 'warning' ? '(warning) ' : ''}${law.statement}`,
+        `${law.id.padEnd(ID_WIDTH)} `,
+      );
+      return [paint.bold(first.slice(0, ID_WIDTH)) + first.slice(ID_WIDTH), ...rest, ''].join('\n');
+    })
+    .join('');
+
+const ID_WIDTH = 38;
 
 function explanation(law: Law, paint: Paint): string {
   const lines = [
     paint.bold(law.id),
-    `  ${law.statement}`,
+    ...wrap(law.statement, '  '),
     '',
     `  kind       ${law.kind}`,
     `  severity   ${law.severity}`,
-    `  source     ${law.source}`,
-    ...(law.requires === undefined ? [] : [`  requires   ${law.requires}`]),
-    `  broken by  ${law.brokenBy}`,
-    ...law.knownFailures.map(
-      ({ releases, because }) =>
-        `  known to fail in ${releases === 'all' ? 'every release' : releases.join(', ')}: ${because}`,
+    ...wrap(law.source, '  source     '),
+    ...(law.requires === undefined ? [] : wrap(law.requires, '  requires   ')),
+    ...wrap(law.brokenBy, '  broken by  '),
+    ...law.knownFailures.flatMap(({ releases, because }) =>
+      wrap(`known to fail in ${releases === 'all' ? 'every release' : releases.join(', ')}: ${because}`, '  ', 13),
     ),
   ];
   return `${lines.join('\n')}\n`;

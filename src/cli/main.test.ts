@@ -129,6 +129,7 @@ test('help and version are results', async () => {
 test('the laws are listed, and one is explained', async () => {
   const { stdout } = await run(['invariants']);
   expect(stdout).toContain('metadata/reaches-api ');
+  expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
   const one = await run(['invariants', 'metadata/reaches-api']);
   expect(one.code).toBe(0);
   expect(one.stdout).toContain('  broken by  ');
