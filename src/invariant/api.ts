@@ -1,7 +1,9 @@
 /** What is promised of nova-api where it answers for metadata. */
 import { printAddress } from '../address/address.ts';
-import { subtractRanges } from '../address/ranges.ts';
+import { subtractRanges, type Ranges } from '../address/ranges.ts';
 import { hasRole } from '../deployment/service.ts';
+import type { Host } from '../host/host.ts';
+import type { Network } from '../network/network.ts';
 import { TCP } from '../packet/packet.ts';
 import { setOf } from '../packet/pattern.ts';
 import type { Law } from './law.ts';
@@ -10,7 +12,7 @@ import { only } from './vocabulary/admission.ts';
 import { sourcesOn } from './vocabulary/approach.ts';
 import { chainOf } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, nearNames, opening } from './vocabulary/claims.ts';
-import { arrivalsAt } from './vocabulary/entries.ts';
+import { entriesAt, type EntryPoint } from './vocabulary/entries.ts';
 import { isRouted } from './vocabulary/ways.ts';
 
 const reachable: Law = {
@@ -33,37 +35,39 @@ const reachable: Law = {
         const found = hostIn(network, host.name);
         const isHere = hasRole(host, 'metadata') && ownAddresses(network, host.name).includes(address);
         if (found === undefined || !isHere) return [];
-        return arrivalsAt(network, host.name)
+        return entriesAt(network, host.name)
           .filter((at) => isRouted(context, host, at))
-          .flatMap((at) => {
-            if (at.entry.kind !== 'in') return [];
-            const sources = sourcesOn(network, found, at.bridge ?? at.entry.interface, 4);
-            return [
-              claimAt(at, {
-                says: `the API on ${host.name} is reached at ${printAddress(address)}:${port} by ${at.name}`,
-                set: opening(
-                  setOf({
-                    family: 4,
-                    saddr: subtractRanges(sources, localTo(network, host.name)),
-                    daddr: only(address),
-                    protocol: only(TCP),
-                    dport: only(port),
-                  }),
-                ),
-                ending: {
-                  kind: 'reaches',
-                  place: { kind: 'process', host: host.name },
-                  as: { daddr: 'original', sport: 'original', dport: 'original' },
-                },
-                chain: chainOf(host, 'metadata', 'filter', 'INPUT'),
-                near,
-              }),
-            ];
-          });
+          .map((at) =>
+            claimAt(at, {
+              says: `the API on ${host.name} is reached at ${printAddress(address)}:${port} by ${at.name}`,
+              set: opening(
+                setOf({
+                  family: 4,
+                  saddr: sourcesAt(network, found, at),
+                  daddr: only(address),
+                  protocol: only(TCP),
+                  dport: only(port),
+                }),
+              ),
+              ending: {
+                kind: 'reaches',
+                place: { kind: 'process', host: host.name },
+                as: { daddr: 'original', sport: 'original', dport: 'original' },
+              },
+              chain: chainOf(host, 'metadata', 'filter', 'INPUT'),
+              near,
+            }),
+          );
       }),
     );
   },
 };
+
+/** Who can send by an entry: a process, from the host's own addresses; others, from any that the host takes there. */
+function sourcesAt(network: Network, host: Host, { entry, bridge }: EntryPoint): Ranges {
+  if (entry.kind === 'local') return only(...ownAddresses(network, host.name));
+  return subtractRanges(sourcesOn(network, host, bridge ?? entry.interface, 4), localTo(network, host.name));
+}
 
 /** In the order of the book of laws. */
 export const API_LAWS: readonly Law[] = [reachable];
