@@ -45,13 +45,6 @@ function fileError(verb: string, path: string, error: unknown): FileError {
   return new FileError(`cannot ${verb} ${shown}: ${REASONS[code] ?? (code === '' ? String(error) : code)}`);
 }
 
-/** The directory and those on the way to it. Node's own `recursive` never ends where the kernel says ENOENT to a mkdir, as /proc does. */
-function makeDirectory(path: string): void {
-  if (existsSync(path)) return;
-  if (dirname(path) !== path) makeDirectory(dirname(path));
-  mkdirSync(path);
-}
-
 /**
  * By its name where it was started by its name, as an installed or linked package is; else by its file. Not `npx`, which in a working tree installs and builds
  * the tree into a cache of its own first.
