@@ -1,6 +1,6 @@
 /** What the processes of a host are promised, or what an operator would want for them. */
 import { LIMITED_BROADCAST, printAddress } from '../address/address.ts';
-import { normalizeRanges, rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
+import { rangesContain, subtractRanges } from '../address/ranges.ts';
 import { POSTURES, type PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { serves } from '../deployment/placement.ts';
@@ -135,9 +135,11 @@ const opensOnlyServices: Law = {
             const daddr = at.kind === 'local' ? only(...ownAddresses(network, host.name)) : localTo(network, host.name);
             return [
               closed(setOf({ family: 4, daddr }), ''),
-              closed(
-                setOf({ family: 4, daddr, protocol: only(TCP, UDP), dport: besidePorts(host) }),
-                ' for ports beside those of services',
+              ...servicePorts(host).map((port) =>
+                closed(
+                  setOf({ family: 4, daddr, protocol: only(TCP, UDP), dport: only(port - 1, port, port + 1) }),
+                  ` for port ${port} or one beside it`,
+                ),
               ),
             ];
           }),
@@ -146,9 +148,9 @@ const opensOnlyServices: Law = {
   },
 };
 
-/** The ports of services, and those next to them. */
-const besidePorts = ({ flags }: DeploymentHost): Ranges<number> =>
-  normalizeRanges([53, 67, flags.metadata_port].map((port) => ({ from: port - 1, to: Math.min(port + 1, 65535) })));
+/** Where a rule that opens a little too much shows: in a wide set of packets that would take luck. */
+const servicePorts = ({ flags }: DeploymentHost): readonly number[] =>
+  [...new Set([53, 67, flags.metadata_port])].filter((port) => port > 0 && port < 65535);
 
 /** What nova's rules open to packets that enter at a point. */
 function opened(context: LawContext, host: DeploymentHost, { bridge }: EntryPoint): PacketSet {
