@@ -29,12 +29,14 @@ interface Stay {
   readonly by: string;
 }
 
-/** A flooded frame is at FORWARD and POSTROUTING once for each port that it leaves by. */
+/** A flooded frame is at FORWARD and POSTROUTING once for each port that it leaves by; what the host sends to every node, twice at POSTROUTING. */
 function staysOf(steps: readonly Step[]): readonly Stay[] {
   const stays: { hook: HookName; tables: TableName[]; by: string }[] = [];
   for (const { hook, table, physout = '' } of steps) {
     const last = stays.at(-1);
-    if (last?.hook === hook && last.by === physout) {
+    const order = TABLES_AT[hook];
+    const goesOn = order.indexOf(table) >= order.indexOf(last?.tables.at(-1) ?? table);
+    if (last?.hook === hook && last.by === physout && goesOn) {
       if (last.tables.at(-1) !== table) last.tables.push(table);
     } else stays.push({ hook, tables: [table], by: physout });
   }
@@ -60,8 +62,8 @@ const LETTERS: Readonly<Record<HookName, string>> = {
 
 /** The diagram of hooks.ts as a language of hooks, for each way in; a packet that is stopped leaves the rest out. */
 function isAllowed(word: string, entry: Entry, host: Host): boolean {
-  // A broadcast of the host's own goes round by loopback and out (ip_mc_output): two copies at POSTROUTING.
-  if (entry.kind === 'local') return /^(O(S(PI?)?S?)?)?$/.test(word);
+  // A broadcast of the host's own goes round by loopback and out (ip_mc_output; ip6_finish_output2, behind POSTROUTING): two copies at POSTROUTING.
+  if (entry.kind === 'local') return /^(O(S(PI?)?S?|SS(PI?)?)?)?$/.test(word);
   if (bridgeOfPort(host, entry.interface) === undefined) return /^(P(I|FS?)?)?$/.test(word);
   return /^(P(FS?)*I?)?$/.test(word);
 }

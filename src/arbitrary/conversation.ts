@@ -3,7 +3,7 @@
  * host's landmarks; answers, retransmissions, segments out of order, icmp errors about what was sent, fragments, broken checksums.
  */
 import fc from 'fast-check';
-import { zeroAddress, type Address, type Family } from '../address/address.ts';
+import { familyOf, isMulticast, zeroAddress, type Address, type Family } from '../address/address.ts';
 import type { Change, Move } from '../kernel/dialogue.ts';
 import {
   ACK,
@@ -116,14 +116,15 @@ function arbitraryArrival(family: Family): fc.Arbitrary<Arrival> {
         (source < 28 ? side.sources[source % side.sources.length] : all[source % all.length]) ?? marks.client;
       // What a host's own process cannot do: the kernel computes no checksum for it that it would break.
       const local = side.entry.kind === 'local';
+      const own = local && marks.odd.slice(1).includes(saddr) ? marks.host : saddr;
       const sane = { ...transport, ...(local ? { badsum: false } : {}) };
       const mac = wrongMac && !local ? { dmac: '02:00:00:00:00:77' } : {};
       return {
-        // No process sends to nobody: the kernel puts loopback there when the socket is told.
+        // No process sends from a group or to nobody: the kernel puts loopback there when the socket is told.
         packet: makePacket({
           family,
-          saddr,
-          daddr: local && daddr === zeroAddress(family) ? marks.host : daddr,
+          saddr: own,
+          daddr: local && unsendable(daddr) ? marks.host : daddr,
           ttl: local ? 64 : ttl,
           ...sane,
           ...mac,
@@ -133,6 +134,10 @@ function arbitraryArrival(family: Family): fc.Arbitrary<Arrival> {
       };
     });
 }
+
+/** Nobody; and in IPv6 everybody, whom a process has to say the device for. */
+const unsendable = (address: Address): boolean =>
+  address === zeroAddress(familyOf(address)) || (familyOf(address) === 6 && isMulticast(address));
 
 /** Protocols without a checksum that anyone checks cannot have a wrong one. */
 const checksumless = ({ protocol }: { readonly protocol: number }): Partial<Packet> =>

@@ -9,6 +9,7 @@ import {
   LIMITED_BROADCAST,
   familyOf,
   hostPrefix,
+  isLinkLocal,
   isLoopback,
   isMulticast,
   lastAddress,
@@ -92,7 +93,12 @@ export function routingTable(host: Host): readonly TableRoute[] {
       ? []
       : device.addresses
           .filter((own) => own.length < widthOf(familyOf(own.address)))
-          .map((own) => ({ to: prefixOf(own.address, own.length), dev: device.name, src: own.address })),
+          .map((own) => ({
+            to: prefixOf(own.address, own.length),
+            dev: device.name,
+            // Only IPv4's connected routes name a source.
+            ...(familyOf(own.address) === 4 ? { src: own.address } : {}),
+          })),
   );
   const table = [...connected, ...host.routes].sort((a, b) => b.to.length - a.to.length);
   tables.set(host, table);
@@ -127,9 +133,11 @@ export function routeInput(host: Host, packet: { saddr: Address; daddr: Address 
   return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet, iif);
 }
 
-/** 224.0.0.1, the group that every host has joined on every device. */
-export const ALL_HOSTS = 0xe0000001;
+const ALL_HOSTS = 0xe0000001;
 const ALL_NODES = (0xff02n << 112n) | 1n;
+
+/** 224.0.0.1 and ff02::1, the groups that every host has joined on every device. */
+export const isEverybody = (address: Address): boolean => address === ALL_HOSTS || address === ALL_NODES;
 
 function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
   const localnet = interfaceSysctl(host, iif, 'route_localnet') !== 0;
@@ -165,16 +173,19 @@ function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Addr
   return forwardOn(route, daddr);
 }
 
+/** ip6_route_input. What is wrong with the addresses themselves, ip6_rcv has refused before any hook. */
 function routeInput6(host: Host, { saddr, daddr }: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
-  if (isMulticast(saddr)) return refused('martian source: multicast');
   if (isMulticast(daddr))
     return daddr === ALL_NODES
       ? { kind: 'local', address: 'MULTICAST' }
       : refused('multicast group that the host has not joined');
-  if ((isLoopback(saddr) || isLoopback(daddr)) && iif !== 'lo') return refused('martian: loopback');
-  if (localDevice(host, daddr) !== undefined) return { kind: 'local', address: 'LOCAL' };
+  // rt6_need_strict: to ::1, where a rule sends a packet there, lead only routes of the device that it came in by.
+  const strict = isLoopback(daddr) && iif !== 'lo';
+  if (!strict && localDevice(host, daddr) !== undefined) return { kind: 'local', address: 'LOCAL' };
   if (sysctlOf(host, 'net.ipv6.conf.all.forwarding') === 0) return refused('forwarding is off');
-  const route = lookup(host, daddr);
+  // ip6_forward, before FORWARD is asked.
+  if (saddr === 0n) return refused('martian source: ::');
+  const route = lookup(host, daddr, strict ? iif : undefined);
   if (route === undefined) return refused('no route to the destination', true);
   return forwardOn(route, daddr);
 }
@@ -204,7 +215,7 @@ export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address
   const toAll = isMulticast(daddr) || daddr === LIMITED_BROADCAST;
   const route = broadcast === undefined ? lookup(host, daddr) : { to: prefixOf(daddr, 32), dev: broadcast };
   if (route === undefined) return refused('no route to the destination', true);
-  if (isLoopback(saddr) && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
+  if (familyOf(saddr) === 4 && isLoopback(saddr) && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
     return refused('martian source: a loopback address may not leave the host');
   // __mkroute_output: what is for everybody goes through no gateway.
   return toAll ? { kind: 'forward', oif: route.dev, nextHop: daddr } : forwardOn(route, daddr);
@@ -216,6 +227,7 @@ export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address
  */
 export function selectAddress(host: Host, device: string, near: Address): Address | undefined {
   const family: Family = familyOf(near);
+  if (family === 6) return selectAddress6(host, device, near);
   const own = (interfaceOf(host, device)?.addresses ?? []).filter(
     (candidate) => familyOf(candidate.address) === family && isGlobal(device, candidate),
   );
@@ -229,8 +241,56 @@ export function sourceFor(host: Host, daddr: Address): Address {
   if (localDevice(host, daddr) !== undefined) return daddr;
   const decision = routeOutput(host, { saddr: zeroAddress(familyOf(daddr)), daddr });
   if (decision.kind !== 'forward') return zeroAddress(familyOf(daddr));
-  return decision.src ?? selectAddress(host, decision.oif, decision.nextHop) ?? anyGlobal(host, familyOf(daddr));
+  // IPv4 looks for a source near the next hop, IPv6 near the destination.
+  const near = familyOf(daddr) === 4 ? decision.nextHop : daddr;
+  return decision.src ?? selectAddress(host, decision.oif, near) ?? anyGlobal(host, familyOf(daddr));
 }
+
+/**
+ * ipv6_dev_get_saddr (RFC 6724 section 5): an address of the outgoing device before any other's, then one with the label of the destination, then the one that shares
+ * the longest prefix with it, as far as its own prefix goes; then the first. Only what is as global as the destination counts.
+ */
+function selectAddress6(host: Host, device: string, destination: Address): Address | undefined {
+  let best: { readonly address: Address; readonly rank: readonly number[] } | undefined;
+  for (const { name, addresses } of host.interfaces) {
+    for (const own of addresses) {
+      if (familyOf(own.address) !== 6 || isLoopback(own.address) || isLinkLocal(own.address)) continue;
+      const label = labelOf(own.address) === labelOf(destination) ? 1 : 0;
+      const shared = Math.min(sharedBits(own.address, destination), own.length);
+      const rank = [own.address === destination ? 1 : 0, name === device ? 1 : 0, label, shared];
+      if (best === undefined || isAhead(rank, best.rank)) best = { address: own.address, rank };
+    }
+  }
+  return best?.address;
+}
+
+const isAhead = (a: readonly number[], b: readonly number[]): boolean => {
+  const at = a.findIndex((value, i) => value !== b[i]);
+  return at >= 0 && (a[at] ?? 0) > (b[at] ?? 0);
+};
+
+/** How many leading bits two IPv6 addresses have in common. */
+const sharedBits = (a: Address, b: Address): number => {
+  const difference = BigInt(a) ^ BigInt(b);
+  return difference === 0n ? 128 : 128 - difference.toString(2).length;
+};
+
+/** RFC 6724 section 2.1, as net/ipv6/addrlabel.c has it: the longest prefix that holds the address. */
+const LABELS: readonly (readonly [prefix: bigint, length: number, label: number])[] = [
+  [1n, 128, 0],
+  [0n, 96, 3],
+  [0xffffn << 32n, 96, 4],
+  [0x20010000n << 96n, 32, 6],
+  [0x20010010n << 96n, 28, 7],
+  [0x3ffen << 112n, 16, 12],
+  [0x2002n << 112n, 16, 2],
+  [0xfec0n << 112n, 10, 11],
+  [0xfcn << 120n, 7, 5],
+];
+
+const labelOf = (address: Address): number =>
+  LABELS.find(([prefix, length]) => BigInt(address) >> BigInt(128 - length) === prefix >> BigInt(128 - length))?.[2] ??
+  1;
 
 function anyGlobal(host: Host, family: Family): Address {
   for (const device of host.interfaces)

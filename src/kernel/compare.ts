@@ -9,13 +9,13 @@ import { routeOutput } from '../host/route.ts';
 import type { Exit, FreshField, Journey, Step } from '../netfilter/journey.ts';
 import { machineOf, type Machine } from '../netfilter/traverse.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
-import { internetChecksum } from '../packet/checksum.ts';
 import type { Packet } from '../packet/packet.ts';
 import { decodeFrame, decodePacket, encodeFrame, encodePacket, type NotDecoded } from '../packet/wire.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import type { Kernel } from './client.ts';
 import { Dialogue, type Move, type Played, type Sent } from './dialogue.ts';
+import { joinFragments } from './fragment-join.ts';
 import { hostSpec } from './host-spec.ts';
 import { normalizeTrace, type ObservedStep } from './normalize.ts';
 import { substituted, type Substitution } from './substitution.ts';
@@ -282,7 +282,10 @@ function compareExits({ journey, observation, substitutions }: View): Found | un
   // The model lets a reassembled packet leave whole; the kernel cuts it up again as it came.
   const cut = model.some(({ packet }) => packet.fragment !== undefined);
   const frames = observation.exits.map(({ dev, frame }) => ({ dev, octets: Buffer.from(frame, 'hex') }));
-  const kernel = (cut ? frames : joined(frames)).map(({ dev, octets }) => ({ dev, packet: decodeFrame(octets) }));
+  const kernel = (cut ? frames : joinFragments(frames)).map(({ dev, octets }) => ({
+    dev,
+    packet: decodeFrame(octets),
+  }));
   for (const exit of model) {
     const here = kernel.filter(({ dev }) => dev === (exit.port ?? exit.oif)).map(({ packet }) => packet);
     learnRandom(exit.packet, exit.fresh, here, substitutions);
@@ -295,48 +298,6 @@ function compareExits({ journey, observation, substitutions }: View): Found | un
     .sort();
   const theirs = kernel.map(({ dev, packet }) => printExit(dev, packet)).sort();
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'exits', model: ours, kernel: theirs };
-}
-
-interface Frame {
-  readonly dev: string;
-  readonly octets: Buffer;
-}
-
-const FRAME_HEADER = 14;
-const IP_HEADER = 20;
-/** Offset and MF flag of an IPv4 header's fragment field; DF is none of them. */
-const isPartOf = (ip: Buffer): boolean => (ip.readUInt16BE(6) & 0x3fff) !== 0;
-
-/** The frames with IPv4 fragments that came out of one device in a row put together again. IPv6 fragments are left as they are. */
-function joined(frames: readonly Frame[]): Frame[] {
-  const whole: Frame[] = [];
-  let parts: Frame[] = [];
-  for (const frame of frames) {
-    const ip = frame.octets.subarray(FRAME_HEADER);
-    const isIp4 = frame.octets.readUInt16BE(12) === 0x0800 && ip.length >= IP_HEADER;
-    if (!isIp4 || !isPartOf(ip)) {
-      whole.push(frame);
-      continue;
-    }
-    parts.push(frame);
-    if ((ip.readUInt16BE(6) & 0x2000) !== 0) continue;
-    whole.push(join(parts));
-    parts = [];
-  }
-  return [...whole, ...parts];
-}
-
-function join(parts: readonly Frame[]): Frame {
-  const [first] = parts;
-  if (first === undefined) throw new RangeError('no fragments to join');
-  const head = Buffer.from(first.octets.subarray(0, FRAME_HEADER + IP_HEADER));
-  const body = Buffer.concat(parts.map(({ octets }) => octets.subarray(FRAME_HEADER + IP_HEADER)));
-  const ip = head.subarray(FRAME_HEADER);
-  ip.writeUInt16BE(IP_HEADER + body.length, 2);
-  ip.writeUInt16BE(0, 6);
-  ip.writeUInt16BE(0, 10);
-  ip.writeUInt16BE(internetChecksum(ip), 10);
-  return { dev: first.dev, octets: Buffer.concat([head, body]) };
 }
 
 /** Where the kernel chose a port at random: any value of the range will do, and stands for the model's from now on. */

@@ -2,7 +2,7 @@
  * A conversation with one host, in moves: what is sent depends on what became of what was sent before. The model plays it first; what it sent is what the
  * kernel gets.
  */
-import { zeroAddress } from '../address/address.ts';
+import { LIMITED_BROADCAST, familyOf, isMulticast, zeroAddress } from '../address/address.ts';
 import { BROADCAST_MAC, isGroupMac } from '../address/mac.ts';
 import { bridgeOfPort, interfaceOf, type Host } from '../host/host.ts';
 import { neighbourMac, stationDmac } from '../host/link.ts';
@@ -197,6 +197,10 @@ function nextSegment(
   return { ...before, flags, payload, seq: (before.seq + sent) >>> 0, ack };
 }
 
+/** Whoever answers has an address of his own. */
+const isNobody = (address: Packet['saddr']): boolean =>
+  address === zeroAddress(familyOf(address)) || isMulticast(address) || address === LIMITED_BROADCAST;
+
 /** Where the packet of a journey came to, and what is sent back from there. */
 function answerTo(journey: Journey, move: Extract<Move, { kind: 'reply' | 'error' }>): Arrival | undefined {
   const make = (packet: Packet): Packet | undefined =>
@@ -204,15 +208,14 @@ function answerTo(journey: Journey, move: Extract<Move, { kind: 'reply' | 'error
   const [exit] = journey.exits;
   if (exit !== undefined) {
     const packet = make(exit.packet);
-    if (packet === undefined) return undefined;
+    if (packet === undefined || isNobody(packet.saddr)) return undefined;
     const { smac, dmac } = exit.frame;
     const frame = isGroupMac(dmac) || isGroupMac(smac) ? {} : { smac: dmac, dmac: smac };
     return { packet: { ...packet, ...frame }, entry: { kind: 'in', interface: exit.port ?? exit.oif } };
   }
   const [delivery] = journey.deliveries;
   const packet = delivery === undefined ? undefined : make(delivery);
-  // Nobody answers as nobody.
-  if (packet === undefined || packet.saddr === zeroAddress(packet.family)) return undefined;
+  if (packet === undefined || isNobody(packet.saddr)) return undefined;
   return { packet, entry: { kind: 'local' } };
 }
 

@@ -1,6 +1,6 @@
 /** From the model's host to what the helper makes a namespace of. Pure. */
 import { familyOf, isLoopback, printAddress, printPrefix } from '../address/address.ts';
-import { sysctlOf, type Bridge, type Host, type IpSet, type IpSetField } from '../host/host.ts';
+import { sysctlOf, type Bridge, type Host, type InterfaceAddress, type IpSet, type IpSetField } from '../host/host.ts';
 import { assumedMac } from '../host/link.ts';
 import { printProtocol } from '../packet/protocol.ts';
 import type { BridgeSpec, HostSpec } from './protocol.ts';
@@ -31,7 +31,7 @@ export function hostSpec(host: Host): HostSpec {
     devices: devices.map(({ name, mac }) => ({ name, mac })),
     bridges: host.bridges.map((bridge) => bridgeSpec(host, bridge)),
     addresses: host.interfaces.flatMap((device) =>
-      device.addresses
+      inOrderOfMaking(device.addresses)
         // The kernel gives lo its own.
         .filter(({ address }) => !(device.name === 'lo' && isLoopback(address)))
         .map(({ address, length, scope }) => ({
@@ -63,6 +63,12 @@ export function hostSpec(host: Host): HostSpec {
     ipv6,
   };
 }
+
+/** `ip addr` lists IPv4 addresses as they were added, IPv6 ones the other way round (ipv6_link_dev_addr). */
+const inOrderOfMaking = (addresses: readonly InterfaceAddress[]): InterfaceAddress[] => [
+  ...addresses.filter(({ address }) => familyOf(address) === 4),
+  ...addresses.filter(({ address }) => familyOf(address) === 6).reverse(),
+];
 
 function bridgeSpec(host: Host, bridge: Bridge): BridgeSpec {
   const own = host.interfaces.find(({ name }) => name === bridge.name);

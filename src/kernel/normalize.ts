@@ -101,12 +101,12 @@ interface BaseRun {
 }
 
 function nftSteps(events: readonly NftEvent[], rulesets: Rulesets, local: boolean): ObservedStep[] {
-  const steps: ObservedStep[] = [];
+  const told: Told[] = [];
   const runs = new Map<string, BaseRun>();
   for (const event of events) {
-    const { table, chain, iif, oif, family } = event;
+    const { table, chain, iif, oif, family, id } = event;
     if (!isTable(table)) throw new Error(`an event of a table that nobody knows: ${table}`);
-    const key = `${event.id} ${table}`;
+    const key = `${id} ${table}`;
     const hook = HOOKS.find((name) => name === chain);
     if (hook !== undefined && event.network !== undefined) {
       runs.set(key, { hook, ...(iif === undefined ? {} : { iif }), ...(oif === undefined ? {} : { oif }) });
@@ -124,21 +124,29 @@ function nftSteps(events: readonly NftEvent[], rulesets: Rulesets, local: boolea
       ...described(rulesets, version, table, chain, isPolicy ? Infinity : (event.rule ?? 0)),
       ...decoded(event.network === undefined ? undefined : event.network + (event.transport ?? ''), event.mark),
     };
-    if (step.target === 'REJECT') insertBeforeItsAnswer(steps, step, local);
-    else steps.push(step);
+    if (step.target === 'REJECT') insertBeforeItsAnswer(told, { step, id }, local);
+    else told.push({ step, id });
   }
-  return steps;
+  return told.map(({ step }) => step);
+}
+
+/** A step with the number of the packet that it is told of. */
+interface Told {
+  readonly step: ObservedStep;
+  readonly id: number;
 }
 
 /**
  * nf_tables tells of a REJECT when the packet that it sends is already through OUTPUT and POSTROUTING: the step belongs before those. Where nothing was
  * sent it stays.
  */
-function insertBeforeItsAnswer(steps: ObservedStep[], step: ObservedStep, local: boolean): void {
-  const starts = steps.flatMap((one, at) => (isStart(one, steps[at - 1]) ? [at] : []));
+function insertBeforeItsAnswer(told: Told[], rejecting: Told, local: boolean): void {
+  const starts = told.flatMap(({ step }, at) => (isStart(step, told[at - 1]?.step) ? [at] : []));
   const start = starts.length > (local ? 1 : 0) ? starts.at(-1) : undefined;
-  const answered = start !== undefined && steps.slice(start).every(follows);
-  steps.splice(answered ? start : steps.length, 0, step);
+  // mangle has told of the same packet just before, unless another came between.
+  const between = told.at(-1)?.id !== rejecting.id;
+  const answered = between && start !== undefined && told.slice(start).every(({ step }) => follows(step));
+  told.splice(answered ? start : told.length, 0, rejecting);
 }
 
 /** raw is the first table of OUTPUT, and always tells its policy at least. */

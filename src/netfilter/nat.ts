@@ -4,7 +4,15 @@
  * Source: net/netfilter/nf_nat_core.c (nf_nat_setup_info, get_unique_tuple, nf_nat_l4proto_unique_tuple, nf_nat_packet), nf_nat_proto.c
  * (nf_nat_icmp_reply_translation), nf_nat_masquerade.c, nf_nat_redirect.c, xt_NETMAP.c, as of 6.18; facts S2-S8, S10, S25.
  */
-import { familyOf, fromBigint, maskAddress, onesAddress, type Address } from '../address/address.ts';
+import {
+  familyOf,
+  fromBigint,
+  isLinkLocal,
+  isLoopback,
+  maskAddress,
+  onesAddress,
+  type Address,
+} from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
 import { interfaceOf, type Host } from '../host/host.ts';
 import { routeOutput, selectAddress } from '../host/route.ts';
@@ -178,8 +186,9 @@ export function rangeOf(
       // S8: the primary address of the device in the next hop's subnet, whatever `src` the route names.
       if (skb.oif === undefined) return undefined;
       const decision = routeOutput(skb.host, { saddr: skb.packet.saddr, daddr: skb.packet.daddr });
-      const nextHop = decision.kind === 'forward' ? decision.nextHop : skb.packet.daddr;
-      const address = selectAddress(skb.host, skb.oif, nextHop);
+      // IPv6 looks for an address near the destination instead (nf_nat_masquerade_ipv6).
+      const near = decision.kind === 'forward' && skb.packet.family === 4 ? decision.nextHop : skb.packet.daddr;
+      const address = selectAddress(skb.host, skb.oif, near);
       return address === undefined ? undefined : { ...target.to, addresses: { from: address, to: address } };
     }
     case 'REDIRECT': {
@@ -206,8 +215,17 @@ function redirectAddress(skb: {
   const { family } = skb.packet;
   if (skb.hook === 'OUTPUT') return family === 4 ? 0x7f000001 : 1n;
   const own = interfaceOf(skb.host, skb.iif ?? '')?.addresses ?? [];
-  return own.find((candidate) => familyOf(candidate.address) === family)?.address;
+  const { daddr } = skb.packet;
+  return own.find(({ address }) => familyOf(address) === family && (family === 4 || isOfScope6(address, daddr)))
+    ?.address;
 }
+
+/** nf_nat_redirect_ipv6_usable: an address as near as the destination was. To ::1 nothing comes near, so such a packet is dropped. */
+const isOfScope6 = (own: Address, daddr: Address): boolean =>
+  !isLoopback(daddr) && (isLinkLocal(daddr) || isLinkScopeGroup(daddr)) === isLinkLocal(own);
+
+/** ff02::/16. */
+const isLinkScopeGroup = (address: Address): boolean => familyOf(address) === 6 && BigInt(address) >> 112n === 0xff02n;
 
 /** True when packets of the flow going in `direction` have this end rewritten (nf_nat_packet: the status bit, turned for replies). */
 const isRewritten = (connection: Connection, direction: Direction, manipulation: Manipulation): boolean =>

@@ -4,11 +4,19 @@
  * Source: net/ipv4/ip_input.c, ip_forward.c, ip_output.c; net/bridge/br_input.c, br_forward.c, br_netfilter_hooks.c; observed facts S9-S12,
  * S15, S17-S21, S26, S27, S30. What `traverse.ts` adds is the other readings.
  */
-import { isMulticast, zeroAddress, LIMITED_BROADCAST, type Family } from '../address/address.ts';
+import { isLoopback, isMulticast, zeroAddress, LIMITED_BROADCAST, type Family } from '../address/address.ts';
 import { BROADCAST_MAC, isGroupMac, type Mac } from '../address/mac.ts';
 import { bridgeOf, bridgeOfPort, interfaceOf, sysctlOf, type Bridge, type Host } from '../host/host.ts';
 import { bridgeDecision, neighbourMac, stationDmac } from '../host/link.ts';
-import { ALL_HOSTS, addressKind, routeInput, routeOutput, sourceFor, type RouteDecision } from '../host/route.ts';
+import {
+  addressKind,
+  isEverybody,
+  localDevice,
+  routeInput,
+  routeOutput,
+  sourceFor,
+  type RouteDecision,
+} from '../host/route.ts';
 import { isIcmpError, type ConntrackState, type Entry, type Packet } from '../packet/packet.ts';
 import type { HookName, RejectWith, TableName } from '../ruleset/rule.ts';
 import type { CompiledRule, CompiledRuleset, NatTarget } from './compile.ts';
@@ -17,7 +25,7 @@ import type { Fragments } from './fragments.ts';
 import { STAGES, type Stage } from './hooks.ts';
 import type { Exit, Fate, FreshField, Journey, Step } from './journey.ts';
 import { bind, isDecided, manipulationAt, nullRange, rangeOf, translate } from './nat.ts';
-import { icmpError, rejection } from './reject.ts';
+import { icmpError, rejection, type Refused } from './reject.ts';
 import type { Backend, Skb } from './skb.ts';
 import { closeTcp } from './tcp.ts';
 import { otherDirection } from './tuple.ts';
@@ -302,8 +310,8 @@ export class Passage {
   }
 
   #reject(skb: Skb, how: RejectWith): void {
-    const { packet, hook, physin } = skb;
-    const answer = rejection(this.#around.host, { packet, hook, broadcast: skb.packetType !== 'unicast' }, how);
+    const { physin } = skb;
+    const answer = rejection(this.#around.host, refusedOf(skb), how);
     if (answer === undefined) return;
     if (how === 'tcp-reset' && skb.tracked?.kind === 'flow' && skb.tracked.connection.tcp !== undefined)
       skb.tracked.connection.tcp = closeTcp(skb.tracked.connection.tcp);
@@ -351,6 +359,10 @@ export class Passage {
       this.#drop('the frame is for another machine');
       return;
     }
+    if (skb.packet.family === 6 && iif !== 'lo' && isImpossible6(skb.packet)) {
+      this.#drop('a loopback or multicast source, or a loopback destination');
+      return;
+    }
     if (this.#hook(skb, 'PREROUTING', iif, undefined) !== undefined) return;
     this.#route(skb, iif);
   }
@@ -373,7 +385,7 @@ export class Passage {
 
   #unreachable(skb: Skb): void {
     const [type, code] = skb.packet.family === 4 ? [3, 0] : [1, 0];
-    const answer = icmpError(this.#around.host, skb.packet, type, code, skb.packetType !== 'unicast');
+    const answer = icmpError(this.#around.host, refusedOf(skb), type, code);
     if (answer !== undefined) this.#consequence(answer, skb);
   }
 
@@ -401,7 +413,7 @@ export class Passage {
     if (skb.packet.ttl <= 1) {
       this.#drop('TTL exceeded');
       const [type, code] = skb.packet.family === 4 ? [11, 0] : [3, 0];
-      const answer = icmpError(this.#around.host, skb.packet, type, code, false);
+      const answer = icmpError(this.#around.host, { ...refusedOf(skb), hook: 'FORWARD' }, type, code);
       if (answer !== undefined) this.#consequence(answer, skb);
       return;
     }
@@ -426,20 +438,21 @@ export class Passage {
       this.#drop('no route to the destination');
       return;
     }
-    this.#loopBack(skb, final.oif);
+    // IPv4 makes the copy before POSTROUTING, IPv6 behind it.
+    if (skb.packet.family === 4) this.#loopBack(skb, final.oif);
     if (this.#hook(skb, 'POSTROUTING', undefined, final.oif) !== undefined) return;
+    if (skb.packet.family === 6) this.#loopBack(skb, final.oif);
     this.#transmit(skb, final.oif, final.nextHop);
   }
 
   /**
-   * ip_mc_output: of what the host sends to everybody it gets a copy itself, which goes through POSTROUTING and comes back from the device without a frame,
-   * before the packet goes out.
+   * ip_mc_output, ip6_finish_output2: of what the host sends to everybody it gets a copy itself, which goes through POSTROUTING and comes back from the device
+   * without a frame, before the packet goes out.
    */
   #loopBack(skb: Skb, oif: string): void {
-    const { family, daddr } = skb.packet;
-    const joined = daddr === ALL_HOSTS;
-    const heard = joined || addressKind(this.#around.host, daddr) === 'BROADCAST';
-    if (family === 6 || oif === 'lo' || !heard) return;
+    const { daddr } = skb.packet;
+    const joined = isEverybody(daddr);
+    if (oif === 'lo' || !(joined || addressKind(this.#around.host, daddr) === 'BROADCAST')) return;
     const copy: Skb = { ...skb, framed: false, packetType: joined ? 'multicast' : 'broadcast' };
     if (this.#hook(copy, 'POSTROUTING', undefined, oif) !== undefined) return;
     if (this.#hook(copy, 'PREROUTING', oif, undefined) !== undefined) return;
@@ -513,7 +526,9 @@ export class Passage {
     if (filtered) {
       // br_nf_local_in: a frame for many is confirmed before it goes up, for its copies share the flow.
       if (skb.packetType !== 'unicast' && this.#stage(skb, 'confirm') !== undefined) return;
-      this.#route(skb, bridge.name);
+      if (skb.packet.family === 6 && isImpossible6(skb.packet))
+        this.#drop('a loopback or multicast source, or a loopback destination');
+      else this.#route(skb, bridge.name);
     } else {
       const own = interfaceOf(host, bridge.name)?.mac;
       // A port's MAC is the bridge's for this purpose.
@@ -529,13 +544,15 @@ export class Passage {
   #bridgedDnat(skb: Skb, bridge: Bridge): Mac | undefined {
     const { host } = this.#around;
     const decision = routeInput(host, skb.packet, bridge.name);
-    if (decision.kind === 'refused' && !decision.noRoute) {
+    // IPv4 lets what has no route go up, where it is answered; IPv6 drops it here.
+    if (decision.kind === 'refused' && (!decision.noRoute || skb.packet.family === 6)) {
       this.#drop(decision.reason);
       return undefined;
     }
     if (decision.kind === 'forward' && decision.oif === bridge.name)
       return neighbourMac(host, bridge.name, decision.nextHop);
     // Delivered here, routed elsewhere, or routed nowhere: the IP layer sees to it.
+    skb.cameBy = decision.kind === 'forward' ? decision.oif : localDevice(host, skb.packet.daddr);
     return interfaceOf(host, bridge.name)?.mac ?? BROADCAST_MAC;
   }
 
@@ -553,6 +570,18 @@ export class Passage {
     this.#leave(skb, { oif: bridge.name, port: to }, { smac: skb.packet.smac ?? BROADCAST_MAC, dmac });
   }
 }
+
+/** What an answer to a refusal goes by. */
+const refusedOf = ({ packet, hook, packetType, iif, physout, cameBy }: Skb): Refused => ({
+  packet,
+  hook,
+  broadcast: packetType !== 'unicast',
+  ...(physout === undefined && iif !== undefined ? { arrivedOn: cameBy ?? iif } : {}),
+});
+
+/** ip6_rcv_core: what IPv6 refuses before any hook. IPv4 leaves that to the routing decision. */
+const isImpossible6 = ({ saddr, daddr }: Packet): boolean =>
+  isMulticast(saddr) || isLoopback(saddr) || isLoopback(daddr);
 
 const hairpins = (bridge: Bridge, port: string): boolean =>
   bridge.ports.some((candidate) => candidate.name === port && candidate.hairpin);

@@ -2,24 +2,32 @@
  * What a host sends back: a REJECT's reset or icmp error, and the icmp errors of the IP layer itself.
  * Source: net/ipv4/netfilter/nf_reject_ipv4.c, net/ipv6/netfilter/nf_reject_ipv6.c, net/ipv4/icmp.c (__icmp_send); facts S15, S26.
  */
-import { LIMITED_BROADCAST, isMulticast, zeroAddress } from '../address/address.ts';
-import { addressKind, localDevice, sourceFor } from '../host/route.ts';
+import { LIMITED_BROADCAST, isLoopback, isMulticast, zeroAddress } from '../address/address.ts';
+import { addressKind, localDevice, selectAddress, sourceFor } from '../host/route.ts';
 import type { Host } from '../host/host.ts';
 import {
   ACK,
+  AH,
+  DCCP,
+  ESP,
   FIN,
+  GRE,
   ICMP,
   ICMPV6,
   RST,
+  SCTP,
   SYN,
   TCP,
   UDP,
+  UDPLITE,
   icmpOf,
   isIcmpError,
+  isLaterFragment,
   isPart,
   makePacket,
   type Packet,
 } from '../packet/packet.ts';
+import { transportHeaderLength } from '../packet/length.ts';
 import type { HookName, RejectWith } from '../ruleset/rule.ts';
 
 /** Type and code of each icmp answer. */
@@ -39,24 +47,29 @@ const ANSWERS: Readonly<Record<Exclude<RejectWith, 'tcp-reset'>, readonly [numbe
   'icmp6-reject-route': [1, 6],
 };
 
-/** What a rule rejects, and where. */
-export interface Rejected {
+/** What is refused, and where. */
+export interface Refused {
   readonly packet: Packet;
   /** The frame that brought it was for more than one machine. */
   readonly broadcast: boolean;
   readonly hook: HookName;
+  /** IPv6: the device that it counts as having come in by (IP6CB(skb)->iif); absent for what is bridged and for the host's own. */
+  readonly arrivedOn?: string;
 }
 
 /** The packet that a REJECT answers with; undefined where the kernel stays silent. */
-export function rejection(host: Host, { packet, broadcast, hook }: Rejected, how: RejectWith): Packet | undefined {
+export function rejection(host: Host, refused: Refused, how: RejectWith): Packet | undefined {
+  const { packet, hook } = refused;
   // A packet that is bridged or forwarded has no broadcast route, whatever its address.
   if (hook !== 'FORWARD' && ['BROADCAST', 'MULTICAST'].includes(addressKind(host, packet.daddr))) return undefined;
   if (how !== 'tcp-reset') {
     if (!hasGoodChecksum(packet)) return undefined;
     const [type, code] = ANSWERS[how];
-    return icmpError(host, packet, type, code, broadcast, hook !== 'FORWARD');
+    return icmpError(host, refused, type, code);
   }
   if (packet.protocol !== TCP || packet.flags & RST || packet.badsum || isPart(packet)) return undefined;
+  if (packet.family === 6 && [packet.saddr, packet.daddr].some((end) => end === 0n || isMulticast(end)))
+    return undefined;
   const length = packet.payload + (packet.flags & SYN ? 1 : 0) + (packet.flags & FIN ? 1 : 0);
   return makePacket({
     family: packet.family,
@@ -75,8 +88,15 @@ export function rejection(host: Host, { packet, broadcast, hook }: Rejected, how
  * nf_reject_verify_csum and nf_ip_checksum: nothing is answered to a wrong checksum. A first fragment's is the whole packet's, which is wrong for what there is
  * unless it is icmp's, with neither a length in the sum nor anything but zeros in what is missing.
  */
-const hasGoodChecksum = (packet: Packet): boolean =>
-  !packet.badsum && !(isPart(packet) && [TCP, UDP, ICMPV6].includes(packet.protocol));
+function hasGoodChecksum(packet: Packet): boolean {
+  // reject6_csum_ok: nothing behind the IP header, or not the beginning of it.
+  const isEmpty = transportHeaderLength(packet) + packet.payload === 0;
+  if (packet.family === 6 && (isEmpty || isLaterFragment(packet))) return false;
+  if ([GRE, AH, ESP, SCTP, UDPLITE, DCCP].includes(packet.protocol)) return true;
+  if (packet.badsum || (isPart(packet) && [TCP, UDP, ICMPV6].includes(packet.protocol))) return false;
+  // IPv6 sums up protocols that it does not know with a pseudo header, and nothing that they carry makes that right.
+  return packet.family === 4 || [TCP, UDP, ICMPV6].includes(packet.protocol);
+}
 
 /**
  * To what no icmp error answers (icmp_pointers[].error, icmpv6 is_ineligible): errors, and for icmp also the router messages and the types that nobody has
@@ -90,22 +110,22 @@ const isUnanswerable = (packet: Packet): boolean =>
   (packet.protocol === ICMPV6 && packet.family === 6 && packet.type < 128);
 
 /**
- * An icmp error about `packet`. None about icmp errors, later fragments, broadcasts, or senders that are no single machine. Its source is the address that it was
+ * An icmp error about `packet`. None about icmp errors, later fragments of IPv4, broadcasts, or senders that are no single machine. Its source is the address that it was
  * sent to when that is the host's own, else the one that the host would use towards the sender.
  */
-export function icmpError(
-  host: Host,
-  packet: Packet,
-  type: number,
-  code: number,
-  broadcast: boolean,
-  mayBeLocal = true,
-): Packet | undefined {
+export function icmpError(host: Host, refused: Refused, type: number, code: number): Packet | undefined {
+  const { packet, broadcast, hook, arrivedOn } = refused;
   const { family, saddr, daddr } = packet;
   if (isUnanswerable(packet) || broadcast || isMulticast(daddr) || daddr === LIMITED_BROADCAST) return undefined;
-  if (packet.fragment !== undefined && packet.fragment.offset > 0) return undefined;
+  if (family === 4 && isLaterFragment(packet)) return undefined;
   if (saddr === zeroAddress(family) || isMulticast(saddr) || saddr === LIMITED_BROADCAST) return undefined;
-  const own = mayBeLocal && localDevice(host, daddr) !== undefined ? daddr : sourceFor(host, saddr);
+  // What is bridged or forwarded is not the host's own to answer for, even if it has the address. IPv6 asks for the address alone; ::1 is lo's (ipv6_chk_addr).
+  const answersFor =
+    family === 4 ? hook !== 'FORWARD' : !isLoopback(daddr) || arrivedOn === undefined || arrivedOn === 'lo';
+  const isOwn = answersFor && localDevice(host, daddr) !== undefined;
+  // icmp6_send: "select a more meaningful saddr from input if".
+  const near = family === 6 && arrivedOn !== undefined ? selectAddress(host, arrivedOn, saddr) : undefined;
+  const own = isOwn ? daddr : (near ?? sourceFor(host, saddr));
   return makePacket({
     family,
     saddr: own,

@@ -19,6 +19,8 @@ export interface Skb {
   /** Bridge ports (nf_bridge_info): `physin` from when it came in through a bridge, `physout` while it is bridged. */
   physin?: string | undefined;
   physout?: string | undefined;
+  /** IPv6: the device that its route leads to, where a bridge has translated it; the IP layer takes it for the one that it came in by (ip6_rcv_core). */
+  cameBy?: string | undefined;
   /** It arrived in a frame: it has a MAC header, and a packet type. */
   framed: boolean;
   packetType: 'unicast' | 'broadcast' | 'multicast';
