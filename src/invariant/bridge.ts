@@ -23,6 +23,7 @@ import {
   stationName,
   unicast,
   worldAround,
+  worldBehind,
   type FixedAddress,
 } from './vocabulary/addresses.ts';
 import { filtersBridged, routedBy, sourcesOn } from './vocabulary/approach.ts';
@@ -59,6 +60,9 @@ const TRACKED: readonly ConntrackState[] = ['NEW', 'ESTABLISHED', 'RELATED'];
 function outward(context: LawContext, { fixed, gateway }: WayOut): readonly PacketsClaim[] {
   const point = portOf(fixed);
   const daddr = worldAround(context, gateway.name);
+  // An answer that comes in by the bridge on which the instance is would have to leave by the port that it came in by (S20).
+  const bridges = new Set(hostIn(context.network, gateway.name)?.bridges.map(({ name }) => name));
+  const answered = worldBehind(context, gateway.name).every(({ device }) => !bridges.has(device));
   const chain = chainOf(gateway, 'network', 'filter', 'FORWARD');
   return TRACKED.map((state) =>
     claimAt(point, {
@@ -66,7 +70,7 @@ function outward(context: LawContext, { fixed, gateway }: WayOut): readonly Pack
       state,
       set: intersectSets(packetsInState(4, state), setOf({ family: 4, saddr: only(fixed.address), daddr })),
       ending: { kind: 'reaches', place: { kind: 'outside' } },
-      ...(state === 'NEW' ? { reply: toInstance(fixed) } : {}),
+      ...(state === 'NEW' && answered ? { reply: toInstance(fixed) } : {}),
       chain,
       postures: HARDENED,
       near: nearNames(context),
@@ -142,15 +146,9 @@ const notTranslated: Law = {
       releases: ['essex', 'folsom-2'],
       because:
         'the SNAT rules ask for no device, and flooded frames pass POSTROUTING where bridge-nf-call-iptables is 1: a DHCP rebind reaches dnsmasq from routing_source_ip',
-      where: (claim, { deployment, network }) => {
-        const host = hostIn(network, claim.host);
-        return (
-          claim.says.startsWith(FLOODED) &&
-          host !== undefined &&
-          filtersBridged(host, 4) &&
-          deployment.hosts.some((known) => known.name === claim.host && hasRole(known, 'network'))
-        );
-      },
+      where: (claim, context) =>
+        claim.says.startsWith(FLOODED) &&
+        context.deployment.hosts.some((host) => translatesFloods(context, host, claim.host)),
     },
   ],
   claims: (context) =>
@@ -161,6 +159,18 @@ const notTranslated: Law = {
 };
 
 const FLOODED = 'flooded frames';
+
+/** Frames that are flooded from a port on `sender` pass POSTROUTING of this host, where nova-network translates: they leave by a port of its bridge again. */
+function translatesFloods({ network }: LawContext, host: DeploymentHost, sender: string): boolean {
+  const found = hostIn(network, host.name);
+  return (
+    found !== undefined &&
+    hasRole(host, 'network') &&
+    filtersBridged(found, 4) &&
+    (host.name === sender || found.bridges.some(({ ports }) => ports.length > 1))
+  );
+}
+
 const KEPT: Ending = { kind: 'whatever-is-reached', as: { saddr: 'original' } };
 
 /** To the other machines of the instance's subnet. */

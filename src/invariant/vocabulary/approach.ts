@@ -13,17 +13,29 @@ import {
 import {
   anyAddress,
   intersectRanges,
+  normalizeRanges,
   prefixRange,
+  rangesContain,
   subtractRanges,
   unionRanges,
   type Ranges,
 } from '../../address/ranges.ts';
-import type { PacketsClaim } from '../../claim/claim.ts';
+import type { PacketsClaim, Place } from '../../claim/claim.ts';
 import { bridgeOfPort, interfaceSysctl, sysctlOf, type Bridge, type Host } from '../../host/host.ts';
 import { bridgeDecision, stationDmac } from '../../host/link.ts';
 import { routeOutput, routingTable } from '../../host/route.ts';
 import type { Network } from '../../network/network.ts';
-import { hostIn, localTo, ownAddresses, unicast, type FixedAddress } from './addresses.ts';
+import {
+  hostIn,
+  isOutward,
+  localTo,
+  ownAddresses,
+  plugOf,
+  somebodys,
+  stationName,
+  unicast,
+  type FixedAddress,
+} from './addresses.ts';
 import { addressesOf, only } from './admission.ts';
 import { arrivalsAt, processOf, type EntryPoint } from './entries.ts';
 
@@ -32,8 +44,8 @@ export interface Approach {
   readonly entry: PacketsClaim['entry'];
   /** For the sentence of a claim: `by wlan0`. */
   readonly words: string;
-  /** Whether a packet that no rule refuses comes to the instance; otherwise the host sends it somewhere else. */
-  readonly arrives: boolean;
+  /** To whom a packet comes that no rule refuses: the instance, or whoever the host's routes lead to instead. Absent where more hosts have a say. */
+  readonly leadsTo?: Place;
   /** The sources that neither the link nor the routing decision refuses, and that are believable there. */
   readonly sources: Ranges;
   /** The sources that a packet can have there at all: the kernel itself fills in that of a process which leaves it open. */
@@ -85,7 +97,14 @@ export function approachesTo(network: Network, fixed: FixedAddress): readonly Ap
   if (host === undefined || bridge === undefined) return [];
   const family = familyOf(fixed.address);
   const route = routeOutput(host, { saddr: zeroAddress(family), daddr: fixed.address });
-  const leadsHere = route.kind === 'forward' && route.oif === bridge.name;
+  const instance: Place = { kind: 'instance', name: stationName(fixed) };
+  const routed: Pick<Approach, 'leadsTo'> =
+    route.kind !== 'forward'
+      ? {}
+      : route.oif === bridge.name && route.nextHop === fixed.address
+        ? { leadsTo: instance }
+        : beyond(network, host, route);
+  const forwarded = forwards(host, family) ? routed : {};
   const seen = new Set<string>();
   const possible = anyAddress(family);
   const found = arrivalsAt(network, host.name).flatMap((point): Approach[] => {
@@ -96,17 +115,18 @@ export function approachesTo(network: Network, fixed: FixedAddress): readonly Ap
         {
           entry: point.entry,
           words: `by ${name}`,
-          arrives: leadsHere && forwards(host, family),
+          ...forwarded,
           sources: sourcesOn(network, host, name, family),
           possible,
         },
       ];
-    const kind = `${point.bridge} ${point.kind}`;
+    // Of another bridge one port, of its own the uplink and a neighbour's.
+    const kind = point.bridge === bridge.name ? point.kind : point.bridge;
     if (name === fixed.vif.port || seen.has(kind)) return [];
     const approach =
       point.bridge === bridge.name
         ? sameBridge(network, host, bridge, point, fixed)
-        : otherBridge(network, host, point, fixed.address, leadsHere);
+        : otherBridge(network, host, point, fixed.address, forwarded);
     if (approach === undefined) return [];
     seen.add(kind);
     return [{ ...approach, possible }];
@@ -114,7 +134,7 @@ export function approachesTo(network: Network, fixed: FixedAddress): readonly Ap
   const local: Approach = {
     entry: processOf(host.name).entry,
     words: `from a process of ${host.name}`,
-    arrives: leadsHere,
+    ...routed,
     sources: subtractRanges(unicast(family), only(...addressesOf(fixed.instance, family))),
     possible: subtractRanges(possible, only(zeroAddress(family))),
   };
@@ -127,23 +147,37 @@ function sameBridge(
   host: Host,
   bridge: Bridge,
   { entry, name }: EntryPoint,
-  { address, instance }: FixedAddress,
+  fixed: FixedAddress,
 ): Omit<Approach, 'possible'> | undefined {
+  const { address, instance } = fixed;
   const family = familyOf(address);
   if (!filtersBridged(host, family)) return undefined;
-  const elsewhere = bridge.segments
-    .filter(({ prefix }) => familyOf(prefix.address) === family && !prefixContains(prefix, address))
-    .map(({ prefix }) => prefixRange(prefix));
+  const subnets = bridge.segments.map(({ prefix }) => prefix).filter((prefix) => familyOf(prefix.address) === family);
+  const rangesOf = (own: boolean): Ranges =>
+    normalizeRanges(subnets.filter((prefix) => prefixContains(prefix, address) === own).map(prefixRange));
+  // A machine sends straight to its neighbours, and one that is on no subnet behaves as if it was on the first.
+  const [first] = subnets;
+  const stranger = first !== undefined && prefixContains(first, address);
+  const direct = stranger ? subtractRanges(onLink(family), rangesOf(false)) : rangesOf(true);
   const unbelievable = only(...addressesOf(instance, family), ...ownAddresses(network, host.name, family));
   return {
     entry,
     words: `by ${name}`,
-    arrives: true,
-    sources: subtractRanges(
-      onLink(family),
-      elsewhere.reduce((all, range) => unionRanges(all, [range]), unbelievable),
-    ),
+    leadsTo: { kind: 'instance', name: stationName(fixed) },
+    sources: subtractRanges(direct, unbelievable),
   };
+}
+
+/** Out into the world, where the host's route to an address leads to nobody whom the deployment knows. */
+function beyond(
+  network: Network,
+  host: Host,
+  { oif, nextHop }: { readonly oif: string; readonly nextHop: Address },
+): Pick<Approach, 'leadsTo'> {
+  const plug = plugOf(network, host.name, oif);
+  const known = rangesContain(somebodys(network, familyOf(nextHop)), nextHop);
+  if (plug === undefined || known || !isOutward(network, host.name, plug)) return {};
+  return { leadsTo: { kind: 'outside', at: { host: host.name, interface: plug } } };
 }
 
 /** By a port of another bridge: a machine there sends to its gateway, which is this host or is found through its bridge. */
@@ -152,7 +186,7 @@ function otherBridge(
   host: Host,
   { entry, name, bridge: on = '' }: EntryPoint,
   address: Address,
-  leadsHere: boolean,
+  forwarded: Pick<Approach, 'leadsTo'>,
 ): Omit<Approach, 'possible'> | undefined {
   const family = familyOf(address);
   const bridge = host.bridges.find((candidate) => candidate.name === on);
@@ -165,7 +199,7 @@ function otherBridge(
   return {
     entry,
     words: `by ${name}`,
-    arrives: routed && leadsHere && forwards(host, family),
+    ...(routed ? forwarded : {}),
     sources: intersectRanges(sourcesOn(network, host, on, family), [prefixRange(subnet)]),
   };
 }

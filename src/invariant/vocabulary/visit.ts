@@ -10,7 +10,7 @@ import type { ConntrackState } from '../../packet/packet.ts';
 import { intersectSets, setOf, subtractSets, unionSets, type PacketSet } from '../../packet/pattern.ts';
 import type { LawContext } from '../law.ts';
 import { accepted, only, subnetsOf } from './admission.ts';
-import { fixedAddresses, namedPorts, ownAddresses, stationName, type FixedAddress } from './addresses.ts';
+import { fixedAddresses, namedPorts, ownAddresses, type FixedAddress } from './addresses.ts';
 import { approachesTo, type Approach } from './approach.ts';
 import { instanceChain } from './chain.ts';
 import { packetsInState } from './openers.ts';
@@ -97,29 +97,33 @@ const claimOf = (
 export const dropped = (visit: Visit, about: About, near: PacketsClaim['near']): PacketsClaim =>
   claimOf(visit, about, near, { kind: 'never-reaches' }, 'reaches nobody');
 
-/** Only where what the chain lets through comes to the instance at all. */
-export const reached = (visit: Visit, about: About, near: PacketsClaim['near']): readonly PacketsClaim[] =>
-  visit.approach.arrives
-    ? [
-        claimOf(
-          visit,
-          about,
-          near,
-          { kind: 'reaches', place: { kind: 'instance', name: stationName(visit.fixed) } },
-          'reaches it',
-        ),
-      ]
-    : [];
+/** Where the host's own ways lead what the chain lets through: mostly to the instance. */
+export function reached(visit: Visit, about: About, near: PacketsClaim['near']): readonly PacketsClaim[] {
+  const { leadsTo: place } = visit.approach;
+  if (place === undefined) return [];
+  const outcome = place.kind === 'instance' ? 'reaches it' : 'is let through';
+  return [claimOf(visit, about, near, { kind: 'reaches', place }, outcome)];
+}
+
+const arrives = ({ leadsTo }: Approach): boolean => leadsTo?.kind === 'instance';
+
+/** Of an address's visits the one that stands for the others where the way makes no difference: the first that arrives, if one does. */
+const isFirst = (visit: Visit, all: readonly Visit[]): boolean => {
+  const own = all.filter(({ fixed }) => fixed === visit.fixed);
+  return visit === (own.find(({ approach }) => arrives(approach)) ?? own[0]);
+};
 
 /** A packet that conntrack is told to leave alone passes the chain's state rules as a NEW one does. */
-const UNOPENED: readonly ConntrackState[] = ['NEW', 'UNTRACKED'];
+const unopened = (visit: Visit, all: readonly Visit[]): readonly ConntrackState[] =>
+  isFirst(visit, all) ? ['NEW', 'UNTRACKED'] : ['NEW'];
 
 export function strangersDropped(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  return visits(context, family).flatMap((visit) => {
+  const all = visits(context, family);
+  return all.flatMap((visit) => {
     const { address, instance } = visit.fixed;
     const strangers = subtractRanges(visit.approach.possible, subnetsOf(context.deployment, instance, family));
-    return UNOPENED.map((state) => {
+    return unopened(visit, all).map((state) => {
       const set = subtractSets(towards(state, address, strangers), visit.accepted);
       return dropped(visit, { state, set, which: 'from outside its subnets and not admitted' }, near);
     });
@@ -128,8 +132,9 @@ export function strangersDropped(context: LawContext, family: Family): readonly 
 
 export function admittedExactly(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  return visits(context, family).flatMap((visit) =>
-    UNOPENED.flatMap((state) => {
+  const all = visits(context, family);
+  return all.flatMap((visit) =>
+    unopened(visit, all).flatMap((state) => {
       const { address } = visit.fixed;
       const welcome = intersectSets(towards(state, address, visit.approach.sources), visit.accepted);
       const others = subtractSets(towards(state, address, visit.approach.possible), visit.accepted);
@@ -147,11 +152,12 @@ export function admittedExactly(context: LawContext, family: Family): readonly P
 
 export function establishedAdmitted(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  return visits(context, family).flatMap((visit) =>
-    (['ESTABLISHED', 'RELATED'] as const).flatMap((state) => {
-      const all = towards(state, visit.fixed.address, visit.approach.sources);
+  const all = visits(context, family);
+  return all.flatMap((visit) =>
+    (isFirst(visit, all) ? (['ESTABLISHED', 'RELATED'] as const) : (['ESTABLISHED'] as const)).flatMap((state) => {
+      const packets = towards(state, visit.fixed.address, visit.approach.sources);
       // Those that no group admits stand apart, so that samples meet them however much is admitted.
-      const set = unionSets(subtractSets(all, visit.accepted), intersectSets(all, visit.accepted));
+      const set = unionSets(subtractSets(packets, visit.accepted), intersectSets(packets, visit.accepted));
       return reached(visit, { state, set, which: 'from anybody' }, near);
     }),
   );
@@ -176,7 +182,7 @@ export function sameForProcesses(context: LawContext, family: Family): readonly 
     const { address } = visit.fixed;
     // Which device the twin comes in by makes no difference to the chain: admits-exactly tries them all.
     const twin = all.find(
-      (other) => other.fixed === visit.fixed && other !== visit && other.approach.arrives === visit.approach.arrives,
+      (other) => other.fixed === visit.fixed && other !== visit && arrives(other.approach) === arrives(visit.approach),
     );
     if (twin === undefined) return [];
     const sources = intersectRanges(twin.approach.sources, visit.approach.sources);
