@@ -185,6 +185,43 @@ function program(io: Io, exit: (code: number) => void): Command {
       },
     );
 
+  reporting(
+    main
+      .command('diff')
+      .description(
+        'what changed for packets: exactly those that fare otherwise, one of each kind, and the rules that decided',
+      )
+      .argument('<old>', 'a ruleset')
+      .argument('<new>', 'and what it has become; - is stdin')
+      .option('-d, --deployment <file>', 'the deployment that the host is of')
+      .option('--host <file>', 'or a host file')
+      .option('--within <set>', "only packets of this set: 'tcp any > 10.0.0.0/8 in eth0'")
+      .option('--ignore <class>', 'leaves out a class of differences; several times for several', listed)
+      .option(
+        '--fail-on <class>',
+        'what makes exit code 1; several times for several (default: all but logged and marked)',
+        listed,
+      )
+      .addOption(backendOption()),
+    outputs,
+  ).action(
+    async (
+      old: string,
+      now: string,
+      options: Common & {
+        deployment?: string;
+        host?: string;
+        within?: string;
+        ignore?: readonly string[];
+        failOn?: readonly string[];
+      },
+    ) => {
+      const { runDiff } = await import('./diff.ts');
+      const { ignore = [], failOn = [], ...rest } = options;
+      exit(runDiff({ ...rest, old, now, ignore, failOn, outputs: outputs.list }, io));
+    },
+  );
+
   main
     .command('format')
     .description("a ruleset in iptables-save's own spelling")

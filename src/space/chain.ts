@@ -7,7 +7,7 @@
  */
 import { compileTarget, type Action, type NatTarget } from '../netfilter/compile.ts';
 import type { Chain, HookName, Rule, TableName } from '../ruleset/rule.ts';
-import { printMatch } from '../ruleset/print.ts';
+import { printMatch, printRuleBody } from '../ruleset/print.ts';
 import type { Conditions, UnknownPlace } from './condition.ts';
 import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, type Node } from './diagram.ts';
 import type { Effects } from './effect.ts';
@@ -37,7 +37,7 @@ export interface TableContext {
   /** What happens to a packet that the table lets go on. */
   readonly next: Node;
   /** What a NAT target makes of a packet. */
-  readonly translate?: (target: NatTarget) => Node;
+  readonly translate?: (target: NatTarget, rule: string) => Node;
 }
 
 interface NamedRule {
@@ -118,12 +118,16 @@ export class TableSpace {
     if (known !== undefined) return known;
     const seen = new Map<string, number>();
     const rules = chain.rules.map((rule): NamedRule => {
-      const body = bodyOf(rule);
+      // Names are only made where somebody sees them.
+      if (!this.#options.deciding && !this.#logs(rule)) return { rule, name: '', action: compileTarget(rule.target) };
+      const body = ruleBody(rule);
       const occurrence = seen.get(body) ?? 0;
       seen.set(body, occurrence + 1);
-      const name =
-        this.#options.deciding || this.#options.logs ? ruleName(this.#table, chain.name, body, occurrence) : '';
-      return { rule, name, action: compileTarget(rule.target) };
+      return {
+        rule,
+        name: ruleName(this.#table, chain.name, body, occurrence),
+        action: compileTarget(rule.target),
+      };
     });
     this.#rules.set(chain.name, rules);
     return rules;
@@ -243,7 +247,7 @@ export class TableSpace {
       case 'unknown':
         return this.#outcomes.node({ kind: 'undecided', reason: action.because, ...named });
       case 'nat':
-        return this.#context.translate?.(action.target) ?? ACCEPT;
+        return this.#context.translate?.(action.target, name) ?? ACCEPT;
       default:
         return FALL;
     }
@@ -315,5 +319,5 @@ export class TableSpace {
   }
 }
 
-/** A rule's text without its chain, counters and place. */
-const bodyOf = (rule: Rule): string => rule.text.replace(/^(?:\[\d*:\d*\]\s*)?-[AI]\s+\S+\s*/, '');
+/** A rule's text without its chain, in one spelling. */
+export const ruleBody = (rule: Rule): string => printRuleBody(rule);

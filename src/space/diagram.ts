@@ -8,7 +8,7 @@
  * A `Node` is 0 or more for an inner node, below 0 for a terminal. The first terminals are truth values and the two that chains need;
  * `outcome.ts` numbers the others. Nothing is ever freed: drop the whole `Diagrams`.
  *
- * Measured against binary diagrams, rectangles, ternary strings, atoms and z3 before it was taken: docs/bench.md tells the figures.
+ * Measured against binary diagrams, rectangles, ternary strings, atoms and z3 before it was taken.
  */
 export type Node = number;
 

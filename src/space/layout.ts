@@ -89,7 +89,6 @@ const ORDER: readonly (Field | AddressField | MarkField)[] = [
   'seenReply',
   'assured',
   'confirmed',
-  'ctmark',
   'origDaddr',
   'origSaddr',
   'origProtocol',
@@ -133,7 +132,7 @@ export class Layout {
     for (const field of ORDER) {
       this.#levels.set(field, max.length);
       if (isAddressField(field)) for (const width of WORDS[family]) max.push(2 ** width - 1);
-      else if (isMarkField(field)) for (let bit = 0; bit < 32; bit++) max.push(1);
+      else if (isMarkField(field)) for (let bit = 0; bit < 64; bit++) max.push(1);
       else max.push(maxOf(field, alphabets));
     }
     this.floor = max.length;
@@ -145,9 +144,9 @@ export class Layout {
     return this.#levels.get(field) ?? 0;
   }
 
-  /** The level of one bit of a mark; bit 31 stands first. */
+  /** The level of one bit of a mark; bit 31 stands first. The bits of the two marks alternate, for rules copy one to the other. */
   bitLevel(field: MarkField, bit: number): number {
-    return this.level(field) + 31 - bit;
+    return this.level('mark') + 2 * (31 - bit) + (field === 'ctmark' ? 1 : 0);
   }
 
   /** The levels of an address. */

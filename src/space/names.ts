@@ -41,6 +41,11 @@ export class Names {
     return number < this.#exact.length;
   }
 
+  /** What the names begin with that the number stands for. */
+  startOf(number: number): string {
+    return this.#starts[number - this.#exact.length] ?? this.nameOf(number);
+  }
+
   /** Those that a pattern of a rule meets. */
   matching(pattern: string): readonly number[] {
     if (!pattern.endsWith('+')) return [this.numberOf(pattern)];

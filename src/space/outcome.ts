@@ -26,6 +26,8 @@ export interface Rewritten {
   readonly ctmark?: Affine;
   readonly ttl?: readonly TtlStep[];
   readonly untracked?: true;
+  /** The NAT target as written, where only a table is asked and no host. */
+  readonly translation?: string;
 }
 
 export interface Outcome {
@@ -86,8 +88,23 @@ export class Outcomes {
 
 /** Fields in one order, whatever they were made in. */
 function keyOf({ kind, with: how, oif, port, reason, rule, rewritten, logged }: Outcome): string {
-  const { saddr, daddr, sport, dport, mark, ctmark, ttl, untracked } = rewritten;
-  const parts: unknown[] = [kind, how, oif, port, reason, rule, logged, sport, dport, mark, ctmark, ttl, untracked];
+  const { saddr, daddr, sport, dport, mark, ctmark, ttl, untracked, translation } = rewritten;
+  const parts: unknown[] = [
+    kind,
+    how,
+    oif,
+    port,
+    reason,
+    rule,
+    logged,
+    sport,
+    dport,
+    mark,
+    ctmark,
+    ttl,
+    untracked,
+    translation,
+  ];
   return `${JSON.stringify(parts)} ${saddr ?? ''} ${daddr ?? ''}`;
 }
 

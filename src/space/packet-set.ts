@@ -3,12 +3,21 @@ import type { Ranges } from '../address/ranges.ts';
 import { intersectRanges, normalizeRanges, subtractRanges } from '../address/ranges.ts';
 import { CONNTRACK_STATES, DCCP, icmpOf, SCTP, TCP, UDP, UDPLITE } from '../packet/packet.ts';
 import type { NameSet, PacketSet, Pattern } from '../packet/pattern.ts';
-import { ANY_OCTET, entrySetOf, nameSet, nameSetHas, patternOf, simplifySet } from '../packet/pattern.ts';
+import {
+  ANY_ENTRY,
+  ANY_OCTET,
+  entrySetOf,
+  nameSet,
+  nameSetHas,
+  patternOf,
+  sameEntry,
+  simplifySet,
+} from '../packet/pattern.ts';
 import { parseSet, printSet } from '../packet/set-notation.ts';
 import type { Origin } from '../packet/reader.ts';
 import { mergeBoxes, partsOf, type Box } from './box.ts';
 import { NO, YES, type Node } from './diagram.ts';
-import type { Field, Layout } from './layout.ts';
+import { NOT_SEEN, type Field, type Layout } from './layout.ts';
 import type { Names } from './names.ts';
 
 const PORT_PROTOCOLS: Ranges<number> = normalizeRanges(
@@ -36,7 +45,8 @@ function fromPattern(layout: Layout, box: Pattern): Node {
   const numbers = (field: Field, ranges: Ranges<number>): void => {
     node = layout.chooseNumbers(field, ranges, node, NO);
   };
-  numbers('entry', entryNumbers(layout.alphabets.entries, box));
+  // Anywhere says nothing.
+  if (!sameEntry(box.entry, ANY_ENTRY)) numbers('entry', entryNumbers(layout.alphabets.entries, box));
   numbers('flags', box.flags);
   numbers('sport', box.sport);
   const { type, code } = box;
@@ -107,7 +117,9 @@ export function patternsOf(layout: Layout, box: Box): ReadBox {
     family,
     ...(saddr !== undefined && { saddr }),
     ...(daddr !== undefined && { daddr }),
-    ...(ct !== undefined && { states: CONNTRACK_STATES.filter((_, state) => hasNumber(ct, state)) }),
+    // What conntrack has not seen is in none of the states that a set can name.
+    ...(ct !== undefined &&
+      ct[0]?.from !== NOT_SEEN && { states: CONNTRACK_STATES.filter((_, state) => hasNumber(ct, state)) }),
     ...(entry !== undefined && { entry: entrySetOfNumbers(layout.alphabets.entries, entry) }),
   };
   // A box may be of protocols that have ports and of others: what a field says is said of those that have it.

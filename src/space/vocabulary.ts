@@ -8,11 +8,12 @@ import { entryKey, OTHER_ENTRIES } from './packet-set.ts';
 /** What else is named: entries as `entryKey` has them. */
 export interface MoreNames {
   readonly entries?: Iterable<string>;
+  readonly devices?: Iterable<string>;
 }
 
 /** Alphabets for these rulesets, on this host or, without one, on any. */
 export function alphabetsOf(rulesets: readonly Ruleset[], host?: Host, more: MoreNames = {}): Alphabets {
-  const devices = new Set<string>();
+  const devices = new Set(more.devices ?? []);
   const macs = new Set<string>();
   for (const match of matchesOf(rulesets)) {
     if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);

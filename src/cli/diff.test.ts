@@ -1,0 +1,161 @@
+import { expect, test } from 'vitest';
+import { runDiff, type DiffOptions } from './diff.ts';
+import { FileError, type Io } from './io.ts';
+
+const RULES = `*nat
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -d 192.0.2.10/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.2:8080
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:web - [0:0]
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -s 198.51.100.0/28 -p tcp -m tcp --dport 22 -j ACCEPT
+-A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -d 10.0.0.0/24 -j web
+-A FORWARD -m string --algo bm --string evil -j REJECT --reject-with icmp-port-unreachable
+-A web -p tcp -m multiport --dports 80,443 -j ACCEPT
+-A web -p icmp -m icmp --icmp-type 8 -j LOG --log-prefix "ping "
+-A web -p icmp -m icmp --icmp-type 8 -j ACCEPT
+COMMIT
+`;
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function diff(now: string, options: Partial<DiffOptions> = {}, old = RULES): Ended {
+  let stdout = '';
+  let stderr = '';
+  const io: Io = {
+    stdout: (written) => (stdout += written),
+    stderr: (written) => (stderr += written),
+    readFile: (path) => {
+      if (path === 'old') return old;
+      if (path === 'new') return now;
+      throw new FileError(`cannot read ${path}`);
+    },
+    writeFile: () => undefined,
+    env: {},
+    isTTY: false,
+    stderrIsTTY: false,
+  };
+  const code = runDiff(
+    {
+      old: 'old',
+      now: 'new',
+      ignore: [],
+      failOn: [],
+      backend: 'nft',
+      outputs: [{ format: 'text' }],
+      color: 'never',
+      ...options,
+    },
+    io,
+  );
+  return { code, stdout, stderr };
+}
+
+test('spelling, order without effect and factoring are no difference', () => {
+  const rewritten = RULES.replace('-s 198.51.100.0/28 -p tcp -m tcp --dport 22 -j ACCEPT', '-j ssh')
+    .replace(':web - [0:0]', ':web - [0:0]\n:ssh - [0:0]')
+    .replace(
+      '-A web -p tcp -m multiport --dports 80,443 -j ACCEPT',
+      [
+        '-A web -p tcp -m tcp --dport 443 -j ACCEPT',
+        '-A web -p tcp -m tcp --dport 80 -j ACCEPT',
+        '-A ssh -p udp -j RETURN',
+        '-A ssh ! -s 198.51.100.8/29 -g half',
+        '-A ssh -p tcp -m tcp --dport 22 -j ACCEPT',
+        '-A half -s 198.51.100.0/29 -p tcp -m tcp --dport 22 -j ACCEPT',
+      ].join('\n'),
+    )
+    .replace(':ssh', ':half - [0:0]\n:ssh');
+  const { code, stdout } = diff(rewritten);
+  expect(stdout).toContain('no difference');
+  expect(code).toBe(0);
+});
+
+test('one port opened to one /28 is found, with a packet, the rules and exit code 1', () => {
+  const { code, stdout } = diff(RULES.replace('--dport 22 -j ACCEPT', '--dport 22:23 -j ACCEPT'));
+  expect(stdout).toContain('+ widened  filter INPUT');
+  expect(stdout).toContain('packets  tcp 198.51.100.0/28 > any:23 state !ESTABLISHED,RELATED\n');
+  expect(stdout).toContain('witness  tcp 198.51.100.1:1024 > 198.51.100.7:23 in eth0 state NEW');
+  expect(stdout).toContain('old:   dropped  old:9 (filter INPUT policy)');
+  expect(stdout).toContain('new:   accepted  new:14 (filter INPUT rule 2)');
+  expect(stdout).not.toContain('mistake of ours');
+  expect(code).toBe(1);
+});
+
+test('each class is told', () => {
+  const classOf = (now: string): string => /^[+~?-] (\S+)/m.exec(diff(now).stdout)?.[1] ?? 'none';
+  expect(classOf(RULES.replace('-A INPUT -s 198.51.100.0/28', '-A INPUT -s 198.51.100.0/29'))).toBe('narrowed');
+  expect(classOf(RULES.replace('10.0.0.2:8080', '10.0.0.3:8080'))).toBe('retranslated');
+  expect(classOf(RULES.replace('icmp-port-unreachable', 'icmp-host-prohibited'))).toBe('refusal');
+  expect(
+    classOf(RULES.replace('-A INPUT -m state --state RELATED,ESTABLISHED', '-A INPUT -m state --state RELATED')),
+  ).toBe('stateful');
+  expect(classOf(RULES.replace('"ping "', '"pong "'))).toBe('logged');
+  expect(
+    classOf(RULES.replace('-A web -p tcp', '-A web -p tcp -j MARK --set-xmark 0x1/0xffffffff\n-A web -p tcp')),
+  ).toBe('marked');
+});
+
+test('logged and marked do not count unless asked for, and a class can be left out', () => {
+  const logged = RULES.replace('"ping "', '"pong "');
+  expect(diff(logged).code).toBe(0);
+  expect(diff(logged, { failOn: ['logged'] }).code).toBe(1);
+  expect(diff(logged, { ignore: ['logged'] }).stdout).toContain('no difference');
+  expect(diff(RULES, { ignore: ['loged'] })).toMatchObject({ code: 2, stdout: '' });
+});
+
+test('a set limits what is compared', () => {
+  const now = RULES.replace('--dport 22 -j ACCEPT', '--dport 22:23 -j ACCEPT');
+  expect(diff(now, { within: 'udp any > any' }).stdout).toContain('no difference');
+  expect(diff(now, { within: 'tcp any > any in wlan0' }).stdout).toContain('in wlan0 state NEW');
+  expect(diff(now, { within: 'tcp any > any local' }).stdout).toContain('no difference');
+});
+
+test('what is not modelled is the same on both sides where its text is', () => {
+  const other = RULES.replace('--string evil', '--string good');
+  const { code, stdout } = diff(other);
+  expect(stdout).toContain('it depends on something that is not modelled');
+  expect(code).toBe(1);
+  const moved = diff(RULES.replace('-A FORWARD -d 10.0.0.0/24 -j web\n', '-A FORWARD -j web -d 10.0.0.0/24\n'));
+  expect(moved.stdout).toContain('no difference');
+});
+
+test('a packet that conntrack is kept from is told, though no state is known yet', () => {
+  const raw = (rule: string): string => `*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n${rule}COMMIT\n`;
+  const { stdout } = diff(raw('-A PREROUTING -p udp -m udp --dport 53 -j CT --notrack\n'), {}, raw(''));
+  expect(stdout).toContain('~ stateful  raw PREROUTING');
+  expect(stdout).toContain('packets  udp 0.0.0.0/0 > 0.0.0.0/0:53\n');
+  expect(stdout).toContain('witness  udp 203.0.113.7:1024 > 198.51.100.7:53 in eth0\n');
+});
+
+test('JSON has regions with witness and both rules', () => {
+  const { stdout } = diff(RULES.replace(':FORWARD DROP', ':FORWARD ACCEPT'), { outputs: [{ format: 'json' }] });
+  const document = JSON.parse(stdout) as {
+    schema: string;
+    regions: { witness: { confirmed: boolean }; old: unknown }[];
+  };
+  expect(document.schema).toBe('nfverdict/diff-v1');
+  expect(document.regions[0]).toMatchObject({
+    classes: ['widened'],
+    hook: 'FORWARD',
+    table: 'filter',
+    old: { path: 'old', line: 10, table: 'filter', chain: 'FORWARD', rule: 'policy' },
+  });
+});
+
+test('bad input is said with its place, and a host is refused until it is built', () => {
+  expect(diff('*filter\n-A INPUT -j\nCOMMIT\n')).toMatchObject({ code: 2, stdout: '' });
+  expect(diff(RULES, { host: 'host.yaml' }).stderr).toContain('not built yet');
+});

@@ -1,0 +1,152 @@
+/** `nfverdict diff`: what changed for packets. */
+import { UnsupportedError } from '../diagnostic/diagnostic.ts';
+import type { Backend } from '../netfilter/skb.ts';
+import { parseSet } from '../packet/set-notation.ts';
+import { differenceDocument, printDifference, type Difference, type ShownRegion } from '../report/diff.ts';
+import { printDocument } from '../report/document.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
+import { describe } from '../space/description.ts';
+import { SpaceLimitError } from '../space/diagram.ts';
+import { isAsSaid, Replay } from '../space/replay.ts';
+import {
+  CHANGE_CLASSES,
+  tableDifference,
+  type ChangeClass,
+  type Region,
+  type TableDifference,
+} from '../space/table-difference.ts';
+import { pointOfSkb } from '../space/point.ts';
+import { witnessAt } from '../space/witness.ts';
+import { answering, UsageError } from './failure.ts';
+import { Inputs } from './input.ts';
+import type { Io } from './io.ts';
+import { TOOL, writeOutputs, type OutputOptions } from './output.ts';
+
+export interface DiffOptions extends OutputOptions {
+  readonly old: string;
+  readonly now: string;
+  readonly deployment?: string;
+  readonly host?: string;
+  readonly within?: string;
+  readonly ignore: readonly string[];
+  readonly failOn: readonly string[];
+  readonly backend: Backend;
+}
+
+const UNDECIDED = 3;
+
+/** What counts unless something else is asked for. */
+const COUNTING: readonly ChangeClass[] = CHANGE_CLASSES.filter(
+  (one) => one !== 'logged' && one !== 'marked' && one !== 'undecided',
+);
+
+function classesOf(option: string, words: readonly string[]): readonly ChangeClass[] {
+  return words.map((word) => {
+    const found = CHANGE_CLASSES.find((one) => one === word);
+    if (found === undefined)
+      throw new UsageError(`${option} ${word}: there is no such class, expected one of ${CHANGE_CLASSES.join(', ')}`);
+    return found;
+  });
+}
+
+export const runDiff = (options: DiffOptions, io: Io): number =>
+  answering(io, () => {
+    const ignored = classesOf('--ignore', options.ignore);
+    const counting = options.failOn.length === 0 ? COUNTING : classesOf('--fail-on', options.failOn);
+    if (options.deployment !== undefined || options.host !== undefined)
+      throw new UnsupportedError(
+        'diff compares tables for any host; the way through one host (-d, --host) is not built yet: leave the option out',
+      );
+    const within = options.within === undefined ? undefined : parseSet(options.within);
+    const inputs = new Inputs(io);
+    const now = inputs.ruleset(options.now);
+    const old = inputs.ruleset(options.old, now.family);
+    try {
+      const difference = tableDifference(old, now, {
+        backend: options.backend,
+        ...(within === undefined ? {} : { within }),
+      });
+      const regions = shownRegions(difference, { old, now, ignored, backend: options.backend });
+      const shown: Difference = {
+        old: old.path,
+        now: now.path,
+        regions,
+        unchangedRules: difference.unchangedRules,
+      };
+      writeOutputs(io, options, {
+        text: (paint) => printDifference(shown, paint),
+        json: () =>
+          printDocument(
+            'diff',
+            {
+              tool: TOOL,
+              inputs: inputs.list,
+              assumptions: ['any host: each table at each hook, for every packet that the hook could meet'],
+            },
+            differenceDocument(shown),
+          ),
+      });
+      if (regions.some(({ classes }) => classes.some((one) => counting.includes(one)))) return 1;
+      return regions.some(({ classes }) => classes.includes('undecided')) ? UNDECIDED : 0;
+    } catch (error) {
+      if (!(error instanceof SpaceLimitError)) throw error;
+      io.stderr(`undecided: ${error.message}\n`);
+      return UNDECIDED;
+    }
+  });
+
+function shownRegions(
+  { space, regions, before, after }: TableDifference,
+  {
+    old,
+    now,
+    ignored,
+    backend,
+  }: {
+    readonly old: Ruleset;
+    readonly now: Ruleset;
+    readonly ignored: readonly ChangeClass[];
+    readonly backend: Backend;
+  },
+): readonly ShownRegion[] {
+  const { layout, outcomes } = space;
+  const [replayOld, replayNow] = [new Replay(old), new Replay(now)];
+  const show = (region: Region): ShownRegion => {
+    const { hook, table, classes, packets } = region;
+    const removed = region.removed === undefined ? undefined : before.get(region.removed);
+    const added = region.added === undefined ? undefined : after.get(region.added);
+    const { boxes, more } = describe(layout, packets, region.possible);
+    const witness = witnessAt(layout, packets, { hook, backend });
+    const base = {
+      hook,
+      table,
+      classes,
+      packets: boxes,
+      more,
+      ...(removed === undefined ? {} : { removed, removedText: textAt(old, removed.line) }),
+      ...(added === undefined ? {} : { added, addedText: textAt(now, added.line) }),
+    };
+    if (witness === undefined) return base;
+    const point = pointOfSkb(layout, witness.skb);
+    const said = [region.old, region.now].map((node) => outcomes.of(layout.diagrams.evaluate(node, point.at)));
+    const replayed = [replayOld.walk(table, witness.skb), replayNow.walk(table, witness.skb)] as const;
+    const isKnown = witness.supposes.length === 0 && replayed.every(({ kind }) => kind !== 'undecided');
+    const confirmed = isKnown
+      ? replayed.every((one, index) => {
+          const outcome = said[index];
+          return outcome !== undefined && isAsSaid(one, outcome);
+        })
+      : null;
+    return { ...base, witness: { skb: witness.skb, old: replayed[0], now: replayed[1], confirmed } };
+  };
+  const order = (region: Region): number => CHANGE_CLASSES.indexOf(region.classes[0] ?? 'undecided');
+  const sized = regions
+    .filter(({ classes }) => !classes.every((one) => ignored.includes(one)))
+    .map((region) => ({ region, size: layout.diagrams.count(region.packets) }));
+  // New exposures first, the widest first.
+  sized.sort((a, b) => order(a.region) - order(b.region) || (a.size > b.size ? -1 : a.size < b.size ? 1 : 0));
+  return sized.map(({ region }) => show(region));
+}
+
+const textAt = (ruleset: Ruleset, line: number): string =>
+  ruleset.lines.find((candidate) => candidate.line === line)?.text.trim() ?? '';

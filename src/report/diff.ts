@@ -1,0 +1,161 @@
+/** What changed for packets between two rulesets, as text and as JSON. */
+import type { Skb } from '../netfilter/skb.ts';
+import { printPacket } from '../packet/notation.ts';
+import type { Replayed } from '../space/replay.ts';
+import type { ChangeClass, Place } from '../space/table-difference.ts';
+import type { HookName, TableName } from '../ruleset/rule.ts';
+import type { Paint } from './paint.ts';
+import { printable } from './printable.ts';
+
+export interface ShownWitness {
+  readonly skb: Skb;
+  readonly old: Replayed;
+  readonly now: Replayed;
+  /** The model, packet by packet, says the same; null where it cannot: something is not modelled. */
+  readonly confirmed: boolean | null;
+}
+
+export interface ShownRegion {
+  readonly hook: HookName;
+  readonly table: TableName;
+  readonly classes: readonly ChangeClass[];
+  readonly removed?: Place;
+  readonly added?: Place;
+  /** The rules' text. */
+  readonly removedText?: string;
+  readonly addedText?: string;
+  readonly packets: readonly string[];
+  readonly more: boolean;
+  readonly witness?: ShownWitness;
+}
+
+export interface Difference {
+  readonly old: string;
+  readonly now: string;
+  readonly regions: readonly ShownRegion[];
+  readonly unchangedRules: number;
+}
+
+const SIGNS: Readonly<Record<ChangeClass, string>> = {
+  widened: '+',
+  narrowed: '-',
+  retranslated: '~',
+  rerouted: '~',
+  refusal: '~',
+  stateful: '~',
+  marked: '~',
+  logged: '~',
+  undecided: '?',
+};
+
+const MOST_LINES = 8;
+
+export const printWitness = ({ packet, iif, oif, physin, physout, tracked, hook }: Skb): string =>
+  [
+    printPacket(packet),
+    iif === undefined ? (hook === 'OUTPUT' ? 'local' : '') : `in ${printable(iif)}`,
+    oif === undefined ? '' : `out ${printable(oif)}`,
+    physin === undefined ? '' : `physdev-in ${printable(physin)}`,
+    physout === undefined ? '' : `physdev-out ${printable(physout)}`,
+    tracked === undefined ? '' : `state ${tracked.state}`,
+  ]
+    .filter((word) => word !== '')
+    .join(' ');
+
+const fateOf = ({ kind, with: how, translation }: Replayed): string =>
+  [kind, ...(how === undefined ? [] : [`with ${how}`]), ...(translation === undefined ? [] : [translation])].join(' ');
+
+const whereOf = ({ path, table, chain, rule, line }: Replayed): string =>
+  chain === undefined
+    ? `no table ${table}`
+    : `${line === undefined ? printable(path) : `${printable(path)}:${line}`} (${table} ${printable(chain)} ${rule === 'policy' ? 'policy' : `rule ${rule ?? ''}`})`;
+
+function printRegion(region: ShownRegion, paint: Paint): string[] {
+  const [main = 'undecided'] = region.classes;
+  const colour = main === 'widened' ? paint.bad : main === 'undecided' ? paint.doubtful : paint.bold;
+  const lines = [
+    `${colour(`${SIGNS[main]} ${region.classes.join(', ')}`)}  ${region.table} ${region.hook}`,
+    ...[
+      ['removed', region.removed, region.removedText] as const,
+      ['added', region.added, region.addedText] as const,
+    ].flatMap(([what, place, text]) =>
+      place === undefined
+        ? []
+        : [`    ${what.padEnd(8)} ${printable(text ?? '')}  ${paint.dim(`${printable(place.path)}:${place.line}`)}`],
+    ),
+    ...region.packets
+      .slice(0, MOST_LINES)
+      .map((box, index) => `    ${(index === 0 ? 'packets' : '').padEnd(8)} ${printable(box)}`),
+  ];
+  const rest = region.packets.length - MOST_LINES;
+  if (rest > 0 || region.more)
+    lines.push(`             and ${region.more ? 'more than ' : ''}${Math.max(rest, 1)} more boxes`);
+  const { witness } = region;
+  if (witness === undefined) return lines;
+  lines.push(`    witness  ${printWitness(witness.skb)}`);
+  lines.push(`      old:   ${fateOf(witness.old)}  ${paint.dim(whereOf(witness.old))}`);
+  lines.push(`      new:   ${fateOf(witness.now)}  ${paint.dim(whereOf(witness.now))}`);
+  if (witness.confirmed === false)
+    lines.push(
+      `      ${paint.bad('the model does not confirm this packet: please report it, it is a mistake of ours')}`,
+    );
+  if (witness.confirmed === null) lines.push(`      ${paint.doubtful('it depends on something that is not modelled')}`);
+  return lines;
+}
+
+export function printDifference({ old, now, regions, unchangedRules }: Difference, paint: Paint): string {
+  const lines = [
+    paint.bold(`${printable(old)} -> ${printable(now)}`),
+    'any host: each table is compared for every packet that its hook could meet; no deployment or host file was given',
+    '',
+    ...regions.flatMap((region) => [...printRegion(region, paint), '']),
+  ];
+  lines.push(`${summaryOf(regions)}; ${unchangedRules} rules unchanged`);
+  return `${lines.join('\n')}\n`;
+}
+
+function counts(regions: readonly ShownRegion[]): ReadonlyMap<ChangeClass, number> {
+  const found = new Map<ChangeClass, number>();
+  for (const { classes } of regions) for (const one of classes) found.set(one, (found.get(one) ?? 0) + 1);
+  return found;
+}
+
+const summaryOf = (regions: readonly ShownRegion[]): string =>
+  regions.length === 0 ? 'no difference' : [...counts(regions)].map(([one, count]) => `${count} ${one}`).join(', ');
+
+const replayDocument = (replayed: Replayed): object => {
+  const { path, table, chain, rule, line, ...fate } = replayed;
+  return fate;
+};
+
+const locationOf = ({ path, table, chain, rule, line }: Replayed): object => ({
+  path,
+  ...(line === undefined ? {} : { line }),
+  table,
+  ...(chain === undefined ? {} : { chain, rule }),
+});
+
+export const differenceDocument = ({ regions, unchangedRules }: Difference): object => ({
+  summary: { ...Object.fromEntries(counts(regions)), unchangedRules },
+  regions: regions.map(({ hook, table, classes, removed, added, packets, more, witness }) => ({
+    classes,
+    hook,
+    table,
+    packets,
+    ...(more ? { morePackets: true } : {}),
+    ...(witness === undefined
+      ? {}
+      : {
+          witness: {
+            packet: printWitness(witness.skb),
+            oldFate: replayDocument(witness.old),
+            newFate: replayDocument(witness.now),
+            confirmed: witness.confirmed,
+          },
+          old: locationOf(witness.old),
+          new: locationOf(witness.now),
+        }),
+    ...(removed === undefined ? {} : { removed }),
+    ...(added === undefined ? {} : { added }),
+  })),
+});

@@ -1,0 +1,79 @@
+/** A witness, replayed by the model that defines what is right: the walk of one packet through the chains of one table. */
+import { compileRuleset, type CompiledRule, type CompiledRuleset } from '../netfilter/compile.ts';
+import type { Skb } from '../netfilter/skb.ts';
+import { walkTable } from '../netfilter/walk.ts';
+import { printTarget } from '../ruleset/print.ts';
+import type { Ruleset, TableName } from '../ruleset/rule.ts';
+import type { Outcome } from './outcome.ts';
+
+/** How a table ended for one packet, and the rule that decided. */
+export interface Replayed {
+  readonly kind: 'accepted' | 'dropped' | 'rejected' | 'undecided';
+  readonly with?: string;
+  readonly translation?: string;
+  readonly path: string;
+  readonly table: TableName;
+  /** Absent where the ruleset has no such table. */
+  readonly chain?: string;
+  readonly rule?: number | 'policy';
+  readonly line?: number;
+  readonly target?: string;
+}
+
+export class Replay {
+  readonly #ruleset: Ruleset;
+  readonly #compiled: CompiledRuleset;
+
+  constructor(ruleset: Ruleset) {
+    this.#ruleset = ruleset;
+    this.#compiled = compileRuleset(ruleset);
+  }
+
+  /** Leaves `skb` as it is. */
+  walk(table: TableName, skb: Skb): Replayed {
+    const { path } = this.#ruleset;
+    const chains = this.#compiled.tables.get(table);
+    if (chains === undefined) return { kind: 'accepted', path, table };
+    let last: Pick<Replayed, 'chain' | 'rule' | 'line' | 'target'> = {};
+    let translation: string | undefined;
+    const asked: CompiledRule[] = [];
+    const tracked =
+      skb.tracked?.kind === 'flow' ? { ...skb.tracked, connection: { ...skb.tracked.connection } } : skb.tracked;
+    const verdict = walkTable(
+      table,
+      chains,
+      skb.hook,
+      { ...skb, tracked },
+      {
+        assume: (rule) => {
+          asked.push(rule);
+          return false;
+        },
+        record: (_table, chain, rule, line, target) => {
+          last = { chain, rule, target, ...(line === undefined ? {} : { line }) };
+        },
+        translateTo: (target) => {
+          translation = printTarget(target);
+          return true;
+        },
+      },
+    );
+    const kind = ({ accept: 'accepted', drop: 'dropped', reject: 'rejected', unknown: 'undecided' } as const)[
+      verdict.kind
+    ];
+    const line = last.line ?? this.#ruleset.tables.get(table)?.chains.get(last.chain ?? '')?.line;
+    return {
+      kind: asked.length > 0 ? 'undecided' : kind,
+      ...(verdict.kind === 'reject' ? { with: verdict.with } : {}),
+      ...(translation === undefined ? {} : { translation }),
+      path,
+      table,
+      ...last,
+      ...(line === undefined ? {} : { line }),
+    };
+  }
+}
+
+/** The replay ends as the diagram says. */
+export const isAsSaid = (replayed: Replayed, said: Outcome): boolean =>
+  replayed.kind === said.kind && replayed.with === said.with && replayed.translation === said.rewritten.translation;
