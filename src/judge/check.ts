@@ -214,6 +214,12 @@ function locationOf(judgement: Judgement, rulesets: CheckInput['rulesets']): { r
   const hop = lastHop(witness.reply ?? witness.way);
   const path = rulesetOf(rulesets, hop?.host ?? claim.host, claim.family)?.path ?? '';
   const line = witness.line ?? hop?.journey.fate.line;
+  const ruleset = rulesetOf(rulesets, hop?.host ?? claim.host, claim.family);
+  const named = ruleset && rulesOf(ruleset).find((rule) => rule.line === line);
+  if (witness.line !== undefined && named !== undefined) {
+    const { text, ...place } = named;
+    return { location: { path, ...place } };
+  }
   const step = decidingStep(hop?.journey.steps ?? [], claim, line);
   if (step === undefined)
     return {

@@ -1,5 +1,5 @@
 /** Does a way end as a claim says? */
-import type { Address } from '../address/address.ts';
+import { printAddress, type Address } from '../address/address.ts';
 import type { Ending, Image, Place, Wanted } from '../claim/claim.ts';
 import { isReached, type End, type Reached, type Way } from '../network/walk.ts';
 import type { FreshField } from '../netfilter/journey.ts';
@@ -98,6 +98,34 @@ const describe = (end: End): string => {
   return `it comes to ${whom} as ${printPacket(end.packet)}`;
 };
 
+const printWanted = <T extends Address | number>(
+  wanted: Wanted<T> | undefined,
+  original: T,
+  print: (value: T) => string,
+): string => {
+  if (wanted === undefined) return 'any';
+  if (wanted === 'original') return print(original);
+  if ('is' in wanted) return print(wanted.is);
+  if ('isNot' in wanted) return `not ${print(wanted.isNot)}`;
+  return wanted.within.map(({ from, to }) => (from === to ? print(from) : `${print(from)}-${print(to)}`)).join(',');
+};
+
+/** ` as 10.10.10.2:* > 192.168.1.90:8775`: what was wanted of each field. */
+function printImage(image: Image | undefined, original: Endpoints): string {
+  if (image === undefined) return '';
+  const port = String;
+  const end = (address: string, number: string): string => (number === 'any' ? address : `${address}:${number}`);
+  const source = end(
+    printWanted(image.saddr, original.saddr, printAddress),
+    printWanted(image.sport, original.sport, port),
+  );
+  const destination = end(
+    printWanted(image.daddr, original.daddr, printAddress),
+    printWanted(image.dport, original.dport, port),
+  );
+  return ` as ${source} > ${destination}`;
+}
+
 /** Compares where the copies of a packet came to with what is claimed of it. */
 export function judgeEnding(way: Way, ending: Ending, original: Endpoints): Outcome {
   const undecided = way.ends.find((end) => end.kind === 'undecided');
@@ -124,7 +152,7 @@ export function judgeEnding(way: Way, ending: Ending, original: Endpoints): Outc
       return (
         unknown() ?? {
           kind: 'otherwise',
-          because: `it should reach ${printPlace(ending.place)}, but ${bad === undefined ? whatHappens : describe(bad)}`,
+          because: `it should reach ${printPlace(ending.place)}${printImage(as, original)}, but ${bad === undefined ? whatHappens : describe(bad)}`,
         }
       );
     }
@@ -140,7 +168,11 @@ export function judgeEnding(way: Way, ending: Ending, original: Endpoints): Outc
     }
     case 'whatever-is-reached': {
       const bad = atPlace(ending.place).find((end) => !hasImage(end.packet, ending.as, original, freshOf(end)));
-      if (bad !== undefined) return { kind: 'otherwise', because: `it should arrive otherwise, but ${describe(bad)}` };
+      if (bad !== undefined)
+        return {
+          kind: 'otherwise',
+          because: `it should arrive${printImage(ending.as, original)}, but ${describe(bad)}`,
+        };
       const [any] = atPlace(ending.place);
       return unknown() ?? { kind: 'as-claimed', ...(any === undefined ? {} : { reached: any }) };
     }

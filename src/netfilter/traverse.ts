@@ -6,6 +6,7 @@
  */
 import type { Family } from '../address/address.ts';
 import type { Host } from '../host/host.ts';
+import { printOutcome } from '../packet/fate.ts';
 import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { compileRuleset, type CompiledRule, type CompiledRuleset } from './compile.ts';
@@ -63,12 +64,14 @@ interface Outcome {
   readonly journey: Journey;
   readonly memory: Memory;
   readonly asked: readonly CompiledRule[];
+  /** The answers that were given to what was asked. */
+  readonly answers: readonly boolean[];
 }
 
 function pass(machine: Machine, memory: Memory, { packet, entry, state }: Arrival, reading: Reading): Outcome {
   const { host, backend, rules } = machine;
   const passage = new Passage({ host, backend, rules, memory, readings: reading }, packet.family);
-  return { journey: passage.run(packet, entry, state), memory, asked: reading.asked };
+  return { journey: passage.run(packet, entry, state), memory, asked: reading.asked, answers: reading.answers };
 }
 
 /** One way to answer the questions of one packet: as given, then no. */
@@ -109,8 +112,9 @@ function arriveInDoubt(machine: Machine, arrival: Arrival): Journey {
   if (first === undefined) return lostTrack(machine, arrival);
   const alike = outcomes.every((outcome) => endsAlike(outcome.journey, first.journey));
   if (alike && complete) return first.journey;
-  const rule = outcomes.flatMap((outcome) => outcome.asked).at(0);
   const unlike = outcomes.find((outcome) => !endsAlike(outcome.journey, first.journey));
+  // The first question that is answered otherwise where it ends otherwise: the one that matters.
+  const rule = unlike?.asked[unlike.answers.indexOf(true)] ?? first.asked[0];
   const fate: Fate =
     first.journey.fate.kind === 'undecided'
       ? first.journey.fate
@@ -120,12 +124,16 @@ function arriveInDoubt(machine: Machine, arrival: Arrival): Journey {
             rule === undefined
               ? 'an earlier packet of the conversation was undecided'
               : complete
-                ? `${rule.because}: ${first.journey.fate.kind} if it does not match, ${unlike?.journey.fate.kind ?? 'the same'} if it does`
+                ? `${rule.because}: ${inWords(first, unlike)} if it does not match, ${inWords(unlike ?? first, first)} if it does`
                 : `${rule.because}; there are too many such rules to follow every reading`,
           ...(rule === undefined ? {} : { line: rule.line }),
         };
   return { ...first.journey, fate };
 }
+
+/** A fate by its kind, or with the packet where the other reading's is of the same kind. */
+const inWords = ({ journey: { fate } }: Outcome, other: Outcome | undefined): string =>
+  fate.kind === other?.journey.fate.kind ? printOutcome(fate) : fate.kind;
 
 function distinctMemories(memories: readonly Memory[]): readonly Memory[] {
   const distinct = new Map(memories.map((memory) => [memory.conntrack.fingerprint(), memory]));
