@@ -1,6 +1,6 @@
 /**
- * Whole cases for the model and for those that are compared with it: a host, its rulesets of both families, and a dialogue with it; and networks of
- * one to three such hosts. They print as the files that a person would write.
+ * Whole cases for the model and for those that are compared with it: a host, its rulesets of both families, and a dialogue with it. They print as the files
+ * that a person would write. (Several hosts: deployment.ts draws their networks.)
  */
 import fc from 'fast-check';
 import { LIMITED_BROADCAST, isMulticast, lastAddress, type Family } from '../address/address.ts';
