@@ -127,7 +127,6 @@ law<[DeploymentText, number]>(
       outside: { atLeast: 30 },
       dropped: { atLeast: 30 },
       rejected: { atLeast: 0 },
-      rejected: { atLeast: 0 },
     },
   },
 );
