@@ -2,6 +2,7 @@
 import {
   LIMITED_BROADCAST,
   familyOf,
+  isLinkLocal,
   isMulticast,
   lastAddress,
   prefixContains,
@@ -61,30 +62,33 @@ export function bridgeDecision(host: Host, bridge: Bridge, dmac: Mac): BridgeDec
   return uplink === undefined ? { kind: 'flood', up: false } : { kind: 'port', port: uplink.name };
 }
 
-/** The subnet that a machine on the bridge takes itself to be in, when it sends to `daddr`. */
-const segmentOf = (bridge: Bridge, saddr: Address, daddr: Address): Segment | undefined =>
-  bridge.segments.find((segment) => prefixContains(segment.prefix, saddr)) ??
-  bridge.segments.find((segment) => familyOf(segment.prefix.address) === familyOf(daddr));
+/** The subnet that a machine on the bridge takes itself to be in, when it sends from `saddr`. */
+const segmentOf = (bridge: Bridge, saddr: Address): Segment | undefined =>
+  bridge.segments.find((segment) => prefixContains(segment.prefix, saddr));
 
 /**
- * The MAC that a machine on a bridge sends to: the neighbour's when `daddr` is on its subnet, else its gateway's. Without a gateway or a known subnet: the
- * bridge's own.
+ * The MAC that a machine on a bridge sends to: the neighbour's when `daddr` is on its subnet, else its gateway's. Of a machine of no known subnet only this much is assumed: that
+ * it finds the bridge's own subnets on its link, and routes through the bridge where that has an address, else through the first gateway. Without any of
+ * these: to the bridge's own.
  */
 export function stationDmac(host: Host, bridge: Bridge, packet: { saddr: Address; daddr: Address }): Mac {
   const own = interfaceOf(host, bridge.name);
   const { saddr, daddr } = packet;
   if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) return neighbourMac(host, bridge.name, daddr);
-  const segment = segmentOf(bridge, saddr, daddr);
+  const known = segmentOf(bridge, saddr);
+  const addresses = (own?.addresses ?? []).filter(
+    ({ address }) => familyOf(address) === familyOf(daddr) && !isLinkLocal(address),
+  );
+  if (known === undefined && own !== undefined && addresses.length > 0) {
+    const onLink = addresses.some(({ address, length }) => prefixContains(prefixOf(address, length), daddr));
+    return onLink ? neighbourMac(host, bridge.name, daddr) : own.mac;
+  }
+  const segment = known ?? bridge.segments.find(({ prefix }) => familyOf(prefix.address) === familyOf(daddr));
   if (segment !== undefined && prefixContains(segment.prefix, daddr)) {
     if (familyOf(daddr) === 4 && segment.prefix.length < 31 && lastAddress(segment.prefix) === daddr)
       return BROADCAST_MAC;
     return neighbourMac(host, bridge.name, daddr);
   }
-  const onLink = own?.addresses.some(
-    (address) =>
-      familyOf(address.address) === familyOf(daddr) && prefixContains(prefixOf(address.address, address.length), daddr),
-  );
-  if (segment === undefined && onLink === true) return neighbourMac(host, bridge.name, daddr);
   if (segment?.gateway !== undefined) return neighbourMac(host, bridge.name, segment.gateway);
   return own?.mac ?? BROADCAST_MAC;
 }
