@@ -6,8 +6,9 @@ import type { DeploymentHost } from '../deployment/deployment.ts';
 import { serves } from '../deployment/placement.ts';
 import { isSince } from '../deployment/release.ts';
 import { hasRole } from '../deployment/service.ts';
+import type { Network } from '../network/network.ts';
 import { TCP, UDP } from '../packet/packet.ts';
-import { setOf, subtractSets, unionSets, type PacketSet } from '../packet/pattern.ts';
+import { setOf, subtractSets, unionSets, type PacketSet, type Pattern } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import {
   everyFloat,
@@ -24,7 +25,17 @@ import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
 import { AS_GIVEN, claimAt, claimsOr, HARDENED, nearNames, opening } from './vocabulary/claims.ts';
 import { entriesAt, portOf, type EntryPoint } from './vocabulary/entries.ts';
-import { areJoined, gatewayOf, letsBridged, policyOf, posturesOf, waysOut } from './vocabulary/ways.ts';
+import { letInByOperator } from './vocabulary/operator.ts';
+import {
+  areJoined,
+  deviceOf,
+  gatewayOf,
+  isRouted,
+  letsBridged,
+  policyOf,
+  posturesOf,
+  waysOut,
+} from './vocabulary/ways.ts';
 
 /** What dnsmasq listens on. */
 const DNSMASQ_PORTS = only(53, 67);
@@ -106,10 +117,10 @@ const opensOnlyServices: Law = {
   kind: 'packets',
   severity: 'error',
   statement:
-    'Under policy DROP, nova’s own rules let nothing NEW in to a host’s processes but DHCP and DNS (ports 67 and 53) from the bridges that it serves, and the API at metadata_host:metadata_port.',
+    'Under policy DROP nothing NEW is let in to a host’s processes but DHCP and DNS (ports 67 and 53) from the bridges that it serves, the API at metadata_host:metadata_port, and what the rules of an operator accept.',
   source:
     'nova/network/linux_net.py _add_dnsmasq_accept_rules and metadata_accept, which are all that nova adds to INPUT',
-  requires: 'a host where nobody but nova has rules',
+  requires: 'a host whose operator, if they have rules of their own, neither translates nor marks',
   brokenBy:
     'An ACCEPT rule of nova-network-INPUT or nova-api-INPUT without its interface, protocol, port or address, or with a shorter mask.',
   knownFailures: [],
@@ -117,36 +128,43 @@ const opensOnlyServices: Law = {
     const { deployment, network } = context;
     const near = nearNames(context);
     return claimsOr(
-      'an operator has rules of his own on every host',
-      deployment.hosts
-        .filter(({ rules }) => !rules.has(4))
-        .flatMap((host) =>
-          entriesAt(network, host.name).flatMap((at) => {
-            const closed = (all: PacketSet, what: string): PacketsClaim =>
+      'no host tells what its operator lets in',
+      deployment.hosts.flatMap((host) =>
+        entriesAt(network, host.name)
+          .filter((at) => isRouted(context, host, at))
+          .flatMap((at) => {
+            const besides = letInByOperator(host, 4, 'NEW', deviceAt(network, at));
+            if (besides === undefined) return [];
+            const open = unionSets(opened(context, host, at), besides);
+            // What a process sends to a broadcast address of a bridge comes back to the host by that bridge (ip_mc_output).
+            const daddr = at.kind === 'local' ? only(...ownAddresses(network, host.name)) : localTo(network, host.name);
+            const closed = (fields: Partial<Pattern>, what: string): PacketsClaim =>
               claimAt(at, {
-                says: `what enters by ${at.name}${what} reaches no process of ${host.name} but those that nova opens`,
-                set: opening(subtractSets(all, opened(context, host, at))),
+                says: `what enters by ${at.name}${what} reaches no process of ${host.name} but those that nova or its operator opens`,
+                set: opening(subtractSets(setOf({ family: 4, daddr, ...fields }), open)),
                 ending: { kind: 'never-reaches', place: { kind: 'process', host: host.name } },
                 postures: HARDENED,
                 chain: { table: 'filter', chain: 'INPUT' },
                 near,
               });
-            // What a process sends to a broadcast address of a bridge comes back to the host by that bridge (ip_mc_output).
-            const daddr = at.kind === 'local' ? only(...ownAddresses(network, host.name)) : localTo(network, host.name);
             return [
-              closed(setOf({ family: 4, daddr }), ''),
+              closed({}, ''),
               ...servicePorts(host).map((port) =>
                 closed(
-                  setOf({ family: 4, daddr, protocol: only(TCP, UDP), dport: only(port - 1, port, port + 1) }),
+                  { protocol: only(TCP, UDP), dport: only(port - 1, port, port + 1) },
                   ` for port ${port} or one beside it`,
                 ),
               ),
             ];
           }),
-        ),
+      ),
     );
   },
 };
+
+/** The device by which INPUT sees what enters at a point. */
+const deviceAt = (network: Network, { entry, bridge, host }: EntryPoint): string =>
+  entry.kind === 'local' ? 'lo' : (bridge ?? deviceOf(network, host, entry.interface));
 
 /** Where a rule that opens a little too much shows: in a wide set of packets that would take luck. */
 const servicePorts = ({ flags }: DeploymentHost): readonly number[] =>

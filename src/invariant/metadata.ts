@@ -6,9 +6,10 @@ import type { DeploymentHost } from '../deployment/deployment.ts';
 import { hasRole } from '../deployment/service.ts';
 import type { Network } from '../network/network.ts';
 import { TCP } from '../packet/packet.ts';
-import { setOf, subtractSets } from '../packet/pattern.ts';
+import { intersectSets, setOf, subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import {
+  besides,
   commonExemption,
   everyFloat,
   fixedAddresses,
@@ -118,13 +119,15 @@ const hostsOf = ({ fixed, redirector, server }: Asking): DeploymentHost[] => [
 ];
 
 /** True when the answer comes by the host that redirected the request, which alone can turn it back. */
-function comesBack({ network }: LawContext, { fixed, redirector, server }: Asking): boolean {
+function comesBack(context: LawContext, { fixed, redirector, server }: Asking): boolean {
+  const { network } = context;
   if (!deliversTo(network, redirector.name, fixed)) return false;
   if (server.host === redirector) return true;
   if (server.host !== undefined) return leadsTo(network, server.host.name, redirector.name, fixed.address);
   // A machine on the wire of the instance's own bridge takes it for a neighbour: the frame only crosses the bridge.
   const isBeside = routeOf(network, redirector.name, server.address)?.oif === fixed.network.bridge;
-  return !isBeside || filtersFrames(network, redirector.name);
+  const isTaken = filtersFrames(network, redirector.name) && fixed.host === redirector;
+  return !isBeside || (isTaken && gatewayOf(context, fixed) === redirector);
 }
 
 const requestsOf = ({ address }: FixedAddress) =>
@@ -243,36 +246,43 @@ const nothingElseRedirected: Law = {
   id: 'metadata/nothing-else-redirected',
   kind: 'packets',
   severity: 'error',
-  statement: 'What is sent to another port of 169.254.169.254, or by another protocol than tcp, is not translated.',
+  statement:
+    'What is sent to another port of 169.254.169.254, or by another protocol than tcp, is not translated; nor is what is sent to another address.',
   source: 'nova/network/linux_net.py metadata_forward: "-p tcp -m tcp --dport 80"',
   requires: 'a host with nova-network, which has the address 169.254.169.254',
   brokenBy: 'The port or the protocol of the DNAT rule in nova-network-PREROUTING widened or removed.',
   knownFailures: [],
   claims: (context) => {
     const { deployment, network } = context;
-    const set = opening(
-      subtractSets(
-        setOf({ family: 4, daddr: only(METADATA_ADDRESS) }),
-        setOf({ family: 4, protocol: only(TCP), dport: only(METADATA_PORT) }),
-      ),
-    );
+    const asked = setOf({ family: 4, daddr: only(METADATA_ADDRESS) });
+    const requests = setOf({ family: 4, protocol: only(TCP), dport: only(METADATA_PORT) });
+    const others = opening(subtractSets(asked, requests));
+    const beside = opening(intersectSets(setOf({ family: 4, daddr: besides(only(METADATA_ADDRESS)) }), requests));
     const near = nearNames(context);
     return claimsOr(
       'no host runs nova-network',
       networkHosts(deployment).flatMap((host) =>
-        arrivalsAt(network, host.name).map((at) =>
-          claimAt(at, {
-            says: `by ${at.name}, other ports and protocols of 169.254.169.254 are not translated`,
-            set,
-            // What is bridged on to the host that is the gateway may lose its source here, but is not redirected.
-            ending: {
-              kind: 'whatever-is-reached',
-              as: isRouted(context, host, at) ? UNCHANGED : { daddr: 'original', dport: 'original' },
-            },
-            chain: chainOf(host, 'network', 'nat', 'PREROUTING'),
-            near,
-          }),
-        ),
+        arrivalsAt(network, host.name).flatMap((at) => {
+          const common = { chain: chainOf(host, 'network', 'nat', 'PREROUTING'), near };
+          return [
+            claimAt(at, {
+              ...common,
+              says: `by ${at.name}, other ports and protocols of 169.254.169.254 are not translated`,
+              set: others,
+              // What is bridged on to the host that is the gateway may lose its source here, but is not redirected.
+              ending: {
+                kind: 'whatever-is-reached',
+                as: isRouted(context, host, at) ? UNCHANGED : { daddr: 'original', dport: 'original' },
+              },
+            }),
+            claimAt(at, {
+              ...common,
+              says: `by ${at.name}, port 80 of the addresses beside 169.254.169.254 is not redirected`,
+              set: beside,
+              ending: { kind: 'whatever-is-reached', as: { daddr: 'original', dport: 'original' } },
+            }),
+          ];
+        }),
       ),
     );
   },

@@ -1,13 +1,29 @@
 /** What is promised of instances without a floating IP that talk to the world. */
-import { printAddress } from '../address/address.ts';
-import { intersectRanges, normalizeRanges, rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
+import { printAddress, type Prefix } from '../address/address.ts';
+import {
+  intersectRanges,
+  normalizeRanges,
+  prefixRange,
+  rangesContain,
+  subtractRanges,
+  type Ranges,
+} from '../address/ranges.ts';
 import type { PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { ICMP, RST, TCP } from '../packet/packet.ts';
-import { intersectSets, isEmptySet, NO_PACKET, setOf, unionSets, type PacketSet } from '../packet/pattern.ts';
+import {
+  intersectSets,
+  isEmptySet,
+  NO_PACKET,
+  setOf,
+  unionSets,
+  type PacketSet,
+  type Pattern,
+} from '../packet/pattern.ts';
 import { flagRanges } from '../packet/set-notation.ts';
 import type { Law, LawContext } from './law.ts';
 import {
+  besides,
   everyExemption,
   fixedRange,
   floatedAddresses,
@@ -39,6 +55,8 @@ const NO_NETWORK = 'no host with nova-network routes for fixed_range';
 const withoutFloat = (context: LawContext, host: DeploymentHost): Ranges =>
   subtractRanges(intersectRanges(fixedRange(host), unicast()), floatedAddresses(context.deployment));
 
+const rangeOf = (prefix: Prefix): Ranges => [prefixRange(prefix)];
+
 const snatToRoutingSource: Law = {
   id: 'outside/snat-to-routing-source',
   kind: 'packets',
@@ -60,20 +78,39 @@ const snatToRoutingSource: Law = {
         .flatMap((host) =>
           arrivalsAt(network, host.name)
             .filter((at) => isRouted(context, host, at))
-            .map((at) =>
-              claimAt(at, {
-                says: `by ${at.name}, what is routed out of fixed_range leaves from ${printAddress(host.flags.routing_source_ip)}`,
-                set: opening(
-                  setOf({ family: 4, saddr: withoutFloat(context, host), daddr: routedOutside(context, host, at) }),
-                ),
-                ending: {
-                  kind: 'whatever-is-reached',
-                  as: { saddr: { is: host.flags.routing_source_ip }, daddr: 'original', dport: 'original' },
-                },
-                chain: chainOf(host, 'network', 'nat', 'snat'),
-                near,
-              }),
-            ),
+            .flatMap((at) => {
+              const source = host.flags.routing_source_ip;
+              const saddr = withoutFloat(context, host);
+              const daddr = routedOutside(context, host, at);
+              const leaves = (what: string, fields: Partial<Pattern>): PacketsClaim =>
+                claimAt(at, {
+                  says: `by ${at.name}, what is routed out of fixed_range${what} leaves from ${printAddress(source)}`,
+                  set: opening(setOf({ family: 4, saddr, daddr, ...fields })),
+                  ending: {
+                    kind: 'whatever-is-reached',
+                    as: { saddr: { is: source }, daddr: 'original', dport: 'original' },
+                  },
+                  chain: chainOf(host, 'network', 'nat', 'snat'),
+                  near,
+                });
+              const exempt = besides(
+                fixedRange(host),
+                only(host.flags.metadata_host),
+                ...host.flags.dmz_cidr.map(rangeOf),
+              );
+              const neighbours = besides(floatedAddresses(deployment));
+              return [
+                leaves('', {}),
+                leaves(' to an address beside one that is exempt', { daddr: intersectRanges(daddr, exempt) }),
+                ...(neighbours.length === 0
+                  ? []
+                  : [
+                      leaves(' from an address beside one with a floating IP', {
+                        saddr: intersectRanges(saddr, neighbours),
+                      }),
+                    ]),
+              ];
+            }),
         ),
     );
   },

@@ -1,18 +1,22 @@
 /** That nobody is translated of whom no other law says it. */
 import { anyAddress, subtractRanges, unionRanges } from '../address/ranges.ts';
+import type { PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { TCP } from '../packet/packet.ts';
-import { setOf, subtractSets, unionSets, type PacketSet } from '../packet/pattern.ts';
+import { intersectSets, setOf, subtractSets, unionSets, type PacketSet } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import {
+  besides,
   commonExemption,
   everyFixedRange,
   everyFloat,
+  fixedRange,
   floatedAddresses,
   localTo,
   METADATA_ADDRESS,
   METADATA_PORT,
   networkHosts,
+  ownAddresses,
 } from './vocabulary/addresses.ts';
 import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
@@ -37,15 +41,35 @@ const onlyWhatIsNamed: Law = {
     return claimsOr(
       'the deployment has no host',
       deployment.hosts.flatMap((host) =>
-        entriesAt(network, host.name).map((at) =>
-          claimAt(at, {
-            says: `what enters by ${at.name} and is not to be translated is not`,
-            set: opening(subtractSets(everything(at), translated(context, host, at))),
-            ending: { kind: 'whatever-is-reached', as: UNCHANGED },
-            chain: chainOf(host, 'network', 'nat', 'PREROUTING'),
-            near,
-          }),
-        ),
+        entriesAt(network, host.name).flatMap((at) => {
+          const all = subtractSets(everything(at), translated(context, host, at));
+          const untranslated = (set: PacketSet, what: string): PacketsClaim =>
+            claimAt(at, {
+              says: `what enters by ${at.name}${what} and is not to be translated is not`,
+              set: opening(set),
+              ending: { kind: 'whatever-is-reached', as: UNCHANGED },
+              chain: chainOf(host, 'network', 'nat', 'PREROUTING'),
+              near,
+            });
+          const saddr = besides(...networkHosts(deployment).map(fixedRange), floatedAddresses(deployment));
+          const daddr = besides(everyFloat(deployment));
+          return [
+            untranslated(all, ''),
+            ...(saddr.length === 0
+              ? []
+              : [
+                  untranslated(
+                    intersectSets(setOf({ family: 4, saddr }), all),
+                    ' from an address beside one that is translated',
+                  ),
+                ]),
+            ...(daddr.length === 0
+              ? []
+              : [
+                  untranslated(intersectSets(setOf({ family: 4, daddr }), all), ' for an address beside a floating IP'),
+                ]),
+          ];
+        }),
       ),
     );
   },
@@ -72,8 +96,10 @@ function translated(context: LawContext, host: DeploymentHost, at: EntryPoint): 
         });
   // What arrives for the host itself meets no POSTROUTING, unless it is bridged on to another; what its processes send does, even by loopback.
   const arrives = !isLocal && translating.includes(host) && isRouted(context, host, at);
+  // A broadcast that enters a bridge is flooded as well, and the copies meet it.
+  const own = at.bridge === undefined ? localTo(network, host.name) : only(...ownAddresses(network, host.name));
   const exempt = commonExemption(deployment);
-  const untouched = arrives ? unionRanges(exempt, localTo(network, host.name)) : exempt;
+  const untouched = arrives ? unionRanges(exempt, own) : exempt;
   const masked = setOf({
     family: 4,
     saddr: everyFixedRange(deployment),

@@ -238,6 +238,14 @@ export const edgesOf = (ranges: Ranges): readonly Address[] =>
       .map((value) => (width === 32 ? Number(value) : value));
   });
 
+/** The addresses just outside each range: what a mask that is too short takes in. */
+export const besides = (...lists: readonly Ranges[]): Ranges =>
+  only(
+    ...lists.flatMap((ranges) =>
+      edgesOf(ranges).filter((address) => !ranges.some(({ from, to }) => from <= address && address <= to)),
+    ),
+  );
+
 /** Everything that a deployment names, and its neighbours: what is worth trying wherever a set holds it. */
 export function namedAddresses(deployment: Deployment, network: Network, family: Family = 4): readonly Address[] {
   const ranges = [

@@ -1,5 +1,5 @@
 /** Who serves whom, and which hosts a packet of an instance passes on its way there. */
-import { familyOf, type Address } from '../../address/address.ts';
+import { familyOf, prefixOf, type Address } from '../../address/address.ts';
 import {
   intersectRanges,
   normalizeRanges,
@@ -200,12 +200,14 @@ export function routedOutside(context: LawContext, host: DeploymentHost, at: Ent
   return intersectRanges(outside, outward?.addresses ?? []);
 }
 
-/** The subnets of the machines at a bridge's port: what they send to one another is bridged, not routed. */
+/** The subnets of the machines at a bridge's port, and those that the bridge itself is in: what they send to one another is bridged, not routed. */
 function segmentsAt(network: Network, at: EntryPoint): Ranges {
-  const bridge = hostIn(network, at.host)?.bridges.find(({ name }) => name === at.bridge);
+  const found = hostIn(network, at.host);
+  const bridge = found?.bridges.find(({ name }) => name === at.bridge);
+  if (found === undefined || bridge === undefined) return [];
+  const own = interfaceOf(found, bridge.name)?.addresses ?? [];
   return normalizeRanges(
-    (bridge?.segments ?? [])
-      .map(({ prefix }) => prefix)
+    [...bridge.segments.map(({ prefix }) => prefix), ...own.map(({ address, length }) => prefixOf(address, length))]
       .filter(({ address }) => familyOf(address) === 4)
       .map(prefixRange),
   );
