@@ -8,9 +8,10 @@ import {
   prefixContains,
   prefixOf,
   type Address,
+  type Prefix,
 } from '../address/address.ts';
 import { BROADCAST_MAC, isGroupMac, printMac, type Mac } from '../address/mac.ts';
-import { interfaceOf, type Bridge, type Host, type Segment } from './host.ts';
+import { interfaceOf, type Bridge, type Host } from './host.ts';
 
 /** A made-up but stable MAC for a machine that nobody described: locally administered, from the address's last four octets. */
 export function assumedMac(address: Address): Mac {
@@ -62,33 +63,44 @@ export function bridgeDecision(host: Host, bridge: Bridge, dmac: Mac): BridgeDec
   return uplink === undefined ? { kind: 'flood', up: false } : { kind: 'port', port: uplink.name };
 }
 
-/** The subnet that a machine on the bridge takes itself to be in, when it sends from `saddr`. */
-const segmentOf = (bridge: Bridge, saddr: Address): Segment | undefined =>
-  bridge.segments.find((segment) => prefixContains(segment.prefix, saddr));
+/** What a machine on the bridge takes for its own link, when it sends from `saddr`. */
+function linkOf(host: Host, bridge: Bridge, { saddr, daddr }: { saddr: Address; daddr: Address }): readonly Prefix[] {
+  const known = bridge.segments.find((segment) => prefixContains(segment.prefix, saddr));
+  if (known !== undefined) return [known.prefix];
+  const own = (interfaceOf(host, bridge.name)?.addresses ?? []).map(({ address, length }) => prefixOf(address, length));
+  const prefixes = [...own, ...bridge.segments.map(({ prefix }) => prefix)];
+  return prefixes.filter(({ address }) => familyOf(address) === familyOf(daddr) && !isLinkLocal(address));
+}
 
-/**
- * The MAC that a machine on a bridge sends to: the neighbour's when `daddr` is on its subnet, else its gateway's. Of a machine of no known subnet only this much is assumed: that
- * it finds the bridge's own subnets on its link, and routes through the bridge where that has an address, else through the first gateway. Without any of
- * these: to the bridge's own.
- */
-export function stationDmac(host: Host, bridge: Bridge, packet: { saddr: Address; daddr: Address }): Mac {
-  const own = interfaceOf(host, bridge.name);
-  const { saddr, daddr } = packet;
-  if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) return neighbourMac(host, bridge.name, daddr);
-  const known = segmentOf(bridge, saddr);
-  const addresses = (own?.addresses ?? []).filter(
+/** Where it sends what is not for its own link: undefined where it has no gateway that is known. */
+function gatewayOf(
+  host: Host,
+  bridge: Bridge,
+  { saddr, daddr }: { saddr: Address; daddr: Address },
+): Address | undefined {
+  const known = bridge.segments.find((segment) => prefixContains(segment.prefix, saddr));
+  if (known !== undefined) return known.gateway;
+  const own = interfaceOf(host, bridge.name)?.addresses.find(
     ({ address }) => familyOf(address) === familyOf(daddr) && !isLinkLocal(address),
   );
-  if (known === undefined && own !== undefined && addresses.length > 0) {
-    const onLink = addresses.some(({ address, length }) => prefixContains(prefixOf(address, length), daddr));
-    return onLink ? neighbourMac(host, bridge.name, daddr) : own.mac;
-  }
-  const segment = known ?? bridge.segments.find(({ prefix }) => familyOf(prefix.address) === familyOf(daddr));
-  if (segment !== undefined && prefixContains(segment.prefix, daddr)) {
-    if (familyOf(daddr) === 4 && segment.prefix.length < 31 && lastAddress(segment.prefix) === daddr)
-      return BROADCAST_MAC;
+  const first = bridge.segments.find(({ prefix }) => familyOf(prefix.address) === familyOf(daddr));
+  return own?.address ?? first?.gateway;
+}
+
+/**
+ * The MAC that a machine on a bridge sends to: the neighbour's when `daddr` is on its subnet, else its gateway's. A machine of no known subnet is assumed to find every subnet of
+ * the bridge on its link, and to route through the bridge where that has an address, else through the first gateway. Without a gateway: the
+ * bridge's own.
+ */
+export function stationDmac(host: Host, bridge: Bridge, packet: { saddr: Address; daddr: Address }): Mac {
+  const { daddr } = packet;
+  if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) return neighbourMac(host, bridge.name, daddr);
+  const prefix = linkOf(host, bridge, packet).find((candidate) => prefixContains(candidate, daddr));
+  if (prefix !== undefined) {
+    if (familyOf(daddr) === 4 && prefix.length < 31 && lastAddress(prefix) === daddr) return BROADCAST_MAC;
     return neighbourMac(host, bridge.name, daddr);
   }
-  if (segment?.gateway !== undefined) return neighbourMac(host, bridge.name, segment.gateway);
-  return own?.mac ?? BROADCAST_MAC;
+  const gateway = gatewayOf(host, bridge, packet);
+  if (gateway !== undefined) return neighbourMac(host, bridge.name, gateway);
+  return interfaceOf(host, bridge.name)?.mac ?? BROADCAST_MAC;
 }
