@@ -254,7 +254,8 @@ function selectAddress6(host: Host, device: string, destination: Address): Addre
   let best: { readonly address: Address; readonly rank: readonly number[] } | undefined;
   for (const { name, addresses } of host.interfaces) {
     for (const own of addresses) {
-      if (familyOf(own.address) !== 6 || isLoopback(own.address) || isLinkLocal(own.address)) continue;
+      if (familyOf(own.address) !== 6 || isLinkLocal(own.address)) continue;
+      if (isLoopback(own.address) && own.address !== destination) continue;
       const label = labelOf(own.address) === labelOf(destination) ? 1 : 0;
       const shared = Math.min(sharedBits(own.address, destination), own.length);
       const rank = [own.address === destination ? 1 : 0, name === device ? 1 : 0, label, shared];

@@ -5,6 +5,7 @@
  */
 import { printAddress } from '../address/address.ts';
 import { bridgeOfPort, type Host } from '../host/host.ts';
+import { neighbourMac } from '../host/link.ts';
 import { routeOutput } from '../host/route.ts';
 import type { Exit, FreshField, Journey, Step } from '../netfilter/journey.ts';
 import { machineOf, type Machine } from '../netfilter/traverse.ts';
@@ -38,6 +39,10 @@ export interface Comparison {
   readonly packets: number;
   /** Packets of which the model says that it does not know. */
   readonly undecided: number;
+  /** The rules did not load, and the model said so too. */
+  readonly refused?: boolean;
+  /** The rules as the model reads them. */
+  readonly rulesets: readonly Ruleset[];
 }
 
 export interface Difference {
@@ -98,7 +103,9 @@ export function compareCase(given: Case, oracle: Oracle): Comparison {
   const refused = oracle.load(given, tracked);
   const loading = compareLoading(parsed.refusals, refused);
   if (loading !== undefined || refused !== undefined) {
-    return { ...(loading === undefined ? {} : { difference: loading }), played: [], packets: 0, undecided: 0 };
+    const { rulesets } = parsed;
+    const outcome = loading === undefined ? { refused: true } : { difference: loading };
+    return { ...outcome, played: [], packets: 0, undecided: 0, rulesets };
   }
   const dialogue = new Dialogue(machine, oracle.identification());
   const substitutions: Substitution[] = [];
@@ -195,6 +202,7 @@ function compareRuns(setting: Setting, runs: Iterable<readonly Played[]>): Compa
     played: done,
     packets: done.length,
     undecided: 0,
+    rulesets: setting.rulesets,
     ...more,
   });
   for (const run of runs) {
@@ -236,11 +244,12 @@ function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
   const steps = run
     .flatMap(({ journey }) => (journey === undefined ? [] : allExits(journey)))
     .flatMap((exit): KernelStep[] => {
-      const { packet, oif, frame } = exit;
+      const { packet, oif } = exit;
       if (packet.family === 4) return [];
       const route = routeOutput(host, packet);
       if (route.kind !== 'forward' || host.neighbours.some(({ address }) => address === route.nextHop)) return [];
-      return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac: frame.dmac, dev: oif }];
+      const mac = neighbourMac(host, oif, route.nextHop);
+      return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: oif }];
     });
   return [...new Map(steps.map((step) => [JSON.stringify(step), step])).values()];
 }
@@ -359,6 +368,12 @@ function compareTraces(view: View, local: boolean): Found | undefined {
   const trace = normalizeTrace(observation.trace, rulesets, local);
   const ours = [journey.steps, ...flatConsequences(journey).map(({ steps }) => steps)];
   const theirs = [trace.steps, ...trace.consequences];
+  // A packet that came to nothing has shown only here what was chosen for it.
+  journey.steps.forEach((step, i) => {
+    const seen = trace.steps[i]?.packet;
+    if (seen !== undefined && !REWRITES.includes(step.target))
+      learnRandom(step.packet, journey.fresh, [seen], substitutions);
+  });
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
     const found = compareSteps(ours[i] ?? [], theirs[i] ?? [], given, substitutions);
     if (found !== undefined) return found;

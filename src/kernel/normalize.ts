@@ -108,7 +108,8 @@ function nftSteps(events: readonly NftEvent[], rulesets: Rulesets, local: boolea
     if (!isTable(table)) throw new Error(`an event of a table that nobody knows: ${table}`);
     const key = `${id} ${table}`;
     const hook = HOOKS.find((name) => name === chain);
-    if (hook !== undefined && event.network !== undefined) {
+    // The first event of a base chain describes the packet: its devices at least, for some have no network header to show.
+    if (hook !== undefined && (event.network !== undefined || iif !== undefined || oif !== undefined)) {
       runs.set(key, { hook, ...(iif === undefined ? {} : { iif }), ...(oif === undefined ? {} : { oif }) });
     }
     const run = runs.get(key);
@@ -159,16 +160,40 @@ const follows = (step: ObservedStep): boolean =>
   (step.hook === 'POSTROUTING' && (step.iif === undefined || step.iif === 'lo')) ||
   ((step.hook === 'PREROUTING' || step.hook === 'INPUT') && step.iif === 'lo');
 
-function splitConsequences(steps: readonly ObservedStep[], local: boolean): ObservedTrace {
-  const main: ObservedStep[] = [];
-  const consequences: ObservedStep[][] = [];
-  let current: ObservedStep[] | undefined;
-  steps.forEach((step, at) => {
-    if (isStart(step, steps[at - 1]) && !(local && at === 0)) {
-      current = [];
-      consequences.push(current);
-    } else if (current !== undefined && !follows(step)) current = undefined;
-    (current ?? main).push(step);
-  });
-  return { steps: main, consequences };
+/** What one packet met, as far as it has been told. */
+interface Way {
+  readonly steps: ObservedStep[];
+  /** It has come round by loopback. */
+  looped: boolean;
 }
+
+function splitConsequences(steps: readonly ObservedStep[], local: boolean): ObservedTrace {
+  const main: Way = { steps: [], looped: false };
+  const consequences: Way[] = [];
+  let current = main;
+  steps.forEach((step, at) => {
+    const before = steps[at - 1];
+    if (isStart(step, before) && !(local && at === 0)) {
+      current = { steps: [], looped: false };
+      consequences.push(current);
+    } else if (isReturn(step, before)) {
+      // What went out by lo comes back in the order in which it went, but only when all that was under way is done.
+      current = [main, ...consequences].find(goesRound) ?? current;
+      current.looped = true;
+    } else if (!follows(step)) current = main;
+    current.steps.push(step);
+  });
+  return { steps: main.steps, consequences: consequences.map((way) => way.steps) };
+}
+
+function goesRound({ steps, looped }: Way): boolean {
+  const last = steps.at(-1);
+  return !looped && last?.hook === 'POSTROUTING' && last.oif === 'lo';
+}
+
+/** raw is the first table of PREROUTING, too. */
+const isReturn = (step: ObservedStep, before: ObservedStep | undefined): boolean =>
+  step.hook === 'PREROUTING' &&
+  step.table === 'raw' &&
+  step.iif === 'lo' &&
+  !(before?.hook === 'PREROUTING' && before.table === 'raw' && before.iif === 'lo');

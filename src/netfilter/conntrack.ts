@@ -173,7 +173,10 @@ export class Conntrack {
         assured: connection.assured,
         beLiberal: settings.tcpBeLiberal,
       });
-      if (verdict.kind === 'invalid') return INVALID;
+      if (verdict.kind === 'invalid') {
+        connection.tcp = verdict.tracking;
+        return INVALID;
+      }
       if (verdict.kind === 'reopen') {
         this.remove(connection);
         found = undefined;

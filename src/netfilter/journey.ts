@@ -71,7 +71,7 @@ export interface Journey {
   readonly exits: readonly Exit[];
   /** What processes of the host received. */
   readonly deliveries: readonly Packet[];
-  /** Fields of the deliveries whose value the kernel chose at random. */
+  /** What the kernel chose at random for the flow: fields whose value in the steps and deliveries is one of many. */
   readonly fresh?: readonly FreshField[];
   /** Packets that the host itself made because of this one: a REJECT's reset or icmp error, a TTL exceeded. */
   readonly consequences: readonly Journey[];

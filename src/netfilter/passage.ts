@@ -90,6 +90,7 @@ export class Passage {
       if (bridge === undefined) this.#receive(skb, entry.interface);
       else this.#receiveOnPort(skb, bridge, entry.interface);
     }
+    if (skb.tracked?.kind === 'flow') this.#fresh = skb.tracked.connection.fresh;
     return this.#journey(arrived);
   }
 
@@ -401,7 +402,6 @@ export class Passage {
     }
     if (this.#hook(skb, 'INPUT', iif, undefined) !== undefined) return;
     this.#deliveries.push(withoutFrame(skb.packet));
-    if (skb.tracked?.kind === 'flow') this.#fresh = skb.tracked.connection.fresh;
   }
 
   /** ip_forward: the TTL is counted down before FORWARD. */
@@ -453,8 +453,10 @@ export class Passage {
     const { daddr } = skb.packet;
     const joined = isEverybody(daddr);
     if (oif === 'lo' || !(joined || addressKind(this.#around.host, daddr) === 'BROADCAST')) return;
-    const copy: Skb = { ...skb, framed: false, packetType: joined ? 'multicast' : 'broadcast' };
+    const copy: Skb = { ...skb, framed: false };
     if (this.#hook(copy, 'POSTROUTING', undefined, oif) !== undefined) return;
+    // PACKET_LOOPBACK, which xt_pkttype takes for what the address says.
+    copy.packetType = joined ? 'multicast' : 'broadcast';
     if (this.#hook(copy, 'PREROUTING', oif, undefined) !== undefined) return;
     this.#deliver(copy, oif);
   }
@@ -509,6 +511,7 @@ export class Passage {
         const redirected = this.#bridgedDnat(skb, bridge);
         if (redirected === undefined) return;
         dmac = redirected;
+        skb.packet = { ...skb.packet, dmac };
         skb.packetType = 'unicast';
       }
     }

@@ -201,7 +201,8 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
   if (!inWindow) {
     const window = checkWindow(seen, packet, direction, status.beLiberal);
     if (window.kind === 'ignore') return { kind: 'accept', tracking: { ...seen, sides: window.sides } };
-    if (window.kind === 'invalid') return { kind: 'invalid', tracking: seen };
+    // What it said of its sender is taken note of all the same.
+    if (window.kind === 'invalid') return { kind: 'invalid', tracking: { ...seen, sides: window.sides } };
     seen = { ...seen, sides: window.sides };
   }
   if (old !== next && next === 'FW')
@@ -225,8 +226,7 @@ const MAX_ACK_WINDOW = 66000;
 
 type WindowVerdict =
   | { readonly kind: 'accept'; readonly sides: TcpTracking['sides'] }
-  | { readonly kind: 'ignore'; readonly sides: TcpTracking['sides'] }
-  | { readonly kind: 'invalid' };
+  | { readonly kind: 'ignore' | 'invalid'; readonly sides: TcpTracking['sides'] };
 
 /** tcp_in_window, without SACK and scaling. */
 function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction, beLiberal: boolean): WindowVerdict {
@@ -238,10 +238,8 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
   const window = TCP_WINDOW;
   const syn = (packet.flags & SYN) !== 0;
   const hasAck = (packet.flags & ACK) !== 0;
-  const done = (): WindowVerdict => ({
-    kind: 'accept',
-    sides: withSide(withSide(tracking.sides, direction, sender), peer, receiver),
-  });
+  const sides = (): TcpTracking['sides'] => withSide(withSide(tracking.sides, direction, sender), peer, receiver);
+  const done = (): WindowVerdict => ({ kind: 'accept', sides: sides() });
 
   if (sender.maxWindow === 0) {
     if (syn) {
@@ -270,12 +268,12 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
     if (liberal) return done();
     return inReceiveWindow && notTooOld() && overshot <= receiver.maxWindow && before(ack, u32(receiver.end + 1))
       ? // More than the receiver's window allows: let through, and its end noted, or the answer to it would be out of bounds.
-        { kind: 'ignore', sides: withSide(tracking.sides, direction, { ...sender, end }) }
-      : { kind: 'invalid' };
+        { kind: 'ignore', sides: withSide(sides(), direction, { ...sender, end }) }
+      : { kind: 'invalid', sides: sides() };
   }
-  if (!before(ack, u32(receiver.end + 1))) return liberal ? done() : { kind: 'invalid' };
+  if (!before(ack, u32(receiver.end + 1))) return liberal ? done() : { kind: 'invalid', sides: sides() };
   const inReceiveWindow = receiver.maxWindow === 0 || after(end, u32(sender.end - receiver.maxWindow - 1));
-  if (!inReceiveWindow || !notTooOld()) return liberal ? done() : { kind: 'ignore', sides: tracking.sides };
+  if (!inReceiveWindow || !notTooOld()) return liberal ? done() : { kind: 'ignore', sides: sides() };
 
   sender = {
     ...sender,

@@ -209,7 +209,7 @@ export class Tracing {
       const event = this.#nftEvent(body);
       if (event.table !== TABLE) {
         if (this.#backend === 'nft') seen.trace.push(event);
-      } else if (event.chain.startsWith('state-') && event.network !== undefined) {
+      } else if (event.chain.startsWith('state-') && (event.iif ?? event.oif) !== undefined) {
         // Of the events of one chain only the first describes the packet.
         seen.states.push({
           host: this.#host,
