@@ -1,0 +1,50 @@
+/**
+ * What a real kernel made of cases that cover every class, and the model's agreement with it: this runs everywhere, also where there is no kernel to ask. The files
+ * are made by `npm run kernel -- --record FILE`.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { hostWith, type HostTraits } from '../src/arbitrary/host.ts';
+import { compareCase, printDifference } from '../src/kernel/compare.ts';
+import { addCoverage, type Coverage } from '../src/kernel/coverage.ts';
+import { replayed, type RecordedFile } from '../src/kernel/recording.ts';
+
+const FOLDER = new URL('kernel/', import.meta.url);
+
+const files = readdirSync(FOLDER).filter((name) => name.endsWith('.json'));
+
+const read = (name: string): RecordedFile<HostTraits> =>
+  JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8')) as RecordedFile<HostTraits>;
+
+test.each(files)('the model agrees with the kernel that %s is of', (name) => {
+  const { cases } = read(name);
+  expect(cases.length).toBeGreaterThan(40);
+  const coverage: Coverage = new Map();
+  for (const recorded of cases) {
+    const { given, oracle } = replayed(recorded, hostWith);
+    const comparison = compareCase(given, oracle);
+    const { difference } = comparison;
+    if (difference !== undefined)
+      throw new Error(`${given.texts.text4 ?? given.texts.text6 ?? ''}${printDifference(difference)}`);
+    addCoverage(coverage, comparison);
+  }
+  for (const state of ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED']) {
+    expect(coverage.get(`state ${state}`) ?? 0, state).toBeGreaterThan(0);
+  }
+  for (const target of ['ACCEPT', 'DROP', 'REJECT', 'DNAT', 'SNAT', 'jump', 'goto', 'RETURN', 'MARK']) {
+    expect(coverage.get(`target ${target}`) ?? 0, target).toBeGreaterThan(0);
+  }
+});
+
+test.each(files)('what %s says of the kernel is what is compared: a changed recording differs', (name) => {
+  const { cases } = read(name);
+  const differing = cases.filter((recorded) => {
+    const changed = {
+      ...recorded,
+      runs: recorded.runs.map((run) => run.map((observation) => ({ ...observation, exits: [], local: [] }))),
+    };
+    const { given, oracle } = replayed(changed, hostWith);
+    return compareCase(given, oracle).difference !== undefined;
+  });
+  expect(differing.length).toBeGreaterThan(cases.length / 2);
+});
