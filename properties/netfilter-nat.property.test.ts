@@ -7,6 +7,7 @@ import type { Host } from '../src/host/host.ts';
 import { framed, type Move } from '../src/kernel/dialogue.ts';
 import type { Journey } from '../src/netfilter/journey.ts';
 import { arrive, copyMachine, machineOf, type Machine } from '../src/netfilter/traverse.ts';
+import { tupleOf } from '../src/netfilter/tuple.ts';
 import { answerTo } from '../src/network/converse.ts';
 import { printPacket } from '../src/packet/notation.ts';
 import { UDPLITE, type Arrival, type Packet } from '../src/packet/packet.ts';
@@ -149,11 +150,18 @@ law<Drawn>(
 const isForMany = (host: Host, { packet, entry }: Arrival): boolean =>
   entry.kind === 'in' && isGroupMac(framed(host, packet, entry.interface).dmac ?? BROADCAST_MAC);
 
+/** Both ends' mappings have been decided: what a bridge confirms before it floods it never gets there (nf_nat_setup_info). */
+function isDecidedFor(machine: Machine, { packet }: Journey): boolean {
+  const found = machine.memories[0]?.conntrack.find(tupleOf(packet))?.connection;
+  return found?.sourceNatDone === true && found.destinationNatDone;
+}
+
 law<Drawn>(
   'netfilter/nat-is-asked-once-a-flow',
   [worldCase({ loose: true, rules: 40, moves: 8 })],
   (drawn, seen) => {
     const journeys = eachFlow(drawn, drawn.rulesets, (first, arrival, machine) => {
+      if (!isDecidedFor(machine, first)) return;
       const again = arrive(copyMachine(machine), arrival);
       const answer = answerTo(first);
       const back = answer && arrive(copyMachine(machine), answer);

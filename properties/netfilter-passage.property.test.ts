@@ -52,6 +52,15 @@ const TABLES_AT: Readonly<Record<HookName, readonly TableName[]>> = {
   POSTROUTING: ['mangle', 'nat'],
 };
 
+/** Where a packet can come to from a hook. */
+const NEXT: Readonly<Record<HookName, readonly HookName[]>> = {
+  PREROUTING: ['INPUT', 'FORWARD'],
+  INPUT: [],
+  FORWARD: ['POSTROUTING'],
+  OUTPUT: ['POSTROUTING'],
+  POSTROUTING: ['PREROUTING'],
+};
+
 const LETTERS: Readonly<Record<HookName, string>> = {
   PREROUTING: 'P',
   INPUT: 'I',
@@ -92,7 +101,8 @@ law<[WorldCase]>(
       stays.forEach(({ hook, tables, by }, at) => {
         // Only nat is not visited by every packet; only the last hook of a packet, or of a flooded frame's copy, may be left early.
         const all = TABLES_AT[hook].filter((table) => table !== 'nat' || tables.includes('nat'));
-        const isLast = stays[at + 1] === undefined || (by !== '' && stays[at + 1]?.by !== by);
+        const next = stays[at + 1];
+        const isLast = next === undefined || next.by !== by || !NEXT[hook].includes(next.hook);
         expect(tables).toEqual(isLast ? all.slice(0, tables.length) : all);
       });
       for (const { hook, iif, oif } of journey.steps) {

@@ -24,6 +24,14 @@ export class Fragments {
     return this.#queues.size === 0;
   }
 
+  /** What waits, as text: two queues that hold the same fragments have the same fingerprint. */
+  fingerprint(): string {
+    return [...this.#queues.values()]
+      .map((queue) => JSON.stringify(queue, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)))
+      .sort()
+      .join('\n');
+  }
+
   /** Adds a fragment; the whole packet when it completes one, else undefined: it waits. */
   add(packet: Packet): Packet | undefined {
     const key = `${packet.protocol} ${packet.saddr} ${packet.daddr}`;

@@ -136,7 +136,9 @@ const inWords = ({ journey: { fate } }: Outcome, other: Outcome | undefined): st
   fate.kind === other?.journey.fate.kind ? printOutcome(fate) : fate.kind;
 
 function distinctMemories(memories: readonly Memory[]): readonly Memory[] {
-  const distinct = new Map(memories.map((memory) => [memory.conntrack.fingerprint(), memory]));
+  const distinct = new Map(
+    memories.map((memory) => [`${memory.conntrack.fingerprint()}\n\n${memory.fragments.fingerprint()}`, memory]),
+  );
   return distinct.size > MAX_READINGS ? [] : [...distinct.values()];
 }
 
