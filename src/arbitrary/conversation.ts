@@ -116,7 +116,9 @@ function arbitraryArrival(family: Family): fc.Arbitrary<Arrival> {
         (source < 28 ? side.sources[source % side.sources.length] : all[source % all.length]) ?? marks.client;
       // What a host's own process cannot do: the kernel computes no checksum for it that it would break.
       const local = side.entry.kind === 'local';
-      const own = local && marks.odd.slice(1).includes(saddr) ? marks.host : saddr;
+      // Sent to everybody, a packet leaves by the device of its source; a process that takes a source of others has none.
+      const isOdd = marks.odd.slice(1).includes(saddr) || marks.odd.includes(daddr);
+      const own = local && isOdd ? marks.host : saddr;
       const sane = { ...transport, ...(local ? { badsum: false } : {}) };
       const mac = wrongMac && !local ? { dmac: '02:00:00:00:00:77' } : {};
       return {

@@ -128,9 +128,17 @@ function sourceRefusal(host: Host, saddr: Address, iif: string): string | undefi
   return undefined;
 }
 
-/** The decision for a packet that came in on `iif` (ip_route_input). `joined` multicast groups are the ones every host joins. */
-export function routeInput(host: Host, packet: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
-  return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet, iif);
+/**
+ * The decision for a packet that came in on `iif` (ip_route_input). `bridged`: a bridge asks where a translated packet belongs, and IPv6 then does not ask
+ * whether it may be forwarded.
+ */
+export function routeInput(
+  host: Host,
+  packet: { saddr: Address; daddr: Address },
+  iif: string,
+  bridged = false,
+): RouteDecision {
+  return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet, iif, bridged);
 }
 
 const ALL_HOSTS = 0xe0000001;
@@ -174,7 +182,12 @@ function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Addr
 }
 
 /** ip6_route_input. What is wrong with the addresses themselves, ip6_rcv has refused before any hook. */
-function routeInput6(host: Host, { saddr, daddr }: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
+function routeInput6(
+  host: Host,
+  { saddr, daddr }: { saddr: Address; daddr: Address },
+  iif: string,
+  bridged: boolean,
+): RouteDecision {
   if (isMulticast(daddr))
     return daddr === ALL_NODES
       ? { kind: 'local', address: 'MULTICAST' }
@@ -182,9 +195,9 @@ function routeInput6(host: Host, { saddr, daddr }: { saddr: Address; daddr: Addr
   // rt6_need_strict: to ::1, where a rule sends a packet there, lead only routes of the device that it came in by.
   const strict = isLoopback(daddr) && iif !== 'lo';
   if (!strict && localDevice(host, daddr) !== undefined) return { kind: 'local', address: 'LOCAL' };
-  if (sysctlOf(host, 'net.ipv6.conf.all.forwarding') === 0) return refused('forwarding is off');
   // ip6_forward, before FORWARD is asked.
-  if (saddr === 0n) return refused('martian source: ::');
+  if (!bridged && sysctlOf(host, 'net.ipv6.conf.all.forwarding') === 0) return refused('forwarding is off');
+  if (!bridged && saddr === 0n) return refused('martian source: ::');
   const route = lookup(host, daddr, strict ? iif : undefined);
   if (route === undefined) return refused('no route to the destination', true);
   return forwardOn(route, daddr);

@@ -64,6 +64,9 @@ function described(rulesets: Rulesets, family: 4 | 6, table: TableName, name: st
 const isBuiltIn = (table: TableName, chain: string): boolean =>
   (BUILT_IN_CHAINS[table] as readonly string[]).includes(chain);
 
+/** nf_tables tells the IPv6 header and what is behind the extension headers, but not those: of a fragment nothing can be read. */
+const isFragment6 = (network: string): boolean => network.startsWith('6') && network.slice(12, 14) === '2c';
+
 function decoded(hex: string | undefined, mark: number): { readonly packet?: Step['packet'] } {
   if (hex === undefined) return {};
   const packet = decodePacket(Buffer.from(hex, 'hex'));
@@ -123,13 +126,16 @@ function nftSteps(events: readonly NftEvent[], rulesets: Rulesets, local: boolea
       chain,
       ...run,
       ...described(rulesets, version, table, chain, isPolicy ? Infinity : (event.rule ?? 0)),
-      ...decoded(event.network === undefined ? undefined : event.network + (event.transport ?? ''), event.mark),
+      ...decoded(headersOf(event), event.mark),
     };
     if (step.target === 'REJECT') insertBeforeItsAnswer(told, { step, id }, local);
     else told.push({ step, id });
   }
   return told.map(({ step }) => step);
 }
+
+const headersOf = ({ network, transport = '' }: NftEvent): string | undefined =>
+  network === undefined || isFragment6(network) ? undefined : network + transport;
 
 /** A step with the number of the packet that it is told of. */
 interface Told {
@@ -163,37 +169,37 @@ const follows = (step: ObservedStep): boolean =>
 /** What one packet met, as far as it has been told. */
 interface Way {
   readonly steps: ObservedStep[];
-  /** It has come round by loopback. */
-  looped: boolean;
+  /** It has come round: by `lo`, or by the device by which it went to everybody. */
+  loop?: string | undefined;
 }
 
 function splitConsequences(steps: readonly ObservedStep[], local: boolean): ObservedTrace {
-  const main: Way = { steps: [], looped: false };
+  const main: Way = { steps: [] };
   const consequences: Way[] = [];
   let current = main;
   steps.forEach((step, at) => {
     const before = steps[at - 1];
     if (isStart(step, before) && !(local && at === 0)) {
-      current = { steps: [], looped: false };
+      current = { steps: [] };
       consequences.push(current);
-    } else if (isReturn(step, before)) {
-      // What went out by lo comes back in the order in which it went, but only when all that was under way is done.
-      current = [main, ...consequences].find(goesRound) ?? current;
-      current.looped = true;
-    } else if (!follows(step)) current = main;
+    } else if (at > 0 && isReturn(step, before)) {
+      // What comes back by the device that it went out by does so in the order in which it went, but only when all that was under way is done.
+      current = [main, ...consequences].find((way) => comesBackBy(way, step.iif)) ?? current;
+      current.loop = step.iif;
+    } else if (!follows(step) && !(current.loop !== undefined && isArriving(step, current.loop))) current = main;
     current.steps.push(step);
   });
   return { steps: main.steps, consequences: consequences.map((way) => way.steps) };
 }
 
-function goesRound({ steps, looped }: Way): boolean {
+function comesBackBy({ steps, loop }: Way, iif: string | undefined): boolean {
   const last = steps.at(-1);
-  return !looped && last?.hook === 'POSTROUTING' && last.oif === 'lo';
+  return loop === undefined && last?.hook === 'POSTROUTING' && last.oif === iif;
 }
 
-/** raw is the first table of PREROUTING, too. */
+const isArriving = (step: ObservedStep, iif: string): boolean =>
+  (step.hook === 'PREROUTING' || step.hook === 'INPUT') && step.iif === iif;
+
+/** A packet arrives: raw is the first table of PREROUTING, too. What was sent arrives only at the very beginning; the rest comes back. */
 const isReturn = (step: ObservedStep, before: ObservedStep | undefined): boolean =>
-  step.hook === 'PREROUTING' &&
-  step.table === 'raw' &&
-  step.iif === 'lo' &&
-  !(before?.hook === 'PREROUTING' && before.table === 'raw' && before.iif === 'lo');
+  step.hook === 'PREROUTING' && step.table === 'raw' && !(before?.hook === 'PREROUTING' && before.table === 'raw');

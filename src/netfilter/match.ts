@@ -86,6 +86,29 @@ const headerTest = <T>(
 ): Predicate[] =>
   value === undefined ? [] : [transportTest(octets, (skb) => test(value.value, skb.packet) !== value.not)];
 
+type Ports = Negatable<PortRange> | undefined;
+
+/**
+ * The ports of tcp and udp. iptables-nft 1.8.9 compares two single ports that are negated alike with one instruction for both (add_nft_tcpudp), so
+ * `! --sport 1000 ! --dport 22` matches whatever is not both, where legacy wants neither.
+ */
+function portTests(sport: Ports, dport: Ports): Predicate[] {
+  const apart = every([
+    ...headerTest(sport, 2, (range, packet) => portRangeContains(range, packet.sport)),
+    ...headerTest(dport, 4, (range, packet) => portRangeContains(range, packet.dport)),
+  ]);
+  if (!isComparedAsOne(sport, dport)) return [apart];
+  const asOne = transportTest(
+    4,
+    ({ packet }) => packet.sport !== sport?.value.from || packet.dport !== dport?.value.from,
+  );
+  return [(skb) => (skb.backend === 'nft' ? asOne : apart)(skb)];
+}
+
+/** Two negated single ports, of which iptables-nft does not treat 0 so. */
+const isComparedAsOne = (sport: Ports, dport: Ports): boolean =>
+  [sport, dport].every((port) => port?.not === true && port.value.from > 0 && port.value.from === port.value.to);
+
 const unfragmented =
   (test: (packet: Packet) => boolean): Predicate =>
   (skb) =>
@@ -252,8 +275,7 @@ export function compileMatch(match: Match): Predicate {
     )
     .with({ kind: 'tcp' }, ({ sport, dport, flags, option }) =>
       every([
-        ...headerTest(sport, 2, (range, packet) => portRangeContains(range, packet.sport)),
-        ...headerTest(dport, 4, (range, packet) => portRangeContains(range, packet.dport)),
+        ...portTests(sport, dport),
         ...headerTest(
           flags,
           14,
@@ -267,11 +289,7 @@ export function compileMatch(match: Match): Predicate {
       ]),
     )
     .with({ kind: 'udp' }, ({ sport, dport }) =>
-      every([
-        ...headerTest(sport, 2, (range, packet) => portRangeContains(range, packet.sport)),
-        ...headerTest(dport, 4, (range, packet) => portRangeContains(range, packet.dport)),
-        ...((sport ?? dport) ? [] : [transportTest(0, () => true)]),
-      ]),
+      every([...portTests(sport, dport), ...((sport ?? dport) ? [] : [transportTest(0, () => true)])]),
     )
     .with({ kind: 'sctp' }, ({ sport, dport, chunks }) =>
       every([

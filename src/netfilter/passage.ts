@@ -546,7 +546,7 @@ export class Passage {
    */
   #bridgedDnat(skb: Skb, bridge: Bridge): Mac | undefined {
     const { host } = this.#around;
-    const decision = routeInput(host, skb.packet, bridge.name);
+    const decision = routeInput(host, skb.packet, bridge.name, true);
     // IPv4 lets what has no route go up, where it is answered; IPv6 drops it here.
     if (decision.kind === 'refused' && (!decision.noRoute || skb.packet.family === 6)) {
       this.#drop(decision.reason);

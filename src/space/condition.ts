@@ -180,6 +180,13 @@ export class Conditions {
     { sport, dport }: { readonly sport?: Negatable<PortRange>; readonly dport?: Negatable<PortRange> },
     more: readonly Part[] = [],
   ): readonly Part[] {
+    // iptables-nft 1.8.9 compares two negated single ports as one, but for port 0.
+    const asOne = (port: Negatable<PortRange>): boolean =>
+      port.not && port.value.from > 0 && port.value.from === port.value.to;
+    if (this.#scene.backend === 'nft' && sport !== undefined && dport !== undefined && asOne(sport) && asOne(dport)) {
+      const either = this.#or(this.#field('sport', [sport.value], true), this.#field('dport', [dport.value], true));
+      return [this.#header(4, either), ...more];
+    }
     return [
       ...(sport === undefined ? [] : [this.#header(2, this.#field('sport', [sport.value], sport.not))]),
       ...(dport === undefined ? [] : [this.#header(4, this.#field('dport', [dport.value], dport.not))]),
