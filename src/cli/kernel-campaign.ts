@@ -95,7 +95,7 @@ class Campaign {
     const { arbitraryKernelCase, caseOf } = await import('../arbitrary/kernel-case.ts');
     const { cases, seed, backend, family, from, record } = this.options;
     // Recorded cases are kept, so they are small.
-    const size = record === undefined ? ([24, 16] as const) : ([10, 8] as const);
+    const size = record === undefined ? ([24, 24] as const) : ([10, 8] as const);
     for (let done = from; done < from + cases; done += CHUNK) {
       const chunk = Math.floor(done / CHUNK);
       const ipv6 = family === '6' || (family === 'both' && chunk % 4 === 3);

@@ -195,11 +195,11 @@ function routeInput6(
   // rt6_need_strict: to ::1, where a rule sends a packet there, lead only routes of the device that it came in by.
   const strict = isLoopback(daddr) && iif !== 'lo';
   if (!strict && localDevice(host, daddr) !== undefined) return { kind: 'local', address: 'LOCAL' };
+  const route = lookup(host, daddr, strict ? iif : undefined);
+  if (route === undefined) return refused('no route to the destination', true);
   // ip6_forward, before FORWARD is asked.
   if (!bridged && sysctlOf(host, 'net.ipv6.conf.all.forwarding') === 0) return refused('forwarding is off');
   if (!bridged && saddr === 0n) return refused('martian source: ::');
-  const route = lookup(host, daddr, strict ? iif : undefined);
-  if (route === undefined) return refused('no route to the destination', true);
   return forwardOn(route, daddr);
 }
 

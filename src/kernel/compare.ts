@@ -20,7 +20,7 @@ import { joinFragments } from './fragment-join.ts';
 import { hostSpec } from './host-spec.ts';
 import { normalizeTrace, type ObservedStep } from './normalize.ts';
 import { substituted, type Substitution } from './substitution.ts';
-import type { Backend, KernelStep, Observation, RulesetTexts } from './protocol.ts';
+import type { Backend, KernelStep, Observation, Refusal, RulesetTexts } from './protocol.ts';
 
 /** One thing to compare: a host, its rules, and what is sent. */
 export interface Case {
@@ -56,7 +56,7 @@ export interface Difference {
 
 /** What the kernel answered to a case, in the order of the packets that were sent. */
 export interface Recording {
-  readonly refused?: { readonly message: string; readonly line?: number };
+  readonly refused?: Pick<Refusal, 'family' | 'message' | 'line'>;
   readonly observations: readonly Observation[];
 }
 
@@ -101,7 +101,7 @@ export function compareCase(given: Case, oracle: Oracle): Comparison {
   const machine = machineOf(given.host, parsed.rulesets, given.backend);
   const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
   const refused = oracle.load(given, tracked);
-  const loading = compareLoading(parsed.refusals, refused);
+  const loading = compareLoading(parsed.refusals, refused, given.texts);
   if (loading !== undefined || refused !== undefined) {
     const { rulesets } = parsed;
     const outcome = loading === undefined ? { refused: true } : { difference: loading };
@@ -152,13 +152,21 @@ function rulesetsOf({ text4, text6 }: RulesetTexts): Parsed {
   };
 }
 
-function compareLoading(refusals: Parsed['refusals'], refused: Recording['refused']): Difference | undefined {
-  if (refusals.length > 0 === (refused !== undefined)) return undefined;
+function compareLoading(
+  refusals: Parsed['refusals'],
+  refused: Recording['refused'],
+  { text4 = '', text6 = '' }: RulesetTexts,
+): Difference | undefined {
+  const [first] = refusals;
+  // What only the kernel refuses is told of when the table is committed, and then no rule is named.
+  const written = (refused?.family === 6 ? text6 : text4).split('\n')[(refused?.line ?? 0) - 1]?.trim() ?? 'COMMIT';
+  const isSameLine = written === 'COMMIT' || refused?.line === first?.line;
+  if ((first !== undefined) === (refused !== undefined) && isSameLine) return undefined;
   return {
     what: 'load',
     at: -1,
     packet: '',
-    model: refusals.length === 0 ? ['loads'] : refusals.map(({ line, message }) => `line ${line}: ${message}`),
+    model: first === undefined ? ['loads'] : refusals.map(({ line, message }) => `line ${line}: ${message}`),
     kernel: [refused === undefined ? 'loads' : `line ${refused.line ?? '?'}: ${refused.message}`],
   };
 }
