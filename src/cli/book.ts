@@ -8,13 +8,13 @@ import { breakLaw, showLaw } from '../judge/exhibit.ts';
 import type { Cloud } from '../judge/mutant-judge.ts';
 import { printBook, type Chapter } from '../report/book.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { Inputs } from './input.ts';
+import { WorldInputs } from './world-input.ts';
 import { nodeIo } from './io.ts';
 
 /** A cloud of scenarios/: its deployment, and HOST.rules and HOST.v6.rules beside it. */
 export function cloudOf(name: string): Cloud {
   const folder = fileURLToPath(new URL(`../../scenarios/${name}`, import.meta.url));
-  const inputs = new Inputs(nodeIo);
+  const inputs = new WorldInputs(nodeIo);
   const deployment = inputs.deployment(join(folder, 'deployment.yaml'));
   const rulesets = new Map<string, Ruleset[]>();
   for (const file of readdirSync(folder)

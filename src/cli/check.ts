@@ -16,7 +16,7 @@ import { checkDocument, printCheck } from '../report/check.ts';
 import { printDocument } from '../report/document.ts';
 import { parseIpsets } from '../ruleset/ipset.ts';
 import { answering, UsageError } from './failure.ts';
-import { Inputs } from './input.ts';
+import { WorldInputs } from './world-input.ts';
 import type { Io } from './io.ts';
 import { printAssumptions, TOOL, writeOutputs, type OutputOptions } from './output.ts';
 import { shellWord } from './shell-word.ts';
@@ -43,7 +43,7 @@ export interface CheckOptions extends OutputOptions {
 
 export const runCheck = (options: CheckOptions, io: Io): number =>
   answering(io, () => {
-    const inputs = new Inputs(io);
+    const inputs = new WorldInputs(io);
     const deployment = inputs.deployment(options.deployment);
     const laws = chosenLaws(options.invariants);
     const names = deployment.hosts.map((host) => host.name);

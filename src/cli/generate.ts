@@ -6,7 +6,7 @@ import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { rulesetTextFor } from '../nova/ruleset.ts';
 import { UsageError, answering } from './failure.ts';
-import { Inputs } from './input.ts';
+import { WorldInputs } from './world-input.ts';
 import type { Io } from './io.ts';
 
 export interface GenerateOptions {
@@ -25,7 +25,7 @@ export interface GenerateOptions {
 /** Writes the rulesets and returns the exit code. */
 export const runGenerate = (options: GenerateOptions, io: Io): number =>
   answering(io, () => {
-    const deployment = new Inputs(io).deployment(options.deployment);
+    const deployment = new WorldInputs(io).deployment(options.deployment);
     const hosts = chosenHosts(deployment, options);
     const service = options.service === undefined ? {} : { service: options.service };
     const { output } = options;

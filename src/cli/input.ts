@@ -1,13 +1,11 @@
-/** The files of a command line, read: text that must be UTF-8, and each file remembered with its hash for the report. */
+/**
+ * The files of a command line, read: text that must be UTF-8, and each file remembered with its hash for the report. What is read through schemas is in
+ * world-input.ts: a command that needs no such file need not load their readers.
+ */
 import { createHash } from 'node:crypto';
 import type { Family } from '../address/address.ts';
-import type { Deployment } from '../deployment/deployment.ts';
-import { readDeployment } from '../deployment/read.ts';
-import { InputError, printDiagnostic } from '../diagnostic/diagnostic.ts';
-import type { Host } from '../host/host.ts';
-import { readHost } from '../host/read.ts';
+import { InputError } from '../diagnostic/diagnostic.ts';
 import type { Input } from '../report/document.ts';
-import { printable } from '../report/printable.ts';
 import { readRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { FileError, type Io } from './io.ts';
@@ -32,11 +30,11 @@ function firstBadOctet(octets: Uint8Array): { line: number; column: number } {
 }
 
 export class Inputs {
-  readonly #io: Io;
+  protected readonly io: Io;
   readonly #read: Input[] = [];
 
   constructor(io: Io) {
-    this.#io = io;
+    this.io = io;
   }
 
   /** What has been read so far, for the head of a document. */
@@ -48,7 +46,7 @@ export class Inputs {
   text(path: string): string {
     if (path === '-' && this.#read.some((input) => input.path === 'stdin'))
       throw new FileError('standard input can be read only once: give one of the two files by its name');
-    const content = this.#io.readFile(path);
+    const content = this.io.readFile(path);
     const octets = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     const shown = path === '-' ? 'stdin' : path;
     this.#read.push({ path: shown, sha256: createHash('sha256').update(octets).digest('hex') });
@@ -68,15 +66,5 @@ export class Inputs {
       path: path === '-' ? 'stdin' : path,
       ...(family === undefined ? {} : { family }),
     });
-  }
-
-  deployment(path: string): Deployment {
-    const { deployment, warnings } = readDeployment(this.text(path), path === '-' ? 'stdin' : path);
-    for (const warning of warnings) this.#io.stderr(`warning: ${printable(printDiagnostic(warning))}\n`);
-    return deployment;
-  }
-
-  host(path: string): Host {
-    return readHost(this.text(path), path === '-' ? 'stdin' : path);
   }
 }

@@ -31,7 +31,7 @@ import { printDocument } from '../report/document.ts';
 import { parseIpsets } from '../ruleset/ipset.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { answering, UsageError } from './failure.ts';
-import { Inputs } from './input.ts';
+import { WorldInputs } from './world-input.ts';
 import type { Io } from './io.ts';
 import { printAssumptions, TOOL, writeOutputs, type OutputOptions } from './output.ts';
 import { givenRulesets, referenceRulesets, rulesetAssumptions, type Rulesets } from './ruleset-words.ts';
@@ -55,7 +55,7 @@ export interface TraceOptions extends OutputOptions {
 
 export const runTrace = (options: TraceOptions, io: Io): number =>
   answering(io, () => {
-    const inputs = new Inputs(io);
+    const inputs = new WorldInputs(io);
     const { rulesetWords, packetWords } = splitWords(options.words);
     const conversation = conversationOf(options, packetWords, inputs);
     const expected =
@@ -104,7 +104,7 @@ interface Spoken {
   readonly lines: readonly string[];
 }
 
-function conversationOf({ packets }: TraceOptions, words: readonly string[], inputs: Inputs): Spoken {
+function conversationOf({ packets }: TraceOptions, words: readonly string[], inputs: WorldInputs): Spoken {
   if (packets !== undefined && words.length > 0)
     throw new UsageError('packets come either from the command line or from --packets, not from both');
   const text = packets === undefined ? words.join('\n') : inputs.text(packets);
@@ -136,7 +136,7 @@ interface EntryPlace {
   readonly assumptions: readonly string[];
 }
 
-function placeOf(options: TraceOptions, inputs: Inputs): EntryPlace {
+function placeOf(options: TraceOptions, inputs: WorldInputs): EntryPlace {
   const { sets } = options;
   const place = namedPlace(options, inputs);
   if (sets === undefined) return place;
@@ -149,7 +149,7 @@ function placeOf(options: TraceOptions, inputs: Inputs): EntryPlace {
   };
 }
 
-function namedPlace(options: TraceOptions, inputs: Inputs): EntryPlace {
+function namedPlace(options: TraceOptions, inputs: WorldInputs): EntryPlace {
   if (options.host !== undefined) {
     if (options.deployment !== undefined) throw new UsageError('give -d or --host, not both');
     const only = inputs.host(options.host);
