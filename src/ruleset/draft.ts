@@ -3,6 +3,7 @@ import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import type { Command, Demand, ReadRule } from './command.ts';
 import { readPosition } from './command.ts';
+import type { PlainRule } from './plain.ts';
 import { printRuleBody } from './print.ts';
 import { RuleList } from './rule-list.ts';
 import type { Chain, Counters, Rule, Table, TableName } from './rule.ts';
@@ -12,56 +13,74 @@ import { fail } from './tokens.ts';
 
 export type Policy = 'ACCEPT' | 'DROP';
 
-/** A rule with what the checks of the finished table need to know of it. */
-export class DraftRule {
-  readonly rule: Rule;
+/** What the checks of the finished table need to know of a rule besides what it says. */
+export interface Origin {
   readonly demands: readonly Demand[];
-  /** The chain that it jumps to, as the chain itself: it may be renamed later. */
-  readonly jump: { readonly chain: DraftChain; readonly token: Token } | undefined;
-  private readonly bodies: Bodies;
-  private number: number | undefined;
+  /** The chain that it jumps to, as the chain itself: it may be renamed later. Without a token the chain's name is the end of the rule's text. */
+  readonly jump?: { readonly chain: DraftChain; readonly token?: Token };
+}
 
-  constructor(rule: Rule, demands: readonly Demand[], jump: DraftRule['jump'], bodies: Bodies) {
-    this.rule = rule;
-    this.demands = demands;
-    this.jump = jump;
-    this.bodies = bodies;
-  }
-
-  /** The same number for two rules that test and do the same. Where a rule jumps to is the chain's number, not its name. */
-  body(): number {
-    if (this.number === undefined) {
-      const { matches, target } = this.rule;
-      const text = this.jump
-        ? `${target?.kind ?? ''} ${this.bodies.chainNumber(this.jump.chain)} ${printRuleBody({ matches })}`
-        : printRuleBody(this.rule);
-      this.number = this.bodies.numberOf(text);
-    }
-    return this.number;
-  }
+/** Where the name stands of the chain that a rule jumps to. */
+export function jumpToken({ text, target }: Rule, token: Token | undefined): Token {
+  const name = target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : '';
+  return token ?? { text: name, column: text.length - name.length + 1 };
 }
 
 /** Verdicts after which the kernel looks at no further rule of the chain when the rule has no match (mark_source_chains). */
-const isUnconditionalEnd = ({ rule }: DraftRule): boolean =>
-  rule.matches.length === 0 &&
-  (rule.target?.kind === 'ACCEPT' ||
-    rule.target?.kind === 'DROP' ||
-    rule.target?.kind === 'RETURN' ||
-    (rule.target?.kind === 'unmodelled' && rule.target.name === 'QUEUE'));
+const isUnconditionalEnd = ({ matches, target }: Rule): boolean =>
+  matches.length === 0 &&
+  (target?.kind === 'ACCEPT' ||
+    target?.kind === 'DROP' ||
+    target?.kind === 'RETURN' ||
+    (target?.kind === 'unmodelled' && target.name === 'QUEUE'));
+
+/** What the rules of one table came from; most have nothing to tell. */
+class Origins {
+  private readonly origins = new Map<Rule, Origin>();
+
+  of(rule: Rule): Origin | undefined {
+    return this.origins.get(rule);
+  }
+
+  set(rule: Rule, origin: Origin): void {
+    if (origin.jump !== undefined || origin.demands.length > 0) this.origins.set(rule, origin);
+  }
+}
 
 /** Numbers that stand for texts, so that rules compare as fast as numbers do. */
 class Bodies {
+  private readonly origins: Origins;
   private readonly numbers = new Map<string, number>();
+  private readonly rules = new Map<Rule, number>();
   private readonly chains = new Map<DraftChain, number>();
 
-  numberOf(body: string): number {
+  constructor(origins: Origins) {
+    this.origins = origins;
+  }
+
+  /** The same number for two rules that test and do the same. Where a rule jumps to is the chain's number, not its name. */
+  of(rule: Rule): number {
+    const known = this.rules.get(rule);
+    if (known !== undefined) return known;
+    const { matches, target } = rule;
+    const jump = this.origins.of(rule)?.jump;
+    const number = this.numberOf(
+      jump === undefined
+        ? printRuleBody(rule)
+        : `${target?.kind ?? ''} ${this.chainNumber(jump.chain)} ${printRuleBody({ matches })}`,
+    );
+    this.rules.set(rule, number);
+    return number;
+  }
+
+  private numberOf(body: string): number {
     const known = this.numbers.get(body);
     if (known !== undefined) return known;
     this.numbers.set(body, this.numbers.size);
     return this.numbers.size - 1;
   }
 
-  chainNumber(chain: DraftChain): number {
+  private chainNumber(chain: DraftChain): number {
     const known = this.chains.get(chain);
     if (known !== undefined) return known;
     this.chains.set(chain, this.chains.size);
@@ -76,26 +95,33 @@ export class DraftChain {
   counters: Counters | undefined;
   /** How many rules jump or go here. */
   references = 0;
-  readonly rules = new RuleList<DraftRule>();
+  readonly rules = new RuleList<Rule>();
   /** How many rules have each body; only kept once a command asks. */
-  private bodies: Map<number, number> | undefined;
+  private counts: Map<number, number> | undefined;
+  private readonly origins: Origins;
+  private readonly bodies: Bodies;
 
-  constructor(name: string, line: number | undefined, policy: Policy | undefined) {
+  constructor(
+    { origins, bodies }: { readonly origins: Origins; readonly bodies: Bodies },
+    name: string,
+    line: number | undefined,
+    policy: Policy | undefined,
+  ) {
+    this.origins = origins;
+    this.bodies = bodies;
     this.name = name;
     this.line = line;
     this.policy = policy;
   }
 
-  /** The rules that a packet can come to: up to the first that ends the chain for every packet. */
-  *reachable(): Generator<DraftRule> {
-    for (const rule of this.rules) {
-      yield rule;
-      if (isUnconditionalEnd(rule)) return;
-    }
+  /** How many rules a packet can come to: those up to the first that ends the chain for every packet. */
+  reachable(): number {
+    const end = this.rules.findIndex(isUnconditionalEnd);
+    return end < 0 ? this.rules.length : end + 1;
   }
 
   /** Inserts before the rule at `index`, from 0; at the end when there is none. */
-  insert(index: number, rule: DraftRule): void {
+  insert(index: number, rule: Rule): void {
     this.rules.insert(index, rule);
     this.count(rule, 1);
   }
@@ -111,35 +137,49 @@ export class DraftChain {
   }
 
   /** The first rule that tests and does the same, from 0; -1 if there is none. Counters make no difference. */
-  findSame(rule: DraftRule): number {
-    if (this.bodies === undefined) {
-      this.bodies = new Map();
-      for (const one of this.rules) this.bodies.set(one.body(), (this.bodies.get(one.body()) ?? 0) + 1);
+  findSame(rule: Rule): number {
+    if (this.counts === undefined) {
+      this.counts = new Map();
+      for (const one of this.rules) this.tally(this.counts, one, 1);
     }
-    const body = rule.body();
-    return (this.bodies.get(body) ?? 0) === 0 ? -1 : this.rules.findIndex((one) => one.body() === body);
+    const body = this.bodies.of(rule);
+    return (this.counts.get(body) ?? 0) === 0 ? -1 : this.rules.findIndex((one) => this.bodies.of(one) === body);
   }
 
-  private count(rule: DraftRule, by: 1 | -1): void {
-    if (rule.jump) rule.jump.chain.references += by;
-    this.bodies?.set(rule.body(), (this.bodies.get(rule.body()) ?? 0) + by);
+  private count(rule: Rule, by: 1 | -1): void {
+    const { target } = rule;
+    if (target?.kind === 'jump' || target?.kind === 'goto') {
+      const jump = this.origins.of(rule)?.jump;
+      if (jump) jump.chain.references += by;
+    }
+    if (this.counts !== undefined) this.tally(this.counts, rule, by);
+  }
+
+  private tally(counts: Map<number, number>, rule: Rule, by: 1 | -1): void {
+    const body = this.bodies.of(rule);
+    counts.set(body, (counts.get(body) ?? 0) + by);
   }
 }
 
+const NO_DEMANDS: readonly Demand[] = [];
 const BUILT_IN_TARGETS = ['ACCEPT', 'DROP', 'RETURN', 'QUEUE'];
 
 export class DraftTable {
   readonly name: TableName;
   readonly line: number;
   readonly chains = new Map<string, DraftChain>();
-  private readonly bodies = new Bodies();
+  readonly origins = new Origins();
+  readonly bodies = new Bodies(this.origins);
 
   /** `before` is what an earlier section of the text left: its policies stay, its rules and chains go. */
   constructor(name: TableName, line: number, before?: DraftTable) {
     this.name = name;
     this.line = line;
     for (const builtIn of BUILT_IN_CHAINS[name]) {
-      this.chains.set(builtIn, new DraftChain(builtIn, undefined, before?.chains.get(builtIn)?.policy ?? 'ACCEPT'));
+      this.chains.set(
+        builtIn,
+        new DraftChain(this, builtIn, undefined, before?.chains.get(builtIn)?.policy ?? 'ACCEPT'),
+      );
     }
   }
 
@@ -169,7 +209,7 @@ export class DraftTable {
       const where = existing.line === undefined ? '' : `, declared in line ${existing.line}`;
       fail(name, `table ${this.name} already has a chain ${quoteText(name.text)}${where}`);
     }
-    this.chains.set(name.text, new DraftChain(name.text, line, undefined));
+    this.chains.set(name.text, new DraftChain(this, name.text, line, undefined));
   }
 
   private setPolicy(name: Token, policy: Token): void {
@@ -194,7 +234,7 @@ export class DraftTable {
     );
   }
 
-  private draft(read: ReadRule, text: string, line: number): DraftRule[] {
+  private draft(read: ReadRule, text: string, line: number): Rule[] {
     const jump = read.jump && { chain: this.find(read.jump), token: read.jump };
     return read.bodies.map((matches) => {
       const rule: Rule = {
@@ -204,8 +244,29 @@ export class DraftTable {
         matches,
         ...(read.target && { target: read.target }),
       };
-      return new DraftRule(rule, read.demands, jump, this.bodies);
+      this.origins.set(rule, { demands: read.demands, ...(jump && { jump }) });
+      return rule;
     });
+  }
+
+  /** Appends a plain rule; false, with nothing done, where it jumps to a chain that is not there. */
+  append(
+    chain: DraftChain,
+    { matches, target, jump }: PlainRule,
+    { text, line, counters }: { readonly text: string; readonly line: number; readonly counters: Counters | undefined },
+  ): boolean {
+    const called = jump === undefined ? undefined : this.chains.get(jump);
+    if (jump !== undefined && called === undefined) return false;
+    const rule: Rule = {
+      text,
+      line,
+      ...(counters && { counters }),
+      matches,
+      ...(target && { target }),
+    };
+    if (called !== undefined) this.origins.set(rule, { demands: NO_DEMANDS, jump: { chain: called } });
+    chain.insert(chain.rules.length, rule);
+    return true;
   }
 
   /** Carries out one command. Throws a Fault when iptables would refuse it. */
@@ -239,10 +300,7 @@ export class DraftTable {
         for (const rule of this.draft(command.rule, text, line)) {
           const index = chain.findSame(rule);
           if (index < 0) {
-            fail(
-              command.chain,
-              `chain ${quoteText(chain.name)} has no such rule: ${quoteText(printRuleBody(rule.rule))}`,
-            );
+            fail(command.chain, `chain ${quoteText(chain.name)} has no such rule: ${quoteText(printRuleBody(rule))}`);
           }
           if (command.kind === 'delete') chain.removeAt(index);
         }
@@ -324,22 +382,23 @@ export class DraftTable {
     return {
       name: this.name,
       line: this.line,
-      chains: new Map([...declared, ...others].map((chain) => [chain.name, finishChain(chain)])),
+      chains: new Map([...declared, ...others].map((chain) => [chain.name, finishChain(chain, this.origins)])),
     };
   }
 }
 
-const finishChain = (chain: DraftChain): Chain => ({
+const finishChain = (chain: DraftChain, origins: Origins): Chain => ({
   name: chain.name,
   ...(chain.line === undefined ? {} : { line: chain.line }),
   ...(chain.policy && { policy: chain.policy }),
   ...(chain.counters && { counters: chain.counters }),
-  rules: Array.from(chain.rules, finishRule),
+  rules: Array.from(chain.rules, (rule) => finishRule(rule, origins)),
 });
 
 /** Gives a jump the name that its chain has in the end. */
-function finishRule({ rule, jump }: DraftRule): Rule {
+function finishRule(rule: Rule, origins: Origins): Rule {
   const { target } = rule;
-  if (jump === undefined || (target?.kind !== 'jump' && target?.kind !== 'goto')) return rule;
-  return jump.chain.name === target.chain ? rule : { ...rule, target: { kind: target.kind, chain: jump.chain.name } };
+  if (target?.kind !== 'jump' && target?.kind !== 'goto') return rule;
+  const chain = origins.of(rule)?.jump?.chain.name ?? target.chain;
+  return chain === target.chain ? rule : { ...rule, target: { kind: target.kind, chain } };
 }

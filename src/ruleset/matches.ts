@@ -229,8 +229,8 @@ function readIprange(given: Given): Match {
 }
 
 /** In the order of iptables-save (extensions/libxt_conntrack.c, print_state). */
-const STATES: readonly StateName[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED'];
-const CT_STATES: readonly ConntrackStateName[] = [...STATES, 'SNAT', 'DNAT'];
+export const STATES: readonly StateName[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED'];
+export const CT_STATES: readonly ConntrackStateName[] = [...STATES, 'SNAT', 'DNAT'];
 const CT_STATUSES: readonly ConntrackStatusName[] = ['NONE', 'EXPECTED', 'SEEN_REPLY', 'ASSURED', 'CONFIRMED'];
 
 /** `NONE` is no bit of the status and vanishes beside one that is. */

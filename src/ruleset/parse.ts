@@ -12,6 +12,7 @@ import { readCommand } from './command.ts';
 import { DraftTable } from './draft.ts';
 import { detectFamily } from './family.ts';
 import { Complaints, checkLine, linesOf } from './lines.ts';
+import { PlainRules } from './plain.ts';
 import { refusals } from './reachability.ts';
 import type { Counters, Line, Ruleset, Table, TableName } from './rule.ts';
 import { Fault, fail, tokenize } from './tokens.ts';
@@ -22,6 +23,8 @@ export interface ParseOptions {
   readonly path: string;
   /** Absent: whatever the text tells, and IPv4 when it does not. */
   readonly family?: Family;
+  /** Rules that were read before, of the same family: those of equal text become the same objects, and cost little. */
+  readonly known?: PlainRules;
 }
 
 export interface ParsedRuleset {
@@ -38,6 +41,7 @@ class Reader {
   private readonly tables = new Map<TableName, DraftTable>();
   private readonly lines: Line[] = [];
   private readonly complaints: Complaints;
+  private readonly plain: PlainRules;
   private table: DraftTable | undefined;
   /** Inside of a section whose table is unknown: its lines would only repeat the error. */
   private skipping = false;
@@ -47,6 +51,7 @@ class Reader {
     this.options = options;
     this.complaints = new Complaints(options.path);
     this.family = options.family ?? detectFamily(linesOf(text));
+    this.plain = options.known?.family === this.family ? options.known : new PlainRules(this.family);
   }
 
   read(text: string): ParsedRuleset {
@@ -138,16 +143,32 @@ class Reader {
 
   private readRule(text: string): void {
     const table = this.inTable(firstColumn(text));
-    const bracket = /^[ \t]*(\[[^\]]{0,60}\]?)/.exec(text);
+    const bracket = text.startsWith('-') ? undefined : /^[ \t]*(\[[^\]]{0,60}\]?)/.exec(text);
     const found = bracket?.[1];
     const start = bracket?.[0].length ?? 0;
     const counters = found === undefined ? undefined : readCounters({ text: found, column: start - found.length + 1 });
+    if (this.readPlainRule(table, text, found === undefined ? start : start + 1, counters)) return;
     const command = readCommand(
       tokenize(text, start),
       { family: this.family, table: table.name, hasChain: (name) => table.chains.has(name) },
       counters,
     );
     table.execute(command, text, this.number);
+  }
+
+  /** `-A CHAIN` and a plain rule, from `start`; false, with nothing done, for any other line. */
+  private readPlainRule(table: DraftTable, text: string, start: number, counters: Counters | undefined): boolean {
+    if (!text.startsWith('-A ', start)) return false;
+    const blank = text.indexOf(' ', start + 3);
+    const name = text.slice(start + 3, blank < 0 ? undefined : blank);
+    const body = blank < 0 ? '' : text.slice(blank + 1);
+    const chain = name.includes('"') ? undefined : table.chains.get(name);
+    const rule = chain && (body === '') === blank < 0 ? this.plain.read(body) : undefined;
+    if (chain === undefined || rule === undefined) return false;
+    // What stands in which chain and table is not plain.
+    if ((rule.hasIn || rule.hasOut) && WITHOUT_DEVICE.has(name)) return false;
+    if (rule.target?.kind === 'DROP' && table.name === 'nat') return false;
+    return table.append(chain, rule, { text, line: this.number, counters });
   }
 
   private inTable(column: number): DraftTable {
@@ -157,10 +178,14 @@ class Reader {
   }
 }
 
+/** Chains whose packets have no incoming interface or no outgoing one. */
+const WITHOUT_DEVICE: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'POSTROUTING', 'OUTPUT']);
+
 /** The column of the first character that is not blank. */
 const firstColumn = (text: string): number => text.length - text.trimStart().length + 1;
 
 function kindOf(text: string): Line['kind'] {
+  if (text.startsWith('-')) return 'command';
   const trimmed = text.trim();
   if (trimmed === '') return 'blank';
   if (trimmed.startsWith('#')) return 'comment';

@@ -4,8 +4,9 @@
  * find_check_entry; the same for ip6_tables.c).
  */
 import { quoteText } from '../diagnostic/quote.ts';
-import type { DraftChain, DraftTable } from './draft.ts';
-import type { HookName } from './rule.ts';
+import type { DraftChain, DraftTable, Origin } from './draft.ts';
+import { jumpToken } from './draft.ts';
+import type { HookName, Rule } from './rule.ts';
 import { BUILT_IN_CHAINS } from './rule.ts';
 import type { Token } from './tokens.ts';
 
@@ -22,10 +23,27 @@ interface Edge {
   readonly token: Token;
 }
 
-const edgesOf = (chain: DraftChain): Edge[] =>
-  [...chain.reachable()].flatMap(({ rule, jump }) =>
-    jump === undefined ? [] : [{ to: jump.chain, line: rule.line, token: jump.token }],
-  );
+/** One refusal a place is enough. */
+const placeOf = ({ line, token }: { readonly line: number; readonly token: Token }): string =>
+  `${line}:${token.column}`;
+
+/** The rules that a packet can come to and that jump or demand something. */
+function* telling(chain: DraftChain, { origins }: DraftTable): Generator<{ rule: Rule; origin: Origin }> {
+  let rest = chain.reachable();
+  for (const rule of chain.rules) {
+    if (rest-- === 0) return;
+    const origin = origins.of(rule);
+    if (origin !== undefined) yield { rule, origin };
+  }
+}
+
+function edgesOf(chain: DraftChain, table: DraftTable): Edge[] {
+  const edges: Edge[] = [];
+  for (const { rule, origin } of telling(chain, table))
+    if (origin.jump !== undefined)
+      edges.push({ to: origin.jump.chain, line: rule.line, token: jumpToken(rule, origin.jump.token) });
+  return edges;
+}
 
 /** `a -> b -> c -> a`, without the middle of a long one. `start` is where the loop's first chain stands on the stack. */
 function printLoop(stack: readonly { readonly chain: DraftChain }[], start: number): string {
@@ -41,10 +59,10 @@ function printLoop(stack: readonly { readonly chain: DraftChain }[], start: numb
 export function refusals(table: DraftTable): Refusal[] {
   const edges = new Map<DraftChain, Edge[]>();
   const hooks = new Map<DraftChain, HookName[]>();
-  const found = new Map<Token, Refusal>();
+  const found = new Map<string, Refusal>();
   for (const hook of BUILT_IN_CHAINS[table.name]) {
     const start = table.chains.get(hook);
-    if (start !== undefined) visit(hook, start, edges, hooks, found);
+    if (start !== undefined) visit(table, hook, start, edges, hooks, found);
   }
   for (const [chain, names] of hooks) checkDemands(chain, names, table, found);
   return [...found.values()];
@@ -52,11 +70,12 @@ export function refusals(table: DraftTable): Refusal[] {
 
 /** Depth first from one hook, with a stack of its own: a table can nest chains deeper than JavaScript can call. */
 function visit(
+  table: DraftTable,
   hook: HookName,
   start: DraftChain,
   edges: Map<DraftChain, Edge[]>,
   hooks: Map<DraftChain, HookName[]>,
-  found: Map<Token, Refusal>,
+  found: Map<string, Refusal>,
 ): void {
   const open = new Map<DraftChain, number>();
   const done = new Set<DraftChain>();
@@ -64,7 +83,7 @@ function visit(
   const enter = (chain: DraftChain): void => {
     let own = edges.get(chain);
     if (own === undefined) {
-      own = edgesOf(chain);
+      own = edgesOf(chain, table);
       edges.set(chain, own);
     }
     const reached = hooks.get(chain);
@@ -85,7 +104,7 @@ function visit(
     const start = open.get(edge.to);
     if (start !== undefined) {
       const message = `this jump closes a loop that ${hook} reaches: ${printLoop(stack, start)}`;
-      found.set(edge.token, { line: edge.line, token: edge.token, message });
+      found.set(placeOf(edge), { line: edge.line, token: edge.token, message });
     } else if (!done.has(edge.to)) enter(edge.to);
   }
 }
@@ -94,19 +113,21 @@ function checkDemands(
   chain: DraftChain,
   hooks: readonly HookName[],
   table: DraftTable,
-  found: Map<Token, Refusal>,
+  found: Map<string, Refusal>,
 ): void {
-  for (const { rule, jump, demands } of chain.reachable()) {
+  for (const { rule, origin } of telling(chain, table)) {
+    const { jump, demands } = origin;
     if (jump !== undefined && (BUILT_IN_CHAINS[table.name] as readonly string[]).includes(jump.chain.name)) {
       const message = `${jump.chain.name} is a built-in chain: no rule can jump to it`;
-      found.set(jump.token, { line: rule.line, token: jump.token, message });
+      const token = jumpToken(rule, jump.token);
+      found.set(placeOf({ line: rule.line, token }), { line: rule.line, token, message });
     }
     for (const { token, hooks: allowed } of demands) {
       const wrong = hooks.find((hook) => !allowed.includes(hook));
       if (wrong === undefined) continue;
       const where = chain.name === wrong ? wrong : `${quoteText(chain.name)}, which ${wrong} reaches`;
       const message = `${token.text} cannot be used in ${where}: expected ${allowed.join(', ')}`;
-      found.set(token, { line: rule.line, token, message });
+      found.set(placeOf({ line: rule.line, token }), { line: rule.line, token, message });
     }
   }
 }
