@@ -5,8 +5,9 @@
  */
 import fc from 'fast-check';
 import { stringify } from 'yaml';
-import type { Deployment } from '../deployment/deployment.ts';
+import type { Deployment, ManagerName, Release } from '../deployment/deployment.ts';
 import { deploymentOf } from '../deployment/read.ts';
+import { RELEASES, isSince } from '../deployment/release.ts';
 import type { DeploymentText } from '../deployment/schema.ts';
 import { INDEX, at } from './choice.ts';
 import { readable } from './readable.ts';
@@ -27,6 +28,8 @@ const INSTANCE = fc.record({ host: INDEX, network: INDEX, second: INDEX, groups:
 const FLOATING_IP = fc.record({ instance: INDEX, pool: INDEX, free: INDEX });
 
 const DRAWN = fc.record({
+  release: INDEX,
+  manager: INDEX,
   hosts: fc.nat(3),
   layout: INDEX,
   order: INDEX,
@@ -55,20 +58,40 @@ const rarely = (index: number, times: number): boolean => index % times === time
 
 const GROUP_NAMES = ['default', 'web', 'db', 'lab'] as const;
 
+/** Which releases are drawn from: the article's first, since that is what counterexamples shrink to. */
+export interface Drawing {
+  readonly releases?: readonly Release[];
+}
+
+const FIRST_FOLSOM_2: readonly Release[] = ['folsom-2', ...RELEASES.filter((release) => release !== 'folsom-2')];
+
 /** A deployment file; a counterexample prints as the YAML that a person would write. */
-export const deploymentFileArb = (): fc.Arbitrary<DeploymentText> =>
-  DRAWN.map((drawn) => readable(fileOf(drawn), printFile));
+export const deploymentFileArb = ({ releases = FIRST_FOLSOM_2 }: Drawing = {}): fc.Arbitrary<DeploymentText> =>
+  DRAWN.map((drawn) => readable(fileOf(drawn, at(releases, drawn.release)), printFile));
 
 /** A deployment, complete; it prints as its file. */
 export const deploymentArb = (): fc.Arbitrary<Deployment> =>
   DRAWN.map((drawn) => {
-    const file = fileOf(drawn);
+    const file = fileOf(drawn, at(FIRST_FOLSOM_2, drawn.release));
     return readable(deploymentOf(file, 'deployment.yaml').deployment, () => printFile(file));
   });
 
 const printFile = (file: DeploymentText): string => stringify(file, { lineWidth: 0, flowCollectionPadding: true });
 
-function fileOf(drawn: Drawn): DeploymentText {
+const MANAGERS: readonly ManagerName[] = [
+  'FlatDHCPManager',
+  'VlanManager',
+  'FlatDHCPManager',
+  'VlanManager',
+  'FlatDHCPManager',
+  'FlatManager',
+  'QuantumManager',
+];
+
+function fileOf(drawn: Drawn, release: Release): DeploymentText {
+  const drawnManager = at(MANAGERS, drawn.manager);
+  // Essex cannot filter an instance on a network without a DHCP server.
+  const manager = release === 'essex' && drawnManager === 'FlatManager' ? 'FlatDHCPManager' : drawnManager;
   const layout = at(LAYOUTS, drawn.layout);
   const hosts = Array.from({ length: drawn.hosts + 1 }, (_, index) => index);
   const networks = Array.from({ length: at([1, 1, 2, 3, 0], drawn.networks) }, (_, index) => index);
@@ -76,18 +99,25 @@ function fileOf(drawn: Drawn): DeploymentText {
   const apis = hosts.filter((host) =>
     servicesOf(layout, host, hosts.length).some((name) => name.startsWith('nova-api')),
   );
-  const instances = drawn.instances.map((instance, index) => instanceOf(instance, index, hosts, networks));
+  const instances = drawn.instances.map((instance, index) => instanceOf(instance, index, hosts, networks, manager));
   return {
-    release: 'folsom-2',
+    release,
     flags: {
-      fixed_range: at(['10.0.0.0/8', '10.10.0.0/16', '10.0.0.0/9'], drawn.fixedRange),
+      ...(isSince(release, 'havana')
+        ? {}
+        : {
+            fixed_range: at(
+              ['10.0.0.0/8', '10.10.0.0/16', release === 'grizzly' ? '' : '10.0.0.0/9'],
+              drawn.fixedRange,
+            ),
+          }),
       dmz_cidr: at([[], ['10.128.0.0/24'], ['203.0.113.0/24', '172.20.0.0/16']], drawn.dmz),
-      metadata_host: at([myIp(at(apis, 0), drawn), '192.0.2.200', '198.18.0.7'], drawn.metadata),
+      metadata_host: at([myIp(at(apis, 0), drawn), '192.0.2.200', '198.18.0.7', '127.0.0.1'], drawn.metadata),
       allow_same_net_traffic: !rarely(drawn.sameNet, 3),
       use_ipv6: rarely(drawn.ipv6, 2),
     },
     hosts: hosts.map((host) => hostOf(drawn, layout, host, hosts.length, networks, servers)),
-    networks: networks.map((network) => networkOf(drawn, layout, network, servers)),
+    networks: networks.map((network) => networkOf(drawn, layout, network, servers, manager, release)),
     security_groups: Object.fromEntries(
       drawn.groups.map((rules, index) => [
         at(GROUP_NAMES, index),
@@ -200,18 +230,35 @@ function hostOf(
   };
 }
 
-function networkOf(drawn: Drawn, layout: Layout, network: number, servers: readonly number[]): NetworkText {
+/** In VLAN mode each network is one project's, on a device of its own. */
+function networkOf(
+  drawn: Drawn,
+  layout: Layout,
+  network: number,
+  servers: readonly number[],
+  manager: ManagerName,
+  release: Release,
+): NetworkText {
+  const place: Omit<NetworkText, 'label'> =
+    manager === 'VlanManager'
+      ? { cidr: cidr(network), vlan: 100 + network, bridge_interface: 'eth1', project_id: projectOf(network) }
+      : {
+          cidr: cidr(network),
+          bridge: rarely(drawn.oneBridge, 4) ? 'br100' : `br${100 + network}`,
+          bridge_interface: bridgePort(network, drawn),
+        };
   return {
     label: `net${network + 1}`,
-    manager: 'FlatDHCPManager',
-    cidr: cidr(network),
+    manager,
+    ...place,
     ...(rarely(drawn.ipv6, 2) ? { cidr_v6: `2001:db8:10:${10 + network}::/64` } : {}),
-    ...(rarely(drawn.gateway, 8) && network > 0 ? { gateway: null } : {}),
-    bridge: rarely(drawn.oneBridge, 4) ? 'br100' : `br${100 + network}`,
-    bridge_interface: bridgePort(network, drawn),
+    ...(rarely(drawn.gateway, 8) && network > 0 && release !== 'essex' ? { gateway: null } : {}),
     ...(layout === 'multi-host' ? { multi_host: true } : { host: `host${at(servers, network) + 1}` }),
   };
 }
+
+const PROJECTS = ['p1', 'p2'] as const;
+const projectOf = (network: number): string => at(PROJECTS, network);
 
 const PORTS = [22, 80, 53, 1, 443, 1000, 65535];
 
@@ -256,15 +303,18 @@ function instanceOf(
   index: number,
   hosts: readonly number[],
   networks: readonly number[],
+  manager: ManagerName,
 ): InstanceText {
   const first = networks.length === 0 ? undefined : at(networks, drawn.network);
   const second = rarely(drawn.second, 4) && networks.length > 1 ? at(networks, drawn.network + 1) : undefined;
-  const fixedIp = (network: number): string => `10.10.${10 + network}.${2 + index}`;
+  const isVlan = manager === 'VlanManager';
+  // In VLAN mode .2 is the VPN instance's.
+  const fixedIp = (network: number): string => `10.10.${10 + network}.${(isVlan ? 3 : 2) + index}`;
   return {
     id: index + 1,
     name: `vm${index + 1}`,
     host: `host${at(hosts, drawn.host) + 1}`,
-    project_id: at(['p1', 'p2'], drawn.project),
+    project_id: isVlan && first !== undefined ? projectOf(first) : at(PROJECTS, drawn.project),
     fixed_ips: [first, second].flatMap((network) => (network === undefined ? [] : [fixedIp(network)])),
   };
 }

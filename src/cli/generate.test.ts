@@ -76,12 +76,15 @@ test('a deployment that is wrong ends with its errors and code 2', () => {
   expect(stderr).toBe("d.yaml:38:41: floating_ips[0].fixed_ip: 10.9.9.9 is no instance's address\n");
 });
 
-test('what the reference does not write yet is said, never written wrongly', () => {
-  expect(generate(ARTICLE.replace('folsom-2', 'grizzly'))).toMatchObject({ code: 2, stdout: '' });
-  const flat = generate(ARTICLE.replace('manager: FlatDHCPManager', 'manager: FlatManager'), { output: 'out' });
-  expect(flat.code).toBe(2);
-  expect(flat.files.size).toBe(0);
-  expect(flat.stderr).toContain('network mynet: the reference does not write FlatManager yet');
+test('what the reference does not read is said, and nothing is written', () => {
+  const text = ARTICLE.replace('release: folsom-2', 'release: grizzly').replace(
+    'flags:',
+    "flags:\n  iptables_top_regex: '(a+)+'",
+  );
+  const { code, files, stderr } = generate(text, { output: 'out' });
+  expect(code).toBe(2);
+  expect(files.size).toBe(0);
+  expect(stderr).toContain('( is not read: text, .* and');
 });
 
 test('a warning does not stop it', () => {

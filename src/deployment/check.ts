@@ -14,8 +14,8 @@ import {
 import type { FieldPath } from '../diagnostic/yaml.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Deployment, DeploymentHost, Network } from './deployment.ts';
-import { knowsFlag } from './flag.ts';
-import { hostNamed, hostOfFloatingIp, networksOn, ownerOf, uplinkOf } from './placement.ts';
+import { dhcpServerFor, hostNamed, hostOfFloatingIp, networksOn, ownerOf, translates, uplinkOf } from './placement.ts';
+import { isSince } from './release.ts';
 import type { DeploymentFile } from './schema.ts';
 import { hasRole } from './service.ts';
 
@@ -83,6 +83,12 @@ function checkHosts(deployment: Deployment, complaints: Complaints): void {
     const known = devicesOf(deployment, host);
     if (!known.has(host.publicInterface))
       complaints.error([...field, 'public_interface'], `${host.publicInterface} is no interface of ${host.name}`);
+    const over = networksOn(deployment, host).find((network) => uplinkOf(network) === host.publicInterface);
+    if (over !== undefined && isSince(deployment.release, 'folsom') && translates(deployment, host))
+      complaints.warning(
+        [...field, 'public_interface'],
+        `packets leave by ${over.bridge}, whose port ${host.publicInterface} is: the SNAT rules of ${deployment.release} ask for ${host.publicInterface}, and match nothing`,
+      );
     host.routes.forEach(({ dev }, at) => {
       if (!known.has(dev)) complaints.error([...field, 'routes', at, 'dev'], `${dev} is no interface of ${host.name}`);
     });
@@ -122,14 +128,12 @@ function checkNetworks(deployment: Deployment, complaints: Complaints): void {
     const server = network.host === undefined ? undefined : hostNamed(deployment, network.host);
     if (server !== undefined && !hasRole(server, 'network'))
       complaints.warning([...field, 'host'], `${server.name} does not run nova-network: nobody serves this network`);
-    if (server !== undefined && knowsFlag(deployment.release, 'fixed_range')) {
-      const range = server.flags.fixed_range;
-      if (!prefixCovers(range, cidr))
-        complaints.warning(
-          [...field, 'cidr'],
-          `${printPrefix(cidr)} is not inside fixed_range ${printPrefix(range)}: its instances have no way out`,
-        );
-    }
+    const range = server?.flags.fixed_range;
+    if (range !== undefined && network.isManaged && !prefixCovers(range, cidr))
+      complaints.warning(
+        [...field, 'cidr'],
+        `${printPrefix(cidr)} is not inside fixed_range ${printPrefix(range)}: its instances have no way out`,
+      );
   });
 
   for (const host of deployment.hosts) {
@@ -248,6 +252,16 @@ function checkInstances(deployment: Deployment, complaints: Complaints): void {
       );
     const host = hostNamed(deployment, instance.host);
     const devices = host === undefined ? new Set<string>() : devicesOf(deployment, host);
+    const withoutDhcp = deployment.networks.find(
+      (network) =>
+        instance.vifs.some((vif) => vif.network === network.label) &&
+        dhcpServerFor(network, instance.host) === undefined,
+    );
+    if (deployment.release === 'essex' && withoutDhcp !== undefined)
+      complaints.warning(
+        field,
+        `network ${withoutDhcp.label} has no DHCP server: nova-compute of essex writes "-s None" for it, and no table of filter`,
+      );
     instance.vifs.forEach((vif, at) => {
       macs(vif.mac, [...field, 'mac']);
       ports.get(instance.host)?.(vif.port, [...field, 'vifs', at]);

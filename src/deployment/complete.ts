@@ -36,7 +36,7 @@ import type {
 import { DEFAULT_PUBLIC_INTERFACE, defaultFlags, isFlag, knowsFlag } from './flag.ts';
 import { instanceMac } from './mac.ts';
 import { hostOfFloatingIp, uplinkOf } from './placement.ts';
-import { DEFAULT_RELEASE } from './release.ts';
+import { DEFAULT_RELEASE, isSince } from './release.ts';
 import type { DeploymentFile, FlagsFile } from './schema.ts';
 import { hasRole } from './service.ts';
 
@@ -84,7 +84,9 @@ function complete(file: DeploymentFile, path: string, complaints: Complaints): D
   }));
   // Every project has this group, and what it begins with is nothing (nova/db/sqlalchemy/api.py security_group_ensure_default).
   if (!securityGroups.some((group) => group.name === 'default')) securityGroups.push({ name: 'default', rules: [] });
-  const bare = (file.networks ?? []).map((network, index) => completeNetwork(network, index, hosts, complaints));
+  const bare = (file.networks ?? []).map((network, index) =>
+    completeNetwork(network, index, release, hosts, complaints),
+  );
   const instances = completeInstances(file.instances ?? [], hosts, bare, groupNames, complaints);
   const networks = bare.map((network) => withDhcpServers(network, hosts, instances));
   const partial: Deployment = { path, release, hosts, networks, securityGroups, instances, floatingIps: [] };
@@ -109,13 +111,18 @@ function warnOfFlags(
     if (name === 'my_ip') complaints.warning([...field, name], "has no effect here: write it as the host's own my_ip");
     else if (!isFlag(name)) complaints.warning([...field, name], 'has no effect on what is modelled');
     else if (!knowsFlag(release, name)) complaints.warning([...field, name], `nova of ${release} has no such flag`);
+    else if (name === 'fixed_range' && flags?.fixed_range === '' && !isSince(release, 'grizzly'))
+      complaints.error([...field, name], `nova of ${release} needs a network here: it may be empty since grizzly`);
   }
 }
 
 /** The given flags that the release knows, less those that say nothing. */
 const flagsOf = (release: Release, flags: FlagsFile): Partial<Flags> =>
   Object.fromEntries(
-    Object.entries(flags).filter(([name, value]) => value != null && isFlag(name) && knowsFlag(release, name)),
+    Object.entries(flags)
+      .filter(([name, value]) => value != null && isFlag(name) && knowsFlag(release, name))
+      // An empty fixed_range is one for each network.
+      .map(([name, value]) => [name, value === '' && name === 'fixed_range' ? undefined : value]),
   );
 
 function completeHost(
@@ -187,11 +194,14 @@ function completeRoute(
 function completeNetwork(
   file: NetworkFile,
   index: number,
+  release: Release,
   hosts: readonly DeploymentHost[],
   complaints: Complaints,
 ): Network {
   const manager = file.manager ?? 'FlatDHCPManager';
-  const vlan = file.vlan ?? undefined;
+  const flags = hosts.find((candidate) => candidate.name === file.host)?.flags ?? hosts[0]?.flags;
+  const isVlan = manager === 'VlanManager';
+  const vlan = file.vlan ?? (isVlan && flags !== undefined ? flags.vlan_start + index : undefined);
   const multiHost = file.multi_host ?? false;
   const names = hosts.map((host) => host.name);
   if (file.host != null && !names.includes(file.host))
@@ -207,6 +217,9 @@ function completeNetwork(
   const host = multiHost || file.host === null ? undefined : (file.host ?? servers[0]?.name);
   const gateway = file.gateway === null ? undefined : (file.gateway ?? addToAddress(file.cidr.address, 1));
   const withDhcp = manager !== 'FlatManager' && !multiHost;
+  const bridgeInterface = file.bridge_interface ?? (isVlan ? flags?.vlan_interface : undefined);
+  // A project's VPN instance has the second host address, behind a port of its own on the host that serves the network.
+  const vpn = isVlan && flags !== undefined ? vpnOf(file, index, flags) : undefined;
   const dhcpServer = withDhcp ? (file.dhcp_server ?? gateway) : undefined;
   const bare: Network = {
     label: file.label,
@@ -216,18 +229,30 @@ function completeNetwork(
     ...(gateway === undefined ? {} : { gateway }),
     ...(file.gateway_v6 == null ? {} : { gatewayV6: file.gateway_v6 }),
     bridge: file.bridge ?? (vlan === undefined ? 'br100' : `br${vlan}`),
-    ...(file.bridge_interface == null ? {} : { bridgeInterface: file.bridge_interface }),
+    ...(bridgeInterface === undefined ? {} : { bridgeInterface }),
     ...(vlan === undefined ? {} : { vlan }),
     ...(file.project_id == null ? {} : { projectId: file.project_id }),
     multiHost,
+    isManaged: manager !== 'FlatManager' && (manager !== 'QuantumManager' || !isSince(release, 'folsom')),
     ...(dhcpServer === undefined ? {} : { dhcpServer }),
     dhcpServers: new Map(multiHost ? Object.entries(file.dhcp_servers ?? {}) : []),
-    ...(file.vpn_public_address == null ? {} : { vpnPublicAddress: file.vpn_public_address }),
-    ...(file.vpn_public_port == null ? {} : { vpnPublicPort: file.vpn_public_port }),
-    ...(file.vpn_private_address == null ? {} : { vpnPrivateAddress: file.vpn_private_address }),
+    ...vpn,
     ...(host === undefined ? {} : { host }),
   };
   return withGatewayV6(bare, hosts);
+}
+
+function vpnOf(
+  file: NetworkFile,
+  index: number,
+  flags: Flags,
+): Pick<Network, 'vpnPublicAddress' | 'vpnPublicPort' | 'vpnPrivateAddress'> {
+  const inside = file.vpn_private_address ?? addToAddress(file.cidr.address, 2);
+  return {
+    vpnPublicAddress: file.vpn_public_address ?? flags.vpn_ip,
+    vpnPublicPort: file.vpn_public_port ?? flags.vpn_start + index,
+    ...(inside === undefined ? {} : { vpnPrivateAddress: inside }),
+  };
 }
 
 /**
@@ -247,12 +272,12 @@ function withGatewayV6(network: Network, hosts: readonly DeploymentHost[]): Netw
  * (nova/network/manager.py _get_dhcp_ip): here the lowest that is nobody's.
  */
 function withDhcpServers(network: Network, hosts: readonly DeploymentHost[], instances: readonly Instance[]): Network {
-  if (!network.multiHost) return network;
+  if (!network.multiHost || !network.isManaged) return network;
   const taken = new Set<Address>(network.dhcpServers.values());
   if (network.gateway !== undefined) taken.add(network.gateway);
   for (const { vifs } of instances) for (const { fixedIps } of vifs) for (const address of fixedIps) taken.add(address);
   const dhcpServers = new Map(network.dhcpServers);
-  let candidate = addToAddress(network.cidr.address, 2);
+  let candidate = addToAddress(network.cidr.address, network.vpnPrivateAddress === undefined ? 2 : 3);
   for (const host of hosts) {
     const needed =
       hasRole(host, 'network') &&

@@ -12,7 +12,8 @@ export type ManagerName = 'FlatManager' | 'FlatDHCPManager' | 'VlanManager' | 'Q
 
 /** nova.conf as one host's services see it: the common flags, the host's own over them, the release's defaults under both. */
 export interface Flags {
-  readonly fixed_range: Prefix;
+  /** Absent: each network's own CIDR, as Havana does and Grizzly can. */
+  readonly fixed_range?: Prefix;
   readonly dmz_cidr: readonly Prefix[];
   readonly metadata_host: Address;
   readonly metadata_port: number;
@@ -72,6 +73,8 @@ export interface Network {
   readonly vlan?: number;
   readonly projectId?: string;
   readonly multiHost: boolean;
+  /** True when nova-network sets it up: bridge, gateway, DHCP. It leaves FlatManager's alone, and Quantum's since Folsom. */
+  readonly isManaged: boolean;
   /** The server that single-host instances lease from: the gateway unless given. */
   readonly dhcpServer?: Address;
   /** multi_host: each host's own address, which is also its instances' gateway. */

@@ -91,7 +91,7 @@ export const DEFAULT_PUBLIC_INTERFACE = 'eth0';
 
 /** What `release` takes for each flag that nobody sets, on a host whose my_ip is `myIp`. */
 export const defaultFlags = (release: Release, myIp: Address): Flags => ({
-  fixed_range: prefix('10.0.0.0/8'),
+  ...(isSince(release, 'havana') ? {} : { fixed_range: prefix('10.0.0.0/8') }),
   // A string with a default until 268494769f (2012-04-15), then a list without one.
   dmz_cidr: release === 'essex' ? [prefix('10.128.0.0/24')] : [],
   metadata_host: myIp,

@@ -15,7 +15,20 @@ export const instancesOn = (deployment: Deployment, host: DeploymentHost): Insta
 
 /** True when the nova-network of `host` has set up `network` there. */
 export const serves = (host: DeploymentHost, network: Network): boolean =>
-  hasRole(host, 'network') && (network.multiHost ? network.dhcpServers.has(host.name) : network.host === host.name);
+  network.isManaged &&
+  hasRole(host, 'network') &&
+  (network.multiHost ? network.dhcpServers.has(host.name) : network.host === host.name);
+
+/**
+ * True when `host` runs a nova-network that translates: it initialises its L3 driver unless every network there is is one that it leaves alone
+ * (FlatManager, and Quantum since Folsom).
+ */
+export const translates = ({ networks }: Deployment, host: DeploymentHost): boolean =>
+  hasRole(host, 'network') && (networks.length === 0 || networks.some((network) => network.isManaged));
+
+/** True for the two managers that make their bridges (the others find them made) and that know floating IPs. */
+export const makesBridge = ({ manager }: Network): boolean =>
+  manager === 'FlatDHCPManager' || manager === 'VlanManager';
 
 /** The networks whose bridge exists on a host: those that it is to serve, and those that its instances are on. */
 export const networksOn = (deployment: Deployment, host: DeploymentHost): Network[] =>
@@ -60,7 +73,7 @@ export function hostOfFloatingIp(deployment: Deployment, floatingIp: FloatingIp)
   const network = owner && networkLabelled(deployment, owner.vif.network);
   if (owner === undefined || network === undefined) return undefined;
   const host = hostNamed(deployment, network.multiHost ? owner.instance.host : (network.host ?? ''));
-  return host !== undefined && serves(host, network) ? host : undefined;
+  return host !== undefined && makesBridge(network) && serves(host, network) ? host : undefined;
 }
 
 /** The members of a security group, by database id. */

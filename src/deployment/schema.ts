@@ -24,7 +24,10 @@ import { SERVICE_NAMES } from './service.ts';
 const port = z.int().min(1).max(65535);
 
 const flags = z.strictObject({
-  fixed_range: prefix4Field.nullish(),
+  fixed_range: z
+    .union([prefix4Field, z.literal('')])
+    .nullish()
+    .describe("'': each network's own CIDR, since grizzly"),
   dmz_cidr: z.array(prefix4Field).nullish(),
   metadata_host: address4Field.nullish(),
   metadata_port: port.nullish(),

@@ -27,9 +27,9 @@ import {
   networksOn,
   ownerOf,
   publicInterfaces,
+  translates,
   uplinkOf,
 } from './placement.ts';
-import { hasRole } from './service.ts';
 
 /** A device of a host's IP layer, and where a wire is plugged in: itself, or the uplink port of a bridge. */
 interface Device {
@@ -99,7 +99,7 @@ function devicesOf(deployment: Deployment, host: DeploymentHost): Device[] {
       ...listed('lo'),
       ...floating('lo'),
       // nova/network/linux_net.py ensure_metadata_ip: `ip addr add 169.254.169.254/32 scope link dev lo`.
-      ...(hasRole(host, 'network') ? [{ address: METADATA_ADDRESS, length: 32, scope: 'link' as const }] : []),
+      ...(translates(deployment, host) ? [{ address: METADATA_ADDRESS, length: 32, scope: 'link' as const }] : []),
       { address: 1n, length: 128, scope: 'host' },
     ]),
     networks: [],
@@ -324,7 +324,7 @@ function metadataMachines(deployment: Deployment, devices: readonly Device[], wi
       found.has(address) ||
       devices.some((device) => device.addresses.some((own) => own.address === address)) ||
       ownerOf(deployment, address) !== undefined;
-    if (known || !hasRole(host, 'network')) continue;
+    if (known || isLoopback(address) || !translates(deployment, host)) continue;
     const own = devices.filter((device) => device.host === host);
     const via = routesOf(host, own)
       .filter((route) => prefixContains(route.to, address))

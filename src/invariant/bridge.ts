@@ -10,6 +10,7 @@ import {
 } from '../address/ranges.ts';
 import type { Ending, PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
+import { translates } from '../deployment/placement.ts';
 import { hasRole } from '../deployment/service.ts';
 import type { ConntrackState } from '../packet/packet.ts';
 import { intersectSets, setOf, subtractSets } from '../packet/pattern.ts';
@@ -112,7 +113,7 @@ function inward(context: LawContext, { fixed, gateway }: WayOut): readonly Packe
 function nothingElse(context: LawContext, host: DeploymentHost): readonly PacketsClaim[] {
   const found = hostIn(context.network, host.name);
   const besides = forwardedByOperator(host, 4, 'NEW');
-  const isNovas = hasRole(host, 'network') || hasRole(host, 'compute');
+  const isNovas = translates(context.deployment, host) || hasRole(host, 'compute');
   if (found === undefined || !isNovas || besides === undefined) return [];
   const devices = arrivalsAt(context.network, host.name).filter(({ kind }) => kind === 'interface');
   const elsewhere = devices
@@ -161,11 +162,11 @@ const notTranslated: Law = {
 const FLOODED = 'flooded frames';
 
 /** Frames that are flooded from a port on `sender` pass POSTROUTING of this host, where nova-network translates: they leave by a port of its bridge again. */
-function translatesFloods({ network }: LawContext, host: DeploymentHost, sender: string): boolean {
+function translatesFloods({ deployment, network }: LawContext, host: DeploymentHost, sender: string): boolean {
   const found = hostIn(network, host.name);
   return (
     found !== undefined &&
-    hasRole(host, 'network') &&
+    translates(deployment, host) &&
     filtersBridged(found, 4) &&
     (host.name === sender || found.bridges.some(({ ports }) => ports.length > 1))
   );

@@ -1,7 +1,8 @@
 /** How nova's chains hang in the built-in ones: what every other promise stands on. */
 import { printAddress, type Family } from '../address/address.ts';
 import type { Breach, RulesetClaim } from '../claim/claim.ts';
-import type { DeploymentHost } from '../deployment/deployment.ts';
+import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
+import { translates } from '../deployment/placement.ts';
 import { isSince } from '../deployment/release.ts';
 import { intersectSets, isEmptySet, setOf, subtractSets, unionSets, type PacketSet } from '../packet/pattern.ts';
 import type { Ruleset, TableName, Target } from '../ruleset/rule.ts';
@@ -17,8 +18,8 @@ const FILTER_TOP = 'nova-filter-top';
 const POSTROUTING_BOTTOM = 'nova-postrouting-bottom';
 
 /** The prefixes of all services of a host that weave the fabric: every one that applies rules at all. */
-const weavers = (host: DeploymentHost): readonly string[] =>
-  prefixesOf(host, 'network', 'compute', 'metadata', 'fabric');
+const weavers = (host: DeploymentHost, deployment: Deployment): readonly string[] =>
+  prefixesOf(host, ...(translates(deployment, host) ? (['network'] as const) : []), 'compute', 'metadata', 'fabric');
 
 const familiesOf = (host: DeploymentHost): readonly Family[] => (host.flags.use_ipv6 ? [4, 6] : [4]);
 
@@ -28,7 +29,7 @@ const onEachHost = (
   breaches: (ruleset: Ruleset, host: DeploymentHost) => readonly Breach[],
 ): readonly RulesetClaim[] =>
   deployment.hosts
-    .filter((host) => weavers(host).length > 0)
+    .filter((host) => weavers(host, deployment).length > 0)
     .flatMap((host) =>
       familiesOf(host).map((family) => ({
         kind: 'ruleset',
@@ -54,7 +55,7 @@ const fabricHooked: Law = {
       because:
         'an apply removes every line that contains its own name: nova-api takes the chains of nova-api-metadata and the like along',
       where: (claim, { deployment }) =>
-        deployment.hosts.some((host) => host.name === claim.host && hasSwallowedName(host)),
+        deployment.hosts.some((host) => host.name === claim.host && hasSwallowedName(host, deployment)),
     },
   ],
   claims: (context) =>
@@ -64,8 +65,8 @@ const fabricHooked: Law = {
         context,
         (host, family) => `the chains of nova are hooked into the ${wordOf(family)} tables of ${host.name}`,
         (ruleset, host) => [
-          ...unhooked(ruleset, host, isSince(context.deployment.release, 'folsom-2012.2.4')),
-          ...disordered(ruleset, host),
+          ...unhooked(ruleset, host, context.deployment),
+          ...disordered(ruleset, host, context.deployment),
           ...forestalled(ruleset, host, context),
         ],
       ),
@@ -75,8 +76,8 @@ const fabricHooked: Law = {
 const wordOf = (family: Family): string => (family === 4 ? 'IPv4' : 'IPv6');
 
 /** A service that applied after one whose name contains its own. */
-const hasSwallowedName = (host: DeploymentHost): boolean =>
-  weavers(host).some((name, at, all) => all.slice(0, at).some((earlier) => earlier.includes(name)));
+const hasSwallowedName = (host: DeploymentHost, deployment: Deployment): boolean =>
+  weavers(host, deployment).some((name, at, all) => all.slice(0, at).some((earlier) => earlier.includes(name)));
 
 interface Hook {
   readonly table: TableName;
@@ -85,10 +86,11 @@ interface Hook {
 }
 
 /** Which jumps the fabric has (IptablesManager.__init__; mangle since 901a3dacb6). IPv6 has filter only. */
-function hooksOf(host: DeploymentHost, family: Family, mangle: boolean): readonly Hook[] {
+function hooksOf(host: DeploymentHost, family: Family, deployment: Deployment): readonly Hook[] {
+  const mangle = isSince(deployment.release, 'folsom-2012.2.4');
   const wrapped = (table: TableName, chains: readonly string[]) => (prefix: string) =>
     chains.map((from) => ({ table, from, to: `${prefix}-${from}` }));
-  const prefixes = weavers(host);
+  const prefixes = weavers(host, deployment);
   const filter: readonly Hook[] = [
     ...prefixes.flatMap(wrapped('filter', ['INPUT', 'OUTPUT', 'FORWARD'])),
     ...['FORWARD', 'OUTPUT'].map((from): Hook => ({ table: 'filter', from, to: FILTER_TOP })),
@@ -107,8 +109,8 @@ function hooksOf(host: DeploymentHost, family: Family, mangle: boolean): readonl
   ];
 }
 
-function unhooked(ruleset: Ruleset, host: DeploymentHost, mangle: boolean): readonly Breach[] {
-  const hooks = hooksOf(host, ruleset.family, mangle);
+function unhooked(ruleset: Ruleset, host: DeploymentHost, deployment: Deployment): readonly Breach[] {
+  const hooks = hooksOf(host, ruleset.family, deployment);
   return hooks.flatMap(({ table, from, to }): readonly Breach[] => {
     if (ruleset.tables.get(table)?.chains.has(to) !== true)
       return [{ message: `there is no chain ${to} in ${table}`, table, chain: to }];
@@ -132,11 +134,11 @@ function unhooked(ruleset: Ruleset, host: DeploymentHost, mangle: boolean): read
   });
 }
 
-function disordered(ruleset: Ruleset, host: DeploymentHost): readonly Breach[] {
+function disordered(ruleset: Ruleset, host: DeploymentHost, deployment: Deployment): readonly Breach[] {
   const breaches: Breach[] = [];
   const postrouting = rulesIn(ruleset, 'nat', 'POSTROUTING');
   const bottom = postrouting.find(({ rule }) => calledBy(rule) === POSTROUTING_BOTTOM);
-  for (const prefix of weavers(host)) {
+  for (const prefix of weavers(host, deployment)) {
     const wrapped = `${prefix}-POSTROUTING`;
     const late = postrouting.find(({ rule }) => calledBy(rule) === wrapped);
     if (bottom !== undefined && late !== undefined && late.number > bottom.number)

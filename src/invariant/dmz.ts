@@ -43,7 +43,7 @@ const notTranslated: Law = {
           set: opening(
             setOf({
               family: 4,
-              saddr: intersectRanges(fixedRange(host), unicast()),
+              saddr: intersectRanges(fixedRange(deployment, host), unicast()),
               daddr: intersectRanges(dmzRanges(host), exempt),
             }),
           ),
@@ -55,7 +55,7 @@ const notTranslated: Law = {
     });
     const arriving = waysOut(context).flatMap(({ fixed, gateway, open }) => {
       const postures = posturesOf(open, gateway, fixed.host);
-      const inRange = intersectRanges(fixedRange(gateway), only(fixed.address));
+      const inRange = intersectRanges(fixedRange(deployment, gateway), only(fixed.address));
       if (postures === undefined || !hosts.includes(gateway) || inRange.length === 0) return [];
       const daddr = intersectRanges(intersectRanges(dmzRanges(gateway), exempt), worldAround(context, gateway.name));
       return [

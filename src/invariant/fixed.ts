@@ -1,11 +1,22 @@
 /** What fixed addresses are promised among themselves. */
-import { intersectRanges, subtractRanges } from '../address/ranges.ts';
+import { printAddress } from '../address/address.ts';
+import { intersectRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
 import { setOf } from '../packet/pattern.ts';
 import type { Law } from './law.ts';
-import { commonExemption, everyFixedRange, everyFloat, networkHosts, unicast } from './vocabulary/addresses.ts';
+import {
+  commonExemption,
+  everyFixedRange,
+  everyFloat,
+  networkHosts,
+  unicast,
+  zoneSources,
+} from './vocabulary/addresses.ts';
 import { chainOf } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, nearNames, notApplicable, opening } from './vocabulary/claims.ts';
 import { entriesAt } from './vocabulary/entries.ts';
+
+const printRanges = (ranges: Ranges): string =>
+  ranges.map(({ from, to }) => `${printAddress(from)}-${printAddress(to)}`).join(', ');
 
 const notTranslatedInside: Law = {
   id: 'fixed/not-translated-inside',
@@ -21,22 +32,26 @@ const notTranslatedInside: Law = {
   knownFailures: [],
   claims: (context) => {
     const { deployment, network } = context;
-    const saddr = intersectRanges(everyFixedRange(deployment), unicast());
-    // Inside the fixed_range of some host, and exempt from translation by every host that translates.
-    const exempt = intersectRanges(saddr, commonExemption(deployment));
-    const daddr = subtractRanges(exempt, everyFloat(deployment));
+    const inside = intersectRanges(everyFixedRange(deployment), unicast());
+    const sources = zoneSources(deployment);
     const near = nearNames(context);
     if (networkHosts(deployment).length === 0) return notApplicable('no host runs nova-network');
     return claimsOr(
       'the deployment has no host',
       deployment.hosts.flatMap((host) =>
-        entriesAt(network, host.name).map((at) =>
-          claimAt(at, {
-            says: `by ${at.name}, packets inside fixed_range keep their addresses`,
-            set: opening(setOf({ family: 4, saddr, daddr })),
-            ending: { kind: 'whatever-is-reached', as: { saddr: 'original', daddr: 'original' } },
-            chain: chainOf(host, 'network', 'nat', 'POSTROUTING'),
-            near,
+        entriesAt(network, host.name).flatMap((at) =>
+          sources.map((source) => {
+            const saddr = intersectRanges(source, unicast());
+            // Inside the fixed_range of some host, and exempt from translation by every host that translates these sources.
+            const exempt = intersectRanges(inside, commonExemption(deployment, saddr));
+            const which = sources.length === 1 ? '' : ` from ${printRanges(source)}`;
+            return claimAt(at, {
+              says: `by ${at.name}, packets${which} inside fixed_range keep their addresses`,
+              set: opening(setOf({ family: 4, saddr, daddr: subtractRanges(exempt, everyFloat(deployment)) })),
+              ending: { kind: 'whatever-is-reached', as: { saddr: 'original', daddr: 'original' } },
+              chain: chainOf(host, 'network', 'nat', 'POSTROUTING'),
+              near,
+            });
           }),
         ),
       ),

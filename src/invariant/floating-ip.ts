@@ -48,6 +48,7 @@ import {
   letsBridged,
   portTowards,
   posturesOf,
+  PUBLIC_PORT,
   routedOutside,
   translatesOnlyOutward,
   turns,
@@ -171,7 +172,7 @@ const outboundAppearsAsFloating: Law = {
   requires: 'an instance with a floating IP whose gateway is the host that binds it',
   brokenBy:
     'The SNAT rule of nova-network-float-snat removed or behind the one of nova-network-snat, or one of its addresses changed.',
-  knownFailures: [],
+  knownFailures: [PUBLIC_PORT],
   claims: (context) => {
     const { deployment, network } = context;
     const near = nearNames(context);
@@ -297,15 +298,16 @@ const isGuarded = ({ network }: LawContext, from: DeploymentHost, host: Deployme
 
 /**
  * What the chain of a float's instance accepts of the processes of the float's host. On the same host the chain sees the source that the socket has; on another, what is left of
- * it after nat POSTROUTING: of a source in fixed_range, routing_source_ip.
+ * it after nat POSTROUTING: of a source in fixed_range, routing_source_ip (in releases that ask for the interface: if it leaves by public_interface).
  */
 function acceptedFromHost({ deployment }: LawContext, float: AssociatedFloat, sources: Ranges): PacketSet {
   const { address, fixed, host } = float;
   const chain = accepted(deployment, fixed.instance, 4);
   if (host === fixed.host)
     return intersectSets(readdressed(chain, only(address)), setOf({ family: 4, saddr: sources, daddr: only(address) }));
-  const kept = subtractRanges(sources, fixedRange(host));
-  const masked = intersectRanges(sources, fixedRange(host));
+  const isMasked = !translatesOnlyOutward(deployment) || fixed.network.bridge === host.publicInterface;
+  const masked = isMasked ? intersectRanges(sources, fixedRange(deployment, host)) : [];
+  const kept = subtractRanges(sources, masked);
   const exempt = unionRanges(dmzRanges(host), only(host.flags.metadata_host));
   const untouched = rangesContain(exempt, fixed.address) ? sources : kept;
   const there = readdressed(chain, only(address));

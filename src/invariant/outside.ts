@@ -42,6 +42,7 @@ import {
   isRouted,
   isTranslatedOnce,
   posturesOf,
+  PUBLIC_PORT,
   routedOutside,
   translatesOnlyOutward,
   waysOut,
@@ -53,7 +54,10 @@ const ARTICLE =
 const NO_NETWORK = 'no host with nova-network routes for fixed_range';
 
 const withoutFloat = (context: LawContext, host: DeploymentHost): Ranges =>
-  subtractRanges(intersectRanges(fixedRange(host), unicast()), floatedAddresses(context.deployment));
+  subtractRanges(
+    intersectRanges(fixedRange(context.deployment, host), unicast()),
+    floatedAddresses(context.deployment),
+  );
 
 const rangeOf = (prefix: Prefix): Ranges => [prefixRange(prefix)];
 
@@ -67,7 +71,7 @@ const snatToRoutingSource: Law = {
   requires: 'a host with nova-network',
   brokenBy:
     'The SNAT rule of nova-network-snat removed, or its source range or its address changed; an exemption in nova-network-POSTROUTING widened.',
-  knownFailures: [],
+  knownFailures: [PUBLIC_PORT],
   claims: (context) => {
     const { deployment, network } = context;
     const near = nearNames(context);
@@ -94,7 +98,7 @@ const snatToRoutingSource: Law = {
                   near,
                 });
               const exempt = besides(
-                fixedRange(host),
+                fixedRange(deployment, host),
                 only(host.flags.metadata_host),
                 ...host.flags.dmz_cidr.map(rangeOf),
               );
@@ -126,7 +130,7 @@ const replyComesBack: Law = {
   requires: 'an instance without a floating IP whose gateway is a host that serves its network',
   brokenBy:
     'The SNAT rule of nova-network-snat removed; under policy DROP also an ACCEPT rule of the bridge in FORWARD; the rule for established flows in the instance’s chain.',
-  knownFailures: [],
+  knownFailures: [PUBLIC_PORT],
   claims: (context) => {
     const near = nearNames(context);
     return claimsOr(
@@ -184,6 +188,7 @@ const noFixedLeak: Law = {
   brokenBy:
     'For NEW packets: the SNAT rule of nova-network-snat removed. For the others: nothing in nova’s rules stops them.',
   knownFailures: [
+    PUBLIC_PORT,
     {
       releases: 'all',
       because:
@@ -197,7 +202,7 @@ const noFixedLeak: Law = {
       'no instance has a way out by a host with nova-network',
       waysOut(context).flatMap(({ fixed, gateway, open }) => {
         const postures = posturesOf(open, gateway, fixed.host);
-        if (postures === undefined || !rangesContain(fixedRange(gateway), fixed.address)) return [];
+        if (postures === undefined || !rangesContain(fixedRange(context.deployment, gateway), fixed.address)) return [];
         const device = deviceOf(context.network, gateway.name, gateway.publicInterface);
         const world = worldBehind(context, gateway.name).find((behind) => behind.device === device);
         const set = setOf({
@@ -219,7 +224,7 @@ const noFixedLeak: Law = {
             ending: {
               kind: 'never-reaches',
               place: { kind: 'outside' },
-              as: { saddr: { within: fixedRange(gateway) } },
+              as: { saddr: { within: fixedRange(context.deployment, gateway) } },
             },
             ...postures,
             chain: chainOf(gateway, 'network', 'nat', 'snat'),

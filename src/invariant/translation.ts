@@ -51,7 +51,10 @@ const onlyWhatIsNamed: Law = {
               chain: chainOf(host, 'network', 'nat', 'PREROUTING'),
               near,
             });
-          const saddr = besides(...networkHosts(deployment).map(fixedRange), floatedAddresses(deployment));
+          const saddr = besides(
+            ...networkHosts(deployment).map((host) => fixedRange(deployment, host)),
+            floatedAddresses(deployment),
+          );
           const daddr = besides(everyFloat(deployment));
           return [
             untranslated(all, ''),

@@ -1,80 +1,108 @@
-/** nova-compute's rules: a chain for each instance of its host (nova/virt/firewall.py IptablesFirewallDriver, folsom-2). */
+/** nova-compute's rules: a chain for each instance of its host (nova/virt/firewall.py IptablesFirewallDriver). */
 import { familyOf, printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, DeploymentHost, Instance, Network } from '../deployment/deployment.ts';
-import { dhcpServerFor, instancesOn, networkLabelled } from '../deployment/placement.ts';
+import { dhcpServerFor, makesBridge, networkLabelled } from '../deployment/placement.ts';
 import { bridgeRules } from './bridge.ts';
 import type { Memory } from './memory.ts';
+import type { Profile } from './profile.ts';
 import { securityGroupRules } from './security-group.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 
-/** Everything that nova-compute of `host` asks for. */
-export function addComputeRules(memory: Memory, deployment: Deployment, host: DeploymentHost): void {
+const written = (host: DeploymentHost): readonly Family[] => (host.flags.use_ipv6 ? FAMILIES : [4]);
+
+/** The driver's own chain, as it is made. */
+export function addFallback(memory: Memory): void {
   for (const family of FAMILIES) {
     memory.filter[family].addChain('sg-fallback');
     memory.filter[family].addRule('sg-fallback', '-j DROP');
   }
-  const instances = instancesOn(deployment, host);
-  // Filled by an administrator's API that a deployment file does not speak of, and made when the first instance needs it (setup_basic_filtering).
-  if (instances.length > 0) {
-    memory.filter[4].addChain('provider');
-    if (host.flags.use_ipv6) memory.filter[6].addChain('provider');
-  }
-  for (const instance of instances) {
-    for (const network of networksOf(deployment, instance)) plug(memory, network);
-    for (const family of FAMILIES)
-      if (family === 4 || host.flags.use_ipv6) addInstanceChain(memory, deployment, host, instance, family);
-  }
 }
 
-const networksOf = (deployment: Deployment, instance: Instance): Network[] =>
+/** setup_basic_filtering: a chain that an administrator's API fills, which a deployment file does not speak of. True when it was not there. */
+export function addProvider(memory: Memory, host: DeploymentHost, profile: Profile): boolean {
+  if (!profile.provider || memory.filter[4].wrapped.has('provider')) return false;
+  for (const family of written(host)) memory.filter[family].addChain('provider');
+  return true;
+}
+
+export const networksOf = (deployment: Deployment, instance: Instance): Network[] =>
   instance.vifs.flatMap((vif) => networkLabelled(deployment, vif.network) ?? []);
 
 /**
- * Plugging an interface in, nova-compute makes sure of the bridge unless nova-network on the same host does
- * (nova/virt/libvirt/vif.py LibvirtBridgeDriver.plug), and does not ask whether the network has a gateway.
+ * Plugging an interface in, nova-compute makes sure of the bridge if it is nova that makes bridges, unless nova-network on the same host does
+ * (nova/virt/libvirt/vif.py LibvirtBridgeDriver.plug: should_create_bridge), and does not ask whether the network has a gateway.
  */
-function plug(memory: Memory, network: Network): void {
-  if (!network.multiHost) for (const rule of bridgeRules(network, true)) memory.filter[4].addRule('FORWARD', rule);
+export function plug(memory: Memory, deployment: Deployment, host: DeploymentHost, instance: Instance): void {
+  for (const network of networksOf(deployment, instance))
+    if (!network.multiHost && makesBridge(network))
+      for (const rule of bridgeRules(network, true, host.flags)) memory.filter[4].addRule('FORWARD', rule);
 }
 
-/** add_filters_for_instance. */
-function addInstanceChain(
+/** add_filters_for_instance, both families. */
+export function addInstance(
   memory: Memory,
   deployment: Deployment,
   host: DeploymentHost,
   instance: Instance,
-  family: Family,
+  profile: Profile,
 ): void {
-  const filter = memory.filter[family];
-  const chain = `inst-${instance.id}`;
-  filter.addChain(chain);
-  for (const { fixedIps } of instance.vifs)
-    for (const address of fixedIps)
-      if (familyOf(address) === family) filter.addRule('local', `-d ${printAddress(address)} -j $${chain}`);
-  for (const rule of instanceRules(deployment, host, instance, family)) filter.addRule(chain, rule);
+  const networks = networksOf(deployment, instance);
+  if (profile.acceptsDhcpRequests && networks.some((network) => dhcpServerFor(network, host.name) !== undefined))
+    for (const chain of ['INPUT', 'FORWARD']) addOnce(memory, chain, DHCP_REQUEST);
+  for (const family of written(host)) {
+    const filter = memory.filter[family];
+    const chain = chainOf(instance);
+    filter.addChain(chain);
+    for (const { fixedIps } of instance.vifs)
+      for (const address of fixedIps)
+        if (familyOf(address) === family) filter.addRule('local', `-d ${printAddress(address)} -j $${chain}`);
+    for (const rule of instanceRules(deployment, host, instance, family, profile)) filter.addRule(chain, rule);
+  }
+}
+
+/** remove_filters_for_instance, both families. */
+export function removeInstance(memory: Memory, instance: Pick<Instance, 'id'>): void {
+  for (const family of FAMILIES) memory.filter[family].removeChain(chainOf(instance));
+}
+
+const chainOf = ({ id }: Pick<Instance, 'id'>): string => `inst-${id}`;
+
+const DHCP_REQUEST = '-s 0.0.0.0/32 -d 255.255.255.255/32 -p udp -m udp --sport 68 --dport 67 -j ACCEPT';
+
+/** With the first instance that has a DHCP server, and then never again (nova/virt/firewall.py dhcp_create). */
+function addOnce(memory: Memory, chain: string, text: string): void {
+  const filter = memory.filter[4];
+  if (!filter.rules.some((rule) => rule.chain === chain && rule.text === text)) filter.addRule(chain, text);
 }
 
 /** instance_rules: the order decides. */
-function instanceRules(deployment: Deployment, host: DeploymentHost, instance: Instance, family: Family): string[] {
+function instanceRules(
+  deployment: Deployment,
+  host: DeploymentHost,
+  instance: Instance,
+  family: Family,
+  profile: Profile,
+): string[] {
   const networks = networksOf(deployment, instance);
   const groups = deployment.securityGroups.filter((group) => instance.securityGroups.includes(group.name));
   return [
     '-m state --state INVALID -j DROP',
     '-m state --state ESTABLISHED,RELATED -j ACCEPT',
-    '-j $provider',
-    ...(family === 4 ? networks.flatMap((network) => dhcpRules(network, host)) : []),
+    ...(profile.provider ? ['-j $provider'] : []),
+    ...(family === 4 ? networks.flatMap((network) => dhcpRules(network, host, profile)) : []),
     ...(host.flags.allow_same_net_traffic ? networks.flatMap((network) => sameNetworkRules(network, family)) : []),
     ...(family === 6 ? networks.flatMap(routerRules) : []),
-    ...groups.flatMap((group) => group.rules.flatMap((rule) => securityGroupRules(deployment, rule, family))),
+    ...groups.flatMap((group) => group.rules.flatMap((rule) => securityGroupRules(deployment, rule, family, profile))),
     '-j $sg-fallback',
   ];
 }
 
 /** _do_dhcp_rules. */
-function dhcpRules(network: Network, host: DeploymentHost): string[] {
+function dhcpRules(network: Network, host: DeploymentHost, profile: Profile): string[] {
   const server = dhcpServerFor(network, host.name);
-  return server === undefined ? [] : [`-s ${printAddress(server)} -p udp --sport 67 --dport 68 -j ACCEPT`];
+  if (server === undefined && !profile.writesNone) return [];
+  return [`-s ${server === undefined ? 'None' : printAddress(server)} -p udp --sport 67 --dport 68 -j ACCEPT`];
 }
 
 /** _do_project_network_rules. */

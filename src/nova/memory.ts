@@ -1,11 +1,12 @@
 /**
- * A nova process's own picture of the kernel's tables: what it has asked for and not yet written (nova/network/linux_net.py
- * IptablesManager, IptablesTable, IptablesRule; Essex to folsom-2).
+ * A nova process's own picture of the kernel's tables: what it has asked for, written or not (nova/network/linux_net.py
+ * IptablesManager, IptablesTable, IptablesRule).
  */
 import type { Family } from '../address/address.ts';
+import type { Profile } from './profile.ts';
 
-/** The tables that nova keeps. IPv6 has no nat. */
-export type NovaTableName = 'filter' | 'nat';
+/** The tables that nova keeps, in the order in which it writes them. IPv6 has filter only. */
+export type NovaTableName = 'filter' | 'nat' | 'mangle';
 
 export interface MemoryRule {
   /** The chain's name without prefix. */
@@ -20,40 +21,86 @@ export interface MemoryRule {
 /** The prefix of a process's chains: the basename of its script, cut to 16 characters (094c7695e8, 2012-03-01). */
 export const binaryName = (service: string): string => service.slice(0, 16);
 
-/** One table in memory. Equal rules added twice stay twice, as in nova before Havana: the merge into the kernel drops them. */
+/** One table in memory. */
 export class MemoryTable {
   readonly binary: string;
   readonly wrapped = new Set<string>();
   readonly unwrapped = new Set<string>();
   readonly rules: MemoryRule[] = [];
+  /** True when something was asked for since the table was last written. */
+  dirty = true;
+  private readonly skipsDuplicates: boolean;
 
-  constructor(binary: string) {
+  constructor(binary: string, duplicates: Profile['duplicates']) {
     this.binary = binary;
+    this.skipsDuplicates = duplicates === 'skipped';
   }
 
   /** A chain of this process's own; in the kernel its name has the binary prefix. */
   addChain(name: string): void {
     this.wrapped.add(name);
+    this.dirty = true;
   }
 
   /** A chain that all nova processes share under one name. */
   addSharedChain(name: string): void {
     this.unwrapped.add(name);
+    this.dirty = true;
   }
 
   /** `$NAME` in the text stands for this process's chain NAME. */
-  addRule(chain: string, text: string): void {
-    this.rules.push({ chain, wrap: true, top: false, text: this.wrapTargets(text) });
+  addRule(chain: string, text: string, top = false): void {
+    this.add({ chain, wrap: true, top, text: this.wrapTargets(text) });
   }
 
   /** A rule in a built-in or shared chain. */
   addSharedRule(chain: string, text: string, top = false): void {
-    this.rules.push({ chain, wrap: false, top, text: this.wrapTargets(text) });
+    this.add({ chain, wrap: false, top, text: this.wrapTargets(text) });
+  }
+
+  /** Takes out the first rule that says so, if there is one: of a rule that was added twice the other stays. */
+  removeRule(chain: string, text: string): void {
+    const wanted = this.wrapTargets(text);
+    const at = this.rules.findIndex((rule) => rule.wrap && rule.chain === chain && rule.text === wanted);
+    if (at < 0) return;
+    this.rules.splice(at, 1);
+    this.dirty = true;
+  }
+
+  /** remove_rules_regex: takes out every rule of this process's own chains in which `word` stands as a word. */
+  removeRulesNaming(word: string): void {
+    this.keep((rule) => !rule.wrap || !rule.text.split(/[ /]/).includes(word));
+  }
+
+  /**
+   * remove_chain: the chain, its rules, and every rule that jumps to it. The jump is looked for as text inside of a rule, so that the
+   * jumps to chains whose names only begin so are taken along (regression D14, every release).
+   */
+  removeChain(name: string): void {
+    if (!this.wrapped.delete(name)) return;
+    const jump = `-j ${this.binary}-${name}`;
+    this.keep((rule) => !(rule.wrap && rule.chain === name) && !rule.text.includes(jump));
+    this.dirty = true;
   }
 
   /** The rule as a line for iptables-restore. */
   lineOf(rule: MemoryRule): string {
     return `-A ${rule.wrap ? `${this.binary}-${rule.chain}` : rule.chain} ${rule.text}`;
+  }
+
+  private add(rule: MemoryRule): void {
+    const isSame = (other: MemoryRule): boolean =>
+      other.chain === rule.chain && other.wrap === rule.wrap && other.top === rule.top && other.text === rule.text;
+    if (this.skipsDuplicates && this.rules.some(isSame)) return;
+    this.rules.push(rule);
+    this.dirty = true;
+  }
+
+  private keep(wanted: (rule: MemoryRule) => boolean): void {
+    const kept = this.rules.filter(wanted);
+    if (kept.length === this.rules.length) return;
+    this.rules.splice(0, this.rules.length, ...kept);
+    this.dirty = true;
   }
 
   private wrapTargets(text: string): string {
@@ -69,21 +116,24 @@ export class Memory {
   readonly binary: string;
   readonly filter: Readonly<Record<Family, MemoryTable>>;
   readonly nat: MemoryTable;
+  /** Absent before 2012.2.3. */
+  readonly mangle?: MemoryTable;
 
-  constructor(service: string) {
+  constructor(service: string, profile: Profile) {
     this.binary = binaryName(service);
-    this.filter = { 4: new MemoryTable(this.binary), 6: new MemoryTable(this.binary) };
-    this.nat = new MemoryTable(this.binary);
+    const table = (): MemoryTable => new MemoryTable(this.binary, profile.duplicates);
+    this.filter = { 4: table(), 6: table() };
+    this.nat = table();
+    if (profile.mangle) this.mangle = table();
     this.weaveFabric();
   }
 
   tablesOf(family: Family): ReadonlyMap<NovaTableName, MemoryTable> {
-    return family === 4
-      ? new Map([
-          ['filter', this.filter[4]],
-          ['nat', this.nat],
-        ])
-      : new Map([['filter', this.filter[6]]]);
+    const tables = new Map<NovaTableName, MemoryTable>([['filter', this.filter[family]]]);
+    if (family === 6) return tables;
+    tables.set('nat', this.nat);
+    if (this.mangle !== undefined) tables.set('mangle', this.mangle);
+    return tables;
   }
 
   /** The chains that every process makes, whatever it does with them (IptablesManager.__init__). */
@@ -97,6 +147,7 @@ export class Memory {
       for (const chain of ['INPUT', 'OUTPUT', 'FORWARD']) wrapBuiltIn(filter, chain);
     }
     for (const chain of ['PREROUTING', 'OUTPUT', 'POSTROUTING']) wrapBuiltIn(this.nat, chain);
+    if (this.mangle !== undefined) wrapBuiltIn(this.mangle, 'POSTROUTING');
     this.nat.addSharedChain('nova-postrouting-bottom');
     this.nat.addSharedRule('POSTROUTING', '-j nova-postrouting-bottom');
     this.nat.addChain('snat');

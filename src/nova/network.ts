@@ -1,52 +1,131 @@
-/** nova-network's rules (nova/network/linux_net.py, nova/network/manager.py FlatDHCPManager; folsom-2). */
-import { printAddress, printPrefix } from '../address/address.ts';
-import type { Deployment, DeploymentHost, FloatingIp, Network } from '../deployment/deployment.ts';
-import { hostOfFloatingIp, serves } from '../deployment/placement.ts';
+/** nova-network's rules (nova/network/linux_net.py, nova/network/manager.py). */
+import { isLoopback, printAddress, printPrefix, type Address, type Prefix } from '../address/address.ts';
+import type { DeploymentHost, FloatingIp, Network } from '../deployment/deployment.ts';
+import { dhcpServerFor, uplinkOf } from '../deployment/placement.ts';
 import { bridgeRules } from './bridge.ts';
 import type { Memory } from './memory.ts';
+import type { Profile } from './profile.ts';
 
-/** Everything that nova-network of `host` asks for, in the order in which it starts. */
-export function addNetworkRules(memory: Memory, deployment: Deployment, host: DeploymentHost): void {
-  addStartUpRules(memory, host);
-  addMetadataForward(memory, host);
-  for (const network of deployment.networks) if (serves(host, network)) addNetwork(memory, network);
-  for (const floatingIp of deployment.floatingIps)
-    if (hostOfFloatingIp(deployment, floatingIp) === host) addFloatingIp(memory, floatingIp);
+/** init_host and metadata_forward: what nova-network asks for when it starts, before any network. */
+export function addStartUpRules(memory: Memory, host: DeploymentHost, profile: Profile): void {
+  const { fixed_range: range } = host.flags;
+  if (range !== undefined) addTranslation(memory, host, range, false, profile);
+  const { metadata_host: server, metadata_port: port } = host.flags;
+  const target =
+    isLoopback(server) && profile.loopbackMetadata === 'REDIRECT'
+      ? `REDIRECT --to-ports ${port}`
+      : `DNAT --to-destination ${printAddress(server)}:${port}`;
+  memory.nat.addRule('PREROUTING', `-s 0.0.0.0/0 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j ${target}`);
 }
 
-/** init_host and add_snat_rule: who leaves the fixed range takes routing_source_ip, except towards metadata_host, dmz_cidr and itself. */
-function addStartUpRules(memory: Memory, host: DeploymentHost): void {
-  const { flags } = host;
-  const range = printPrefix(flags.fixed_range);
-  memory.nat.addRule('snat', `-s ${range} -j SNAT --to-source ${printAddress(flags.routing_source_ip)}`);
+/** init_host and add_snat_rule: who leaves the range takes routing_source_ip, except towards metadata_host, dmz_cidr and the range itself. */
+function addTranslation(
+  memory: Memory,
+  { flags, publicInterface }: DeploymentHost,
+  prefix: Prefix,
+  isExternal: boolean,
+  profile: Profile,
+): void {
+  const range = printPrefix(prefix);
+  const outward = profile.snatAsksForInterface && !isExternal ? ` -o ${publicInterface}` : '';
+  const forced = flags.force_snat_range.map((destination) => ` -d ${printPrefix(destination)}`);
+  const everywhere = profile.forcedSnat === 'for every network' && forced.length > 0 ? forced : [''];
+  for (const destination of isExternal ? forced : everywhere)
+    memory.nat.addRule(
+      'snat',
+      `-s ${range}${destination} -j SNAT --to-source ${printAddress(flags.routing_source_ip)}${outward}`,
+    );
   memory.nat.addRule('POSTROUTING', `-s ${range} -d ${printAddress(flags.metadata_host)}/32 -j ACCEPT`);
   for (const dmz of flags.dmz_cidr) memory.nat.addRule('POSTROUTING', `-s ${range} -d ${printPrefix(dmz)} -j ACCEPT`);
   memory.nat.addRule('POSTROUTING', `-s ${range} -d ${range} -m conntrack ! --ctstate DNAT -j ACCEPT`);
 }
 
-/** metadata_forward: only what comes in, from anywhere. */
-function addMetadataForward(memory: Memory, host: DeploymentHost): void {
-  const { metadata_host: server, metadata_port: port } = host.flags;
-  memory.nat.addRule(
-    'PREROUTING',
-    `-s 0.0.0.0/0 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination ${printAddress(server)}:${port}`,
-  );
-}
+/** Juno on: a gateway that is not the host's own address is somebody else's machine. */
+const hasExternalGateway = ({ gateway, dhcpServer, multiHost }: Network): boolean =>
+  !multiHost && gateway !== undefined && dhcpServer !== undefined && gateway !== dhcpServer;
 
-/** initialize_gateway, then update_dhcp and its _add_dnsmasq_accept_rules. */
-function addNetwork(memory: Memory, network: Network): void {
+/**
+ * initialize_network, initialize_gateway, update_dhcp with its _add_dnsmasq_accept_rules, and what VLAN mode adds. `again`: dnsmasq runs already
+ * and is only sent a HUP.
+ */
+export function addNetwork(
+  memory: Memory,
+  network: Network,
+  host: DeploymentHost,
+  profile: Profile,
+  options: { readonly again?: boolean } = {},
+): void {
+  if (host.flags.fixed_range === undefined) {
+    const isExternal = profile.forcedSnat === 'for external gateways' && hasExternalGateway(network);
+    addTranslation(memory, host, network.cidr, isExternal, profile);
+  }
   const filter = memory.filter[4];
-  for (const rule of bridgeRules(network, network.gateway !== undefined)) filter.addRule('FORWARD', rule);
-  for (const port of [67, 53])
-    for (const protocol of ['udp', 'tcp'])
-      filter.addRule('INPUT', `-i ${network.bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`);
+  const { bridge } = network;
+  for (const rule of bridgeRules(network, network.gateway !== undefined, host.flags)) filter.addRule('FORWARD', rule);
+  if (network.manager === 'VlanManager') addVpn(memory, network, host);
+  if (dhcpServerFor(network, host.name) === undefined) return;
+  if (options.again !== true || profile.acceptsOnHup)
+    for (const port of [67, 53])
+      for (const protocol of ['udp', 'tcp'])
+        filter.addRule('INPUT', `-i ${bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`);
+  // Taken for granted: /dev/vhost-net is there.
+  if (profile.fillsChecksums === 'always' || (profile.fillsChecksums === 'multi_host' && network.multiHost))
+    memory.mangle?.addRule('POSTROUTING', `-o ${bridge} -p udp -m udp --dport 68 -j CHECKSUM --checksum-fill`);
+  if (profile.isolatesDhcp === 'by iptables' && host.flags.share_dhcp_address) isolateDhcp(memory, network, host);
 }
 
-/** floating_forward_rules. */
-function addFloatingIp(memory: Memory, { address, fixedIp }: FloatingIp): void {
-  if (fixedIp === undefined) return;
+/** isolate_dhcp_address: hosts that share the dhcp address keep its packets from each other. */
+function isolateDhcp(memory: Memory, network: Network, host: DeploymentHost): void {
+  const [device, server] = [uplinkOf(network), dhcpServerFor(network, host.name)];
+  if (device === undefined || server === undefined) return;
+  const dhcp = printAddress(server);
+  for (const rule of [
+    `-m physdev --physdev-in ${device} -d 255.255.255.255 -p udp --dport 67 -j DROP`,
+    `-m physdev --physdev-out ${device} -d 255.255.255.255 -p udp --dport 67 -j DROP`,
+    `-m physdev --physdev-in ${device} -d ${dhcp} -j DROP`,
+    `-m physdev --physdev-out ${device} -s ${dhcp} -j DROP`,
+  ])
+    memory.filter[4].addRule('FORWARD', rule, true);
+}
+
+/** ensure_vpn_forward: the way to a project's cloudpipe, on the host whose address it is; whether an instance has the address or not. */
+function addVpn(memory: Memory, network: Network, host: DeploymentHost): void {
+  const { vpnPublicAddress: front, vpnPublicPort: port, vpnPrivateAddress: inside } = network;
+  if (front === undefined || port === undefined || inside === undefined || front !== host.flags.vpn_ip) return;
+  const [to, vpn] = [printAddress(front), printAddress(inside)];
+  memory.filter[4].addRule('FORWARD', `-d ${vpn} -p udp --dport 1194 -j ACCEPT`);
+  for (const chain of ['PREROUTING', 'OUTPUT'])
+    memory.nat.addRule(chain, `-d ${to} -p udp --dport ${port} -j DNAT --to ${vpn}:1194`);
+}
+
+/** floating_forward_rules: the chains and rules of an associated floating IP. */
+function floatRules(
+  { address, interface: device }: FloatingIp,
+  fixedIp: Address,
+  profile: Profile,
+): readonly (readonly [chain: string, text: string])[] {
   const [floating, fixed] = [printAddress(address), printAddress(fixedIp)];
-  memory.nat.addRule('PREROUTING', `-d ${floating} -j DNAT --to ${fixed}`);
-  memory.nat.addRule('OUTPUT', `-d ${floating} -j DNAT --to ${fixed}`);
-  memory.nat.addRule('float-snat', `-s ${fixed} -j SNAT --to ${floating}`);
+  const snat = `-s ${fixed} -j SNAT --to ${floating}`;
+  return [
+    ['PREROUTING', `-d ${floating} -j DNAT --to ${fixed}`],
+    ['OUTPUT', `-d ${floating} -j DNAT --to ${fixed}`],
+    ...(profile.floatToItself ? [['float-snat', `${snat} -d ${fixed}`] as const] : []),
+    ['float-snat', profile.snatAsksForInterface ? `${snat} -o ${device}` : snat],
+    ...(profile.floatToFloat
+      ? [['POSTROUTING', `-s ${fixed} -m conntrack --ctstate DNAT -j SNAT --to-source ${floating}`] as const]
+      : []),
+  ];
+}
+
+/** add_floating_forward. */
+export function addFloatingIp(memory: Memory, floatingIp: FloatingIp, profile: Profile): void {
+  if (floatingIp.fixedIp === undefined) return;
+  if (profile.purgesFloats) memory.nat.removeRulesNaming(printAddress(floatingIp.address));
+  for (const [chain, text] of floatRules(floatingIp, floatingIp.fixedIp, profile)) memory.nat.addRule(chain, text);
+}
+
+/** remove_floating_forward: by exact text. */
+export function removeFloatingIp(memory: Memory, floatingIp: FloatingIp, profile: Profile): void {
+  if (floatingIp.fixedIp === undefined) return;
+  for (const [chain, text] of floatRules(floatingIp, floatingIp.fixedIp, profile)) memory.nat.removeRule(chain, text);
 }

@@ -165,9 +165,82 @@ test.each([
   expect(groupRules(rule, 6)).toEqual(expected);
 });
 
-test('a release or a manager that is not built is refused', () => {
-  expect(() => rulesetOf(ARTICLE.replace('folsom-2', 'rocky'), 'host1')).toThrow(UnsupportedError);
-  expect(() => rulesetOf(ARTICLE.replace('manager: FlatDHCPManager', 'manager: VlanManager'), 'host1')).toThrow(
-    UnsupportedError,
+const managed = (manager: string, release = 'folsom'): string =>
+  oneHost('nova-network, nova-compute').replace('/24 }]', `/24, manager: ${manager} }]`) + `release: ${release}\n`;
+
+test('in Flat mode there is nova-compute’s chain and nothing else: no DHCP, no translation, no bridge', () => {
+  const text = rulesetOf(managed('FlatManager'), 'a');
+  expect(text).not.toContain('nova-network');
+  expect(chain(text, 'nova-compute-FORWARD')).toEqual([]);
+  expect(chain(text, 'nova-compute-inst-1')).toEqual([
+    '-m state --state INVALID -j DROP',
+    '-m state --state RELATED,ESTABLISHED -j ACCEPT',
+    '-j nova-compute-provider',
+    '-s 10.1.0.0/24 -j ACCEPT',
+    '-j nova-compute-sg-fallback',
+  ]);
+});
+
+test('in VLAN mode each project’s network has a bridge of its own, and a way to its VPN instance', () => {
+  const text = rulesetOf(
+    managed('VlanManager').replace(
+      'manager: VlanManager }',
+      'manager: VlanManager }, { label: m, cidr: 10.1.1.0/24, manager: VlanManager }',
+    ),
+    'a',
   );
+  expect(chain(text, 'nova-network-FORWARD')).toEqual([
+    '-i br100 -j ACCEPT',
+    '-o br100 -j ACCEPT',
+    '-d 10.1.0.2/32 -p udp -m udp --dport 1194 -j ACCEPT',
+    '-i br101 -j ACCEPT',
+    '-o br101 -j ACCEPT',
+    '-d 10.1.1.2/32 -p udp -m udp --dport 1194 -j ACCEPT',
+  ]);
+  const dnat = '-d 192.0.2.1/32 -p udp -m udp --dport 1001 -j DNAT --to-destination 10.1.1.2:1194';
+  expect(chain(text, 'nova-network-PREROUTING')).toContain(dnat);
+  expect(chain(text, 'nova-network-OUTPUT')).toContain(dnat);
+});
+
+test('nova’s own manager drives Quantum’s networks until Folsom, and then nothing of nova-network runs', () => {
+  const before = rulesetOf(managed('QuantumManager', 'folsom-2'), 'a');
+  expect(chain(before, 'nova-network-INPUT')).toHaveLength(4);
+  const after = rulesetOf(managed('QuantumManager'), 'a');
+  expect(after).not.toContain('nova-network');
+  expect(chain(after, 'nova-compute-inst-1')).toContain('-s 10.1.0.1/32 -p udp -m udp --sport 67 --dport 68 -j ACCEPT');
+});
+
+test('an instance of Essex on a network without a DHCP server costs the host its filter table', () => {
+  const { deployment, warnings } = readDeployment(managed('FlatManager', 'essex'), 'd.yaml');
+  expect(warnings.map(({ message }) => message).join()).toContain('-s None');
+  expect(rulesetTextFor(deployment, deployment.hosts[0] ?? raise(), 4)).not.toContain('nova-compute');
+});
+
+const raise = (): never => {
+  throw new Error('there is a host');
+};
+
+test('from Folsom on counters of others survive an apply', () => {
+  const rules = `    rules: |
+      *filter
+      :INPUT DROP [7:70]
+      [5:50] -A INPUT -i lo -j ACCEPT
+      COMMIT
+`;
+  expect(rulesetOf(`${oneHost('nova-network', rules)}release: folsom\n`, 'a')).toContain(':INPUT DROP [7:70]');
+  expect(rulesetOf(`${oneHost('nova-network', rules)}release: essex\n`, 'a')).toContain(':INPUT DROP [0:0]');
+});
+
+test('an operator’s lines go to the top and to the bottom where their patterns say so', () => {
+  const rules = `    rules: |
+      *filter
+      -A INPUT -i lo -j ACCEPT
+      -A INPUT -i eth9 -j ACCEPT
+      COMMIT
+`;
+  const flags = 'flags: { iptables_top_regex: ".*-i eth9", iptables_bottom_regex: ".*-i lo" }\nrelease: grizzly\n';
+  const text = rulesetOf(`${oneHost('nova-network', rules)}${flags}`, 'a');
+  expect(chain(text, 'INPUT')).toEqual(['-i eth9 -j ACCEPT', '-j nova-network-INPUT', '-i lo -j ACCEPT']);
+  const unread = flags.replace('.*-i eth9', '(a+)+$');
+  expect(() => rulesetOf(`${oneHost('nova-network', rules)}${unread}`, 'a')).toThrow(UnsupportedError);
 });

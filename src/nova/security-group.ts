@@ -1,15 +1,21 @@
-/** Rules of a security group as iptables rules (nova/virt/firewall.py IptablesFirewallDriver.instance_rules, folsom-2). */
+/** Rules of a security group as iptables rules (nova/virt/firewall.py IptablesFirewallDriver.instance_rules). */
 import { familyOf, printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, SecurityGroupRule } from '../deployment/deployment.ts';
 import { membersOf } from '../deployment/placement.ts';
+import type { Profile } from './profile.ts';
 
 /** A rule whose source is a group has no CIDR to tell its family: nova takes it for IPv4. */
 const ruleFamily = (rule: SecurityGroupRule): Family => (rule.cidr === undefined ? 4 : familyOf(rule.cidr.address));
 
 /** What the chain of an instance in the group gets for `rule` in `family`: nothing, one line, or one for each member's address. */
-export function securityGroupRules(deployment: Deployment, rule: SecurityGroupRule, family: Family): string[] {
+export function securityGroupRules(
+  deployment: Deployment,
+  rule: SecurityGroupRule,
+  family: Family,
+  profile: Profile,
+): string[] {
   if (ruleFamily(rule) !== family) return [];
-  const accept = ['-j ACCEPT', ...protocolOptions(rule, family)].join(' ');
+  const accept = ['-j ACCEPT', ...protocolOptions(rule, family, profile)].join(' ');
   if (rule.group === undefined) return rule.cidr === undefined ? [accept] : [`${accept} -s ${printPrefix(rule.cidr)}`];
   return membersOf(deployment, rule.group)
     .flatMap((member) => member.vifs)
@@ -19,12 +25,12 @@ export function securityGroupRules(deployment: Deployment, rule: SecurityGroupRu
 }
 
 /**
- * The protocol is lower-cased (ff06c7c885), and icmp becomes icmpv6 before it is compared with `icmp`: so an IPv6 rule for one icmp type
- * admits them all, in every release.
+ * The protocol is lower-cased (ff06c7c885; in Essex `TCP` is none that has ports), and icmp becomes icmpv6 before it is compared with `icmp`: so an
+ * IPv6 rule for one icmp type admits them all, in every release.
  */
-function protocolOptions(rule: SecurityGroupRule, family: Family): string[] {
+function protocolOptions(rule: SecurityGroupRule, family: Family, profile: Profile): string[] {
   if (rule.protocol === undefined) return [];
-  const given = rule.protocol.toLowerCase();
+  const given = profile.foldsProtocol ? rule.protocol.toLowerCase() : rule.protocol;
   const protocol = given === 'icmp' && family === 6 ? 'icmpv6' : given;
   switch (protocol) {
     case 'tcp':

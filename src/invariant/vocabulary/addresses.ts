@@ -19,8 +19,7 @@ import {
   type Ranges,
 } from '../../address/ranges.ts';
 import type { Deployment, DeploymentHost, Instance, Network as NovaNetwork, Vif } from '../../deployment/deployment.ts';
-import { hostNamed, hostOfFloatingIp, networkLabelled } from '../../deployment/placement.ts';
-import { hasRole } from '../../deployment/service.ts';
+import { hostNamed, hostOfFloatingIp, networkLabelled, serves, translates } from '../../deployment/placement.ts';
 import { bridgeOf, type Host } from '../../host/host.ts';
 import { routingTable } from '../../host/route.ts';
 import type { Network } from '../../network/network.ts';
@@ -80,34 +79,61 @@ export const associatedFloats = (deployment: Deployment): AssociatedFloat[] => {
 export const floatsOf = (deployment: Deployment, address: Address): AssociatedFloat[] =>
   associatedFloats(deployment).filter(({ fixed }) => fixed.address === address);
 
-/** The hosts that run nova-network: those that translate. */
+/** The hosts that run a nova-network which translates. */
 export const networkHosts = (deployment: Deployment): DeploymentHost[] =>
-  deployment.hosts.filter((host) => hasRole(host, 'network'));
+  deployment.hosts.filter((host) => translates(deployment, host));
 
-/** fixed_range of one host. */
-export const fixedRange = (host: DeploymentHost): Ranges => [prefixRange(host.flags.fixed_range)];
+/** Sources that a host's nova-network translates, and the destinations towards which it leaves them as they are. */
+export interface Zone {
+  readonly source: Ranges;
+  readonly exempt: Ranges;
+}
+
+/** One of fixed_range; where that is none, one of each network that the host serves. */
+export function zonesOf({ networks }: Deployment, host: DeploymentHost): Zone[] {
+  const { fixed_range: range, metadata_host: server } = host.flags;
+  const prefixes =
+    range === undefined ? networks.filter((known) => serves(host, known)).map(({ cidr }) => cidr) : [range];
+  return prefixes.map((prefix) => {
+    const source = [prefixRange(prefix)];
+    return { source, exempt: joined([source, dmzRanges(host), ipv4(only(server))]) };
+  });
+}
+
+/** fixed_range of one host, or what stands for it. */
+export const fixedRange = (deployment: Deployment, host: DeploymentHost): Ranges =>
+  joined(zonesOf(deployment, host).map(({ source }) => source));
 
 /** dmz_cidr of one host. */
 export const dmzRanges = (host: DeploymentHost): Ranges => normalizeRanges(host.flags.dmz_cidr.map(prefixRange));
 
 const joined = (lists: readonly Ranges[]): Ranges => lists.reduce((all, next) => unionRanges(all, next), []);
 
+const everyZone = (deployment: Deployment): Zone[] =>
+  networkHosts(deployment).flatMap((host) => zonesOf(deployment, host));
+
+/** The sources that some host translates, each zone's once: mostly one. */
+export const zoneSources = (deployment: Deployment): Ranges[] => {
+  const sources = everyZone(deployment).map(({ source }) => source);
+  const isSame = (a: Ranges, b: Ranges): boolean => a[0]?.from === b[0]?.from && a[0]?.to === b[0]?.to;
+  return sources.filter((source, at) => sources.findIndex((other) => isSame(other, source)) === at);
+};
+
 /** fixed_range of every host that translates: mostly one. */
-export const everyFixedRange = (deployment: Deployment): Ranges => joined(networkHosts(deployment).map(fixedRange));
+export const everyFixedRange = (deployment: Deployment): Ranges => joined(zoneSources(deployment));
 
 /** The destinations towards which a fixed source is kept, by some host: fixed_range, dmz_cidr, metadata_host. */
 export const everyExemption = (deployment: Deployment): Ranges =>
-  joined(
-    networkHosts(deployment).map((host) =>
-      joined([fixedRange(host), dmzRanges(host), ipv4(only(host.flags.metadata_host))]),
-    ),
-  );
+  joined([
+    ...everyZone(deployment).map(({ exempt }) => exempt),
+    ...networkHosts(deployment).map((host) => joined([dmzRanges(host), ipv4(only(host.flags.metadata_host))])),
+  ]);
 
-/** The destinations towards which every one of these hosts keeps a fixed source. */
-export const commonExemption = (deployment: Deployment): Ranges =>
-  networkHosts(deployment)
-    .map((host) => joined([fixedRange(host), dmzRanges(host), ipv4(only(host.flags.metadata_host))]))
-    .reduce((all, next) => intersectRanges(all, next), anyAddress(4));
+/** The destinations towards which every one of these hosts keeps these sources (absent: any that it translates). */
+export const commonExemption = (deployment: Deployment, sources: Ranges = anyAddress(4)): Ranges =>
+  everyZone(deployment)
+    .filter(({ source }) => intersectRanges(source, sources).length > 0)
+    .reduce((all, { exempt }) => intersectRanges(all, exempt), anyAddress(4));
 
 const ipv4 = (ranges: Ranges): Ranges => ranges.filter(({ from }) => typeof from === 'number');
 
@@ -253,7 +279,9 @@ export function namedAddresses(deployment: Deployment, network: Network, family:
     ...network.hosts.flatMap((host) => ownAddresses(network, host.name, family).map((address) => only(address))),
     ...deployment.floatingIps.filter(({ address }) => familyOf(address) === family).map(({ address }) => only(address)),
     ...deployment.networks.map((known) => everySubnet({ ...deployment, networks: [known] }, family)),
-    ...(family === 4 ? networkHosts(deployment).flatMap((host) => [fixedRange(host), dmzRanges(host)]) : []),
+    ...(family === 4
+      ? networkHosts(deployment).flatMap((host) => [fixedRange(deployment, host), dmzRanges(host)])
+      : []),
   ];
   return [...new Set(ranges.flatMap(edgesOf))];
 }

@@ -1,6 +1,7 @@
 /** Who serves whom, and which hosts a packet of an instance passes on its way there. */
-import { familyOf, prefixOf, type Address } from '../../address/address.ts';
+import { familyOf, isLoopback, prefixOf, type Address } from '../../address/address.ts';
 import {
+  anyAddress,
   intersectRanges,
   normalizeRanges,
   prefixRange,
@@ -11,14 +12,14 @@ import {
 } from '../../address/ranges.ts';
 import type { Place, Posture } from '../../claim/claim.ts';
 import type { Deployment, DeploymentHost, Network as NovaNetwork } from '../../deployment/deployment.ts';
-import { dhcpServerFor, gatewayFor, hostNamed, serves } from '../../deployment/placement.ts';
-import { isSince } from '../../deployment/release.ts';
+import { dhcpServerFor, gatewayFor, hostNamed, makesBridge, serves, translates } from '../../deployment/placement.ts';
+import { isSince, RELEASES } from '../../deployment/release.ts';
 import { hasRole } from '../../deployment/service.ts';
 import { bridgeOfPort, interfaceOf } from '../../host/host.ts';
 import { routeOutput } from '../../host/route.ts';
 import type { Network } from '../../network/network.ts';
 import { parseRuleset } from '../../ruleset/parse.ts';
-import type { LawContext } from '../law.ts';
+import type { KnownFailure, LawContext } from '../law.ts';
 import {
   everyExemption,
   everyFloat,
@@ -74,17 +75,24 @@ export const acceptsForwarded = (deployment: Deployment, host: DeploymentHost, n
   (serves(host, network) ||
     (hasRole(host, 'compute') &&
       !network.multiHost &&
+      makesBridge(network) &&
       fixedAddresses(deployment).some((fixed) => fixed.host === host && fixed.network === network)));
 
 /** True when nova accepts what is forwarded through a device: the bridge of such a network. */
 export const acceptsThrough = (deployment: Deployment, host: DeploymentHost, device: string | undefined): boolean =>
   deployment.networks.some((network) => network.bridge === device && acceptsForwarded(deployment, host, network));
 
-/** True when nova drops what is forwarded through a device: the bridge of a network that it serves and that has no gateway. */
-export const dropsThrough = (deployment: Deployment, host: DeploymentHost, device: string | undefined): boolean =>
-  deployment.networks.some(
-    (network) => network.bridge === device && network.gateway === undefined && serves(host, network),
-  );
+/**
+ * True when nova drops what is forwarded through a device: the bridge of a network that it serves and that has no gateway. Of several networks on one bridge the
+ * first has the first word, and what nova-compute accepts for its instances may come before.
+ */
+export function dropsThrough(deployment: Deployment, host: DeploymentHost, device: string | undefined): boolean {
+  const first = deployment.networks.find((network) => network.bridge === device && serves(host, network));
+  const isPlugged =
+    hasRole(host, 'compute') &&
+    fixedAddresses(deployment).some((fixed) => fixed.host === host && fixed.network.bridge === device);
+  return first !== undefined && first.gateway === undefined && !isPlugged;
+}
 
 /** True when frames of a network cross a host's bridge whatever the policy of FORWARD. */
 export const letsBridged = ({ deployment, network }: LawContext, host: DeploymentHost, on: NovaNetwork): boolean =>
@@ -98,6 +106,9 @@ export function policyOf(host: DeploymentHost, chain: 'INPUT' | 'FORWARD'): 'ACC
   return ruleset.tables.get('filter')?.chains.get(chain)?.policy ?? 'ACCEPT';
 }
 
+/** True where bridges forward only within themselves and to listed interfaces (forward_bridge_interface, since Grizzly): bridge/only-listed speaks of that. */
+export const isRestricted = ({ flags }: DeploymentHost): boolean => !flags.forward_bridge_interface.includes('all');
+
 /**
  * The postures in which a way is open: both where nova's own rules open it. Otherwise as given, if no operator has closed a host of the way by
  * its policies; else it is not known to be open (undefined).
@@ -106,6 +117,7 @@ export function posturesOf(
   open: boolean,
   ...hosts: readonly DeploymentHost[]
 ): { readonly postures?: readonly Posture[] } | undefined {
+  if (hosts.some(isRestricted)) return undefined;
   if (open) return {};
   const closed = hosts.some((host) => policyOf(host, 'INPUT') === 'DROP' || policyOf(host, 'FORWARD') === 'DROP');
   return closed ? undefined : { postures: AS_GIVEN };
@@ -156,7 +168,8 @@ export function wayOut(context: LawContext, fixed: FixedAddress): WayOut | undef
   if (gateway === undefined || !serves(gateway, fixed.network) || fixed.network.gateway === undefined) return undefined;
   if (!areJoined(context.network, gateway.name, fixed.host.name, fixed.network)) return undefined;
   const local = gateway === fixed.host;
-  if (!local && hasRole(fixed.host, 'network') && filtersFrames(context.network, fixed.host.name)) return undefined;
+  if (!local && translates(context.deployment, fixed.host) && filtersFrames(context.network, fixed.host.name))
+    return undefined;
   const open =
     acceptsForwarded(context.deployment, gateway, fixed.network) &&
     (local || letsBridged(context, fixed.host, fixed.network));
@@ -193,12 +206,30 @@ export function routedOutside(context: LawContext, host: DeploymentHost, at: Ent
   const { deployment, network } = context;
   const kept = unionRanges(everyExemption(deployment), everyFloat(deployment));
   const own = unionRanges(localTo(network, host.name), segmentsAt(network, at));
-  const outside = subtractRanges(subtractRanges(unicast(), kept), own);
+  const forced = forcedDestinations(deployment, host);
+  const outside = intersectRanges(subtractRanges(subtractRanges(unicast(), kept), own), forced);
   if (!translatesOnlyOutward(deployment)) return outside;
   const device = deviceOf(network, host.name, host.publicInterface);
   const outward = worldBehind(context, host.name).find((behind) => behind.device === device);
   return intersectRanges(outside, outward?.addresses ?? []);
 }
+
+/** Of laws about what leaves a host translated. */
+export const PUBLIC_PORT: KnownFailure = {
+  releases: RELEASES.filter((release) => isSince(release, 'folsom')),
+  because:
+    'the SNAT rules ask for public_interface, and where that is the port of a bridge packets leave by the bridge: the rules match nothing (959c93f6d3)',
+  where: (_, { deployment, network }) =>
+    networkHosts(deployment).some(
+      (host) => deviceOf(network, host.name, host.publicInterface) !== host.publicInterface,
+    ),
+};
+
+/** Where a host's SNAT to routing_source_ip leads at all: everywhere, unless Havana has a force_snat_range. */
+export const forcedDestinations = ({ release }: Deployment, { flags }: DeploymentHost): Ranges =>
+  release === 'havana' && flags.force_snat_range.length > 0
+    ? normalizeRanges(flags.force_snat_range.map(prefixRange))
+    : anyAddress(4);
 
 /** The subnets of the machines at a bridge's port, and those that the bridge itself is in: what they send to one another is bridged, not routed. */
 function segmentsAt(network: Network, at: EntryPoint): Ranges {
@@ -234,7 +265,7 @@ export function isRouted({ deployment, network }: LawContext, host: DeploymentHo
 /** True when no other nova-network takes routing_source_ip of this host for a fixed address, and translates once more. */
 export const isTranslatedOnce = (deployment: Deployment, host: DeploymentHost): boolean =>
   networkHosts(deployment).every(
-    (other) => other === host || !rangesContain(fixedRange(other), host.flags.routing_source_ip),
+    (other) => other === host || !rangesContain(fixedRange(deployment, other), host.flags.routing_source_ip),
   );
 
 /** Who answers for metadata, seen from a host that redirects to it. */
@@ -255,7 +286,10 @@ export function metadataServerOf(
   host: DeploymentHost,
 ): MetadataServer | undefined {
   const { metadata_host: address, metadata_port: port } = host.flags;
-  const owner = deployment.hosts.find(({ name }) => ownAddresses(network, name).includes(address));
+  // Loopback is each host's own.
+  const owner = isLoopback(address)
+    ? host
+    : deployment.hosts.find(({ name }) => ownAddresses(network, name).includes(address));
   if (owner !== undefined) {
     if (!hasRole(owner, 'metadata')) return undefined;
     if (owner !== host && !leadsTo(network, host.name, owner.name, address)) return undefined;

@@ -1,0 +1,110 @@
+/**
+ * A kernel's tables as nova meets them: by the lines of iptables-save, and written by iptables-restore. A line is `*TABLE`, `:CHAIN POLICY [0:0]`,
+ * `-A CHAIN ...` (with `[packets:bytes]` before it where something was counted) or `COMMIT`, in the kernel's spelling.
+ */
+import type { Family } from '../address/address.ts';
+import { readRuleset, parseRuleset } from '../ruleset/parse.ts';
+import { printRuleset } from '../ruleset/print.ts';
+import { BUILT_IN_CHAINS, type Ruleset, type TableName } from '../ruleset/rule.ts';
+
+export type KernelTables = ReadonlyMap<TableName, readonly string[]>;
+
+/** iptables-save prints its tables in no meaningful order: here always in this one. */
+const TABLE_ORDER: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
+
+/** A table that nobody wrote to: what iptables-save shows once it has loaded the table's module. */
+export const emptyTable = (name: TableName): readonly string[] => [
+  `*${name}`,
+  ...BUILT_IN_CHAINS[name].map((chain) => `:${chain} ACCEPT [0:0]`),
+  'COMMIT',
+];
+
+const COUNTERS = /^\[\d+:\d+\] /;
+export const withoutRuleCounters = (line: string): string => (line.startsWith('[') ? line.replace(COUNTERS, '') : line);
+
+/** A save without `-c`: whatever was counted is forgotten when it is restored. */
+export const withoutCounters = (line: string): string =>
+  line.startsWith(':') ? line.replace(/ \[\d+:\d+\]$/, ' [0:0]') : withoutRuleCounters(line);
+
+/** What a host has before nova: an operator's text, in the kernel's spelling. Throws InputError for what no kernel would take. */
+export function kernelTables(text: string, path: string, family: Family): KernelTables {
+  const ruleset = readRuleset(text, { path, family });
+  return new Map([...ruleset.tables.keys()].map((name) => [name, linesOf(ruleset, name)]));
+}
+
+function linesOf(ruleset: Ruleset, name: TableName): readonly string[] {
+  const table = ruleset.tables.get(name);
+  if (table === undefined) return [];
+  return printRuleset({ ...ruleset, tables: new Map([[name, table]]) })
+    .trimEnd()
+    .split('\n')
+    .map((line) => (line.startsWith('[0:0] ') ? line.slice('[0:0] '.length) : line));
+}
+
+/** The chain that a rule jumps to: targets are written in capitals, chains of nova and of sensible operators are not. */
+const calledBy = (line: string): string | undefined => / -[jg] ([a-z]\S*)$/.exec(line)?.[1];
+
+/** A rule's line as the kernel says it; undefined where it takes none such. Nova says the same things again and again. */
+const SPELLINGS = new Map<string, string | undefined>();
+const MOST_SPELLINGS = 50_000;
+
+function inKernelSpelling(line: string, table: TableName, family: Family): string | undefined {
+  const key = `${family} ${table} ${line}`;
+  if (SPELLINGS.has(key)) return SPELLINGS.get(key);
+  const [, chain = ''] = line.split(' ', 2);
+  const called = calledBy(line);
+  const declared = [
+    ...((BUILT_IN_CHAINS[table] as readonly string[]).includes(chain) ? [] : [chain]),
+    ...(called === undefined ? [] : [called]),
+  ].map((name) => `:${name} - [0:0]\n`);
+  const { ruleset, diagnostics } = parseRuleset(`*${table}\n${declared.join('')}${line}\nCOMMIT\n`, {
+    path: 'a rule',
+    family,
+  });
+  const printed = linesOf(ruleset, table).find((candidate) => candidate.startsWith('-A '));
+  const spelling = diagnostics.length > 0 ? undefined : printed;
+  if (SPELLINGS.size >= MOST_SPELLINGS) SPELLINGS.clear();
+  SPELLINGS.set(key, spelling);
+  return spelling;
+}
+
+/**
+ * A restore of one table and what a save shows then: its chains in the kernel's order, rules by chain. Undefined where iptables-restore
+ * refuses a line, or a jump to a chain that is not there: then nothing of the table has changed.
+ */
+export function restored(lines: readonly string[], name: TableName, family: Family): readonly string[] | undefined {
+  const builtIn: readonly string[] = BUILT_IN_CHAINS[name];
+  const chains = new Map<string, string>(builtIn.map((chain) => [chain, `:${chain} ACCEPT [0:0]`]));
+  const rules = new Map<string, string[]>();
+  const called = new Set<string>();
+  for (const line of lines) {
+    if (line.startsWith(':')) chains.set(line.slice(1, line.indexOf(' ')), line);
+    const [counters = ''] = COUNTERS.exec(line) ?? [];
+    const rule = line.slice(counters.length);
+    if (!rule.startsWith('-A ')) continue;
+    // What an operator wrote is in the kernel's spelling already.
+    const spelling = rule.includes('nova-') ? inKernelSpelling(rule, name, family) : rule;
+    if (spelling === undefined) return undefined;
+    const chain = spelling.split(' ', 2)[1] ?? '';
+    const own = rules.get(chain);
+    if (own === undefined) rules.set(chain, [counters + spelling]);
+    else own.push(counters + spelling);
+    const jump = calledBy(spelling);
+    if (jump !== undefined) called.add(jump);
+  }
+  if ([...called, ...rules.keys()].some((chain) => !chains.has(chain))) return undefined;
+  const users = [...chains.keys()].filter((chain) => !builtIn.includes(chain)).sort();
+  const inOrder = [...builtIn, ...users];
+  return [
+    `*${name}`,
+    ...inOrder.flatMap((chain) => chains.get(chain) ?? []),
+    ...inOrder.flatMap((chain) => rules.get(chain) ?? []),
+    'COMMIT',
+  ];
+}
+
+/** As `iptables-save` prints it, without its `#` lines; `counters` as with `-c`. */
+export const printKernel = (tables: KernelTables, options: { readonly counters?: boolean } = {}): string =>
+  TABLE_ORDER.flatMap((name) => tables.get(name) ?? [])
+    .map((line) => `${options.counters === true ? line : withoutRuleCounters(line)}\n`)
+    .join('');
