@@ -77,7 +77,7 @@ export interface Way {
 /** A packet that goes round for ever is given up after so many hosts (its TTL would end it as well). */
 const MAX_HOPS = 16;
 
-interface Pending {
+export interface Pending {
   readonly host: string;
   readonly packet: Packet;
   readonly entry: Entry;
@@ -137,8 +137,14 @@ const isAt = (attachment: Attachment, host: string, name: string): boolean =>
 const isOnPort = (station: Station, attachment: Attachment): boolean =>
   'host' in station.at && isAt(station.at, attachment.host, attachment.interface);
 
+/** Where a frame goes on from a host: other hosts, and ends. */
+export interface Onward {
+  readonly arrivals: readonly Pending[];
+  readonly ends: readonly End[];
+}
+
 /** What becomes of a frame that leaves a host: it arrives at others, and ends at stations or outside. */
-function afterExit(network: Network, host: string, exit: Exit): { arrivals: Pending[]; ends: End[] } {
+export function afterExit(network: Network, host: string, exit: Exit): Onward {
   const at: Attachment = { host, interface: exit.port ?? exit.oif };
   const end = (kind: 'instance' | 'outside', name?: string): End => ({
     kind,

@@ -32,6 +32,8 @@ export interface Scene {
   readonly host?: Host;
   /** False: packets are whole, as they are wherever conntrack is on. */
   readonly parts: boolean;
+  /** Where there are several hosts: what is not known on one is another unknown on the next. */
+  readonly where?: string;
 }
 
 /** A test of one field: the packets of `inside`, which tests later levels only, that pass. */
@@ -154,7 +156,8 @@ export class Conditions {
   /** What the model does not know: true or false. */
   #unknown(match: Match, { name }: UnknownPlace): Node {
     const layout = this.#layout;
-    return layout.diagrams.choose(layout.unknown(name(printMatch(match))), single(1), YES, NO);
+    const where = this.#scene.where === undefined ? '' : `${this.#scene.where} `;
+    return layout.diagrams.choose(layout.unknown(`${where}${name(printMatch(match))}`), single(1), YES, NO);
   }
 
   #whole(): readonly Part[] {

@@ -31,7 +31,7 @@ export class Space {
 
   /** For these rulesets, whose names it knows, and no others. */
   constructor(rulesets: readonly Ruleset[], { family, backend, host, parts = false, more, limit }: SpaceOptions) {
-    this.layout = new Layout(family, alphabetsOf(rulesets, host, more), limit);
+    this.layout = new Layout(family, alphabetsOf(rulesets, host === undefined ? [] : [host], more), limit);
     this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
     this.outcomes = new Outcomes();
     this.effects = new Effects(this.layout, this.outcomes);

@@ -11,8 +11,8 @@ export interface MoreNames {
   readonly devices?: Iterable<string>;
 }
 
-/** Alphabets for these rulesets, on this host or, without one, on any. */
-export function alphabetsOf(rulesets: readonly Ruleset[], host?: Host, more: MoreNames = {}): Alphabets {
+/** Alphabets for these rulesets, on these hosts or, without one, on any. */
+export function alphabetsOf(rulesets: readonly Ruleset[], hosts: readonly Host[], more: MoreNames = {}): Alphabets {
   const devices = new Set(more.devices ?? []);
   const macs = new Set<string>();
   for (const match of matchesOf(rulesets)) {
@@ -21,9 +21,9 @@ export function alphabetsOf(rulesets: readonly Ruleset[], host?: Host, more: Mor
     else if (match.kind === 'physdev')
       for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
   }
-  const own = host === undefined ? [] : devicesOf(host);
+  const own = hosts.flatMap(devicesOf);
   for (const device of own) devices.add(device);
-  for (const set of host?.sets.values() ?? []) {
+  for (const set of hosts.flatMap(({ sets }) => [...sets.values()])) {
     for (const { fields } of set.entries) {
       for (const field of fields) {
         if (field.kind === 'mac') macs.add(field.mac);
@@ -32,7 +32,7 @@ export function alphabetsOf(rulesets: readonly Ruleset[], host?: Host, more: Mor
     }
   }
   const entries =
-    host === undefined
+    hosts.length === 0
       ? OTHER_ENTRIES
       : [...own.map((device) => entryKey('in', device)), entryKey('local', ''), ...(more.entries ?? [])];
   return { devices: new Names(devices), macs: new Names(macs), entries: new Names(entries) };

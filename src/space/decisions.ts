@@ -1,0 +1,320 @@
+/**
+ * What a host decides by addresses, as functions of all of them: where a packet is routed, and which machine a frame is for. Each is made by asking the host's own functions once
+ * for each class of addresses.
+ */
+import {
+  isLoopback,
+  isMulticast,
+  lastAddress,
+  prefixContains,
+  prefixOf,
+  zeroAddress,
+  familyOf,
+  LIMITED_BROADCAST,
+  parsePrefix,
+  type Address,
+  type Family,
+} from '../address/address.ts';
+import { BROADCAST_MAC, macOctets, type Mac } from '../address/mac.ts';
+import type { Range } from '../address/ranges.ts';
+import type { Bridge, Host } from '../host/host.ts';
+import { assumedMac, neighbourMac, stationDmac } from '../host/link.ts';
+import {
+  addressKind,
+  isEverybody,
+  localDevice,
+  routeInput,
+  routeOutput,
+  routingTable,
+  sourceFor,
+  type RouteDecision,
+} from '../host/route.ts';
+import type { Bindings } from './binding.ts';
+import { addressLevels } from './header-levels.ts';
+import type { Header } from './cell.ts';
+import { FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
+import { addressRuns } from './host-addresses.ts';
+import type { AddressField, Layout } from './layout.ts';
+
+/** Stands for every machine that nobody knows. */
+export const NOBODY: Mac = '0e:00:00:00:00:0e';
+
+/** A routing decision for all packets of a class: the next hop is a gateway, or wherever each of them goes. */
+export type ClassDecision =
+  | Exclude<RouteDecision, { kind: 'forward' }>
+  | { readonly kind: 'forward'; readonly oif: string; readonly via?: Address };
+
+/** The source of an unbound socket: an address, or the destination itself. */
+export type SourceChoice = Address | 'destination';
+
+export interface DestinationKind {
+  readonly isBroadcast: boolean;
+  readonly isEverybody: boolean;
+  /** The device that holds it, if it is the host's own. */
+  readonly device?: string;
+}
+
+/** A function of addresses, whose ends are of T. */
+export interface ClassNode<T> {
+  readonly node: Node;
+  /** Never there: what the ends are of. */
+  readonly ends?: T;
+}
+
+export interface Answer<T> {
+  readonly region: Node;
+  readonly to: T;
+}
+
+export class Decisions {
+  readonly #layout: Layout;
+  readonly #bindings: Bindings;
+  readonly #host: Host;
+  readonly #family: Family;
+  /** The MACs that anybody in the network or any rule tells from others. */
+  readonly #known: ReadonlySet<Mac>;
+  readonly #nodes = new Map<string, Node>();
+  readonly #ends: unknown[] = [];
+  readonly #numbers = new Map<string, number>();
+  #classes: AddressClasses | undefined;
+
+  constructor(layout: Layout, bindings: Bindings, host: Host, known: ReadonlySet<Mac>) {
+    this.#layout = layout;
+    this.#bindings = bindings;
+    this.#host = host;
+    this.#family = layout.family;
+    this.#known = known;
+  }
+
+  /** A region cut up by what one of these functions says of its packets as they are now. */
+  ask<T>(region: Node, header: Pick<Header, 'saddr' | 'daddr'>, { node }: ClassNode<T>): readonly Answer<T>[] {
+    return this.#bindings
+      .pieces(region, node, addressLevels(this.#layout, header))
+      .map((piece) => ({ region: piece.region, to: this.#ends[valueOf(piece.to) - FIRST_FREE_TERMINAL] as T }));
+  }
+
+  #end(value: unknown): Node {
+    const key = JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.#ends.push(value) - 1;
+      this.#numbers.set(key, number);
+    }
+    return terminal(FIRST_FREE_TERMINAL + number);
+  }
+
+  #once<T>(key: string, make: () => Node): ClassNode<T> {
+    const known = this.#nodes.get(key) ?? make();
+    this.#nodes.set(key, known);
+    return { node: known };
+  }
+
+  input(iif: string, bridged: boolean): ClassNode<ClassDecision> {
+    return this.#once(`in ${iif} ${bridged ? 'bridged' : ''}`, () =>
+      this.#byClasses((saddr, daddr) => atClass(routeInput(this.#host, { saddr, daddr }, iif, bridged), daddr)),
+    );
+  }
+
+  output(): ClassNode<ClassDecision> {
+    return this.#once('out', () =>
+      this.#byClasses((saddr, daddr) => atClass(routeOutput(this.#host, { saddr, daddr }), daddr)),
+    );
+  }
+
+  /** The source of what an unbound socket sends, by its destination. */
+  source(): ClassNode<SourceChoice> {
+    return this.#once('source', () => {
+      const { sourceRuns } = this.#addressClasses();
+      return this.#byRuns('daddr', sourceRuns, ({ from, to }) => {
+        const source = sourceFor(this.#host, from);
+        return from !== to && source === from ? 'destination' : source;
+      });
+    });
+  }
+
+  /** What kind of destination it is to the host. */
+  destination(): ClassNode<DestinationKind> {
+    return this.#once('destination', () =>
+      this.#byRuns('daddr', this.#addressClasses().runs, ({ from }) => ({
+        isBroadcast: addressKind(this.#host, from) === 'BROADCAST',
+        isEverybody: isEverybody(from),
+        ...(localDevice(this.#host, from) === undefined ? {} : { device: localDevice(this.#host, from) }),
+      })),
+    );
+  }
+
+  /** Something else that depends on a packet's destination as routing does. */
+  byDestination<T>(key: string, ask: (daddr: Address) => T): ClassNode<T> {
+    return this.#once(key, () => this.#byRuns('daddr', this.#addressClasses().sourceRuns, ({ from }) => ask(from)));
+  }
+
+  /** Who has an address on a device. */
+  neighbour(dev: string, field: 'saddr' | 'daddr'): ClassNode<Mac> {
+    return this.#once(`mac ${dev} ${field}`, () =>
+      this.#byRuns(field, this.#linkRuns(), (run) => this.#macOf(run, neighbourMac(this.#host, dev, run.from))),
+    );
+  }
+
+  /** Whom a frame is for that arrives on a device: everybody, many, or (null) the device itself. */
+  groups(dev: string): ClassNode<Mac | null> {
+    return this.#once(`groups ${dev}`, () =>
+      this.#byRuns('daddr', this.#linkRuns(), ({ from }) => {
+        const mac = neighbourMac(this.#host, dev, from);
+        return isMulticast(from) || from === LIMITED_BROADCAST || mac === BROADCAST_MAC ? mac : null;
+      }),
+    );
+  }
+
+  /** To whom a machine on a bridge sends what it sends. */
+  station(bridge: Bridge): ClassNode<Mac> {
+    return this.#once(`station ${bridge.name}`, () => {
+      const runs = this.#linkRuns();
+      const segments = bridge.segments.filter(({ prefix }) => familyOf(prefix.address) === this.#family);
+      const outside = this.#strangerTo(bridge);
+      const from = (saddr: Address): Node =>
+        this.#byRuns('daddr', runs, (run) =>
+          this.#macOf(run, stationDmac(this.#host, bridge, { saddr, daddr: run.from })),
+        );
+      let node = from(outside);
+      for (const { prefix } of [...segments].reverse()) {
+        const range = { from: prefix.address, to: lastAddress(prefix) };
+        const first = segments.find((segment) => prefixContains(segment.prefix, prefix.address));
+        if (first?.prefix !== prefix) continue;
+        const inside = this.#layout.chooseAddresses('saddr', [range], YES, NO);
+        node = this.#layout.diagrams.ifThenElse(inside, from(prefix.address), node);
+      }
+      return node;
+    });
+  }
+
+  /** An address in none of a bridge's segments. */
+  #strangerTo({ segments }: Bridge): Address {
+    for (const { from } of addressRuns(this.#host, this.#family))
+      if (!segments.some(({ prefix }) => prefixContains(prefix, from))) return from;
+    return zeroAddress(this.#family);
+  }
+
+  #macOf({ from, to }: Range, mac: Mac): Mac {
+    return from !== to && mac === assumedMac(from) && !this.#known.has(mac) ? NOBODY : mac;
+  }
+
+  #linkRuns(): readonly Range[] {
+    return this.#addressClasses().linkRuns;
+  }
+
+  #byRuns(field: AddressField, runs: readonly Range[], ask: (run: Range) => unknown): Node {
+    return this.#layout.addressCases(
+      field,
+      runs.map((run) => ({ last: run.to, to: this.#end(ask(run)) })),
+      this.#end(undefined),
+    );
+  }
+
+  #byClasses(ask: (saddr: Address, daddr: Address) => unknown): Node {
+    const { runs, classes } = this.#addressClasses();
+    const samples = new Map<string, Address>();
+    runs.forEach(({ from }, index) => {
+      const key = classes[index] ?? '';
+      if (!samples.has(key)) samples.set(key, from);
+    });
+    const bySource = new Map<string, Node>();
+    for (const [key, daddr] of samples) {
+      const ends = new Map([...samples].map(([own, saddr]) => [own, this.#end(ask(saddr, daddr))]));
+      bySource.set(
+        key,
+        this.#layout.addressCases(
+          'saddr',
+          runs.map(({ to }, index) => ({ last: to, to: ends.get(classes[index] ?? '') ?? this.#end(undefined) })),
+          this.#end(undefined),
+        ),
+      );
+    }
+    return this.#layout.addressCases(
+      'daddr',
+      runs.map(({ to }, index) => ({ last: to, to: bySource.get(classes[index] ?? '') ?? this.#end(undefined) })),
+      this.#end(undefined),
+    );
+  }
+
+  #addressClasses(): AddressClasses {
+    this.#classes ??= classesOf(this.#host, this.#family, this.#known);
+    return this.#classes;
+  }
+}
+
+/** The decision for the class that the packet's destination stands for. */
+const atClass = (decision: RouteDecision, daddr: Address): ClassDecision =>
+  decision.kind === 'forward'
+    ? { kind: 'forward', oif: decision.oif, ...(decision.nextHop === daddr ? {} : { via: decision.nextHop }) }
+    : decision;
+
+interface AddressClasses {
+  /** Within a run every address is routed alike. */
+  readonly runs: readonly Range[];
+  /** Runs of one class are routed alike, too, as sources and as destinations. */
+  readonly classes: readonly string[];
+  /** Within a run the host prefers the same of its own addresses for every destination. */
+  readonly sourceRuns: readonly Range[];
+  /** Within a run, but where it is one of nobody, every address has the same MAC. */
+  readonly linkRuns: readonly Range[];
+}
+
+function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): AddressClasses {
+  const gateways = new Set(routingTable(host).flatMap(({ via }) => (via === undefined ? [] : [via])));
+  const linkRuns = addressRuns(host, family, assumedOwners(family, known));
+  const runs = addressRuns({ ...host, neighbours: [] }, family);
+  const table = routingTable(host);
+  const classes = runs.map(({ from }) => {
+    const route = table.findIndex(({ to }) => prefixContains(to, from));
+    const output = atClass(routeOutput(host, { saddr: zeroAddress(family), daddr: from }), from);
+    return JSON.stringify(
+      [
+        addressKind(host, from),
+        localDevice(host, from),
+        isLoopback(from),
+        isEverybody(from),
+        from === zeroAddress(family),
+        from === LIMITED_BROADCAST,
+        route,
+        // The class of a next hop that is itself one of its addresses would not be alike for all of them.
+        gateways.has(from) ? `${from}` : '',
+        output,
+      ],
+      (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part),
+    );
+  });
+  return { runs, classes, sourceRuns: family === 4 ? runs : sourceRuns6(host), linkRuns };
+}
+
+/** RFC 6724 section 2.1. */
+const LABELLED = [
+  '::1/128',
+  '::/96',
+  '::ffff:0:0/96',
+  '2001::/32',
+  '2001:10::/28',
+  '3ffe::/16',
+  '2002::/16',
+  'fec0::/10',
+  'fc00::/7',
+].flatMap((text) => parsePrefix(text) ?? []);
+
+/** IPv6 prefers the address that shares most bits with the destination (RFC 6724), so every prefix of an own address counts. */
+function sourceRuns6(host: Host): readonly Range[] {
+  const own = host.interfaces.flatMap(({ addresses }) => addresses.filter(({ address }) => familyOf(address) === 6));
+  const routes = [
+    ...LABELLED,
+    ...own.flatMap(({ address, length }) => Array.from({ length: length + 1 }, (_, bits) => prefixOf(address, bits))),
+  ].map((to) => ({ to, dev: 'lo' }));
+  return addressRuns({ ...host, neighbours: [], routes: [...host.routes, ...routes] }, 6);
+}
+
+/** The addresses whose assumed MAC is one that somebody knows. */
+function assumedOwners(family: Family, known: ReadonlySet<Mac>): readonly Address[] {
+  return [...known].flatMap((mac) => {
+    const [first, kind, ...rest] = macOctets(mac);
+    return family === 4 && first === 0x0a && kind === 0x00
+      ? [rest.reduce((value, octet) => value * 256 + octet, 0)]
+      : [];
+  });
+}

@@ -1,0 +1,166 @@
+/** What several hosts, or several versions of their rules, have in common when they are asked about all packets: one layout, so that what they say can be compared. */
+import type { Family } from '../address/address.ts';
+import type { Mac } from '../address/mac.ts';
+import type { Host } from '../host/host.ts';
+import type { NatTarget } from '../netfilter/compile.ts';
+import { compileRuleset } from '../netfilter/compile.ts';
+import type { ConntrackSettings } from '../netfilter/conntrack.ts';
+import type { Backend } from '../netfilter/skb.ts';
+import type { Network } from '../network/network.ts';
+import { printTarget } from '../ruleset/print.ts';
+import type { HookName, Ruleset, Table, TableName } from '../ruleset/rule.ts';
+import { sysctlOf } from '../host/host.ts';
+import { Bindings } from './binding.ts';
+import { TableSpace } from './chain.ts';
+import { Conditions } from './condition.ts';
+import { Decisions } from './decisions.ts';
+import type { Node } from './diagram.ts';
+import { Effects } from './effect.ts';
+import { Layout } from './layout.ts';
+import { Openings } from './openings.ts';
+import { Outcomes } from './outcome.ts';
+import { alphabetsOf, type MoreNames } from './vocabulary.ts';
+
+export interface GroundOptions {
+  readonly family: Family;
+  readonly backend: Backend;
+  readonly network: Network;
+  /** All that are going to be asked. */
+  readonly rulesets: readonly Ruleset[];
+  readonly more?: MoreNames;
+  readonly limit?: number;
+}
+
+export class Ground {
+  readonly family: Family;
+  readonly backend: Backend;
+  readonly network: Network;
+  readonly layout: Layout;
+  readonly outcomes = new Outcomes();
+  readonly effects: Effects;
+  readonly bindings: Bindings;
+  readonly openings: Openings;
+  /** A packet goes on to the next table. */
+  readonly accepted: Node;
+  /** NAT targets as outcomes name them. */
+  readonly targets = new Map<string, NatTarget>();
+  readonly #macs: ReadonlySet<Mac>;
+  readonly #decisions = new Map<Host, Decisions>();
+  readonly #tables = new Map<Table, Map<string, Node>>();
+
+  constructor({ family, backend, network, rulesets, more, limit }: GroundOptions) {
+    this.family = family;
+    this.backend = backend;
+    this.network = network;
+    this.layout = new Layout(family, alphabetsOf(rulesets, network.hosts, more), limit);
+    this.effects = new Effects(this.layout, this.outcomes);
+    this.accepted = this.outcomes.node({ kind: 'accepted' });
+    const open = this.outcomes.node({ kind: 'undecided', reason: 'it matters what the kernel chooses' });
+    this.bindings = new Bindings(this.layout, open);
+    this.openings = new Openings(this.layout);
+    this.#macs = macsOf(network, this.layout);
+  }
+
+  decisionsOf(host: Host): Decisions {
+    const known = this.#decisions.get(host) ?? new Decisions(this.layout, this.bindings, host, this.#macs);
+    this.#decisions.set(host, known);
+    return known;
+  }
+
+  /** The rules of a host as they are to be asked. */
+  host(host: Host, ruleset: Ruleset | undefined): HostSpace {
+    return new HostSpace(this, host, ruleset);
+  }
+
+  /** What a table makes of every packet that it could meet at a hook. Kept, for another posture has most tables in common. */
+  table(host: Host, table: Table, hook: HookName): Node {
+    const known = this.#tables.get(table) ?? new Map<string, Node>();
+    this.#tables.set(table, known);
+    const key = `${host.name} ${hook}`;
+    const node = known.get(key);
+    if (node !== undefined) return node;
+    const conditions = new Conditions(this.layout, {
+      backend: this.backend,
+      host,
+      parts: false,
+      ...(this.network.hosts.length > 1 ? { where: host.name } : {}),
+    });
+    const { layout, outcomes, effects } = this;
+    const made = new TableSpace(
+      { layout, conditions, outcomes, effects },
+      { table: table.name, hook, chains: table.chains },
+      { deciding: false, logs: false },
+      {
+        next: this.accepted,
+        translate: (target) => {
+          const translation = printTarget(target);
+          this.targets.set(translation, target);
+          return outcomes.node({ kind: 'accepted', rewritten: { translation } });
+        },
+      },
+    ).node();
+    known.set(key, made);
+    return made;
+  }
+}
+
+/** Every Ethernet address that somebody could tell from another. */
+function macsOf({ hosts, stations }: Network, { alphabets: { macs } }: Layout): ReadonlySet<Mac> {
+  const known = new Set<Mac>();
+  for (const host of hosts) {
+    for (const { mac } of host.interfaces) known.add(mac);
+    for (const { ports } of host.bridges) for (const { mac } of ports) known.add(mac);
+    for (const { mac } of host.neighbours) known.add(mac);
+  }
+  for (const { mac } of stations) known.add(mac);
+  for (let number = 0; number <= macs.max; number++)
+    if (macs.isExact(number) && macs.nameOf(number) !== '') known.add(macs.nameOf(number));
+  return known;
+}
+
+/** One host with its rules. */
+export class HostSpace {
+  readonly ground: Ground;
+  readonly host: Host;
+  readonly decisions: Decisions;
+  /** Some rule needs connection tracking, so it is on. */
+  readonly conntrack: boolean;
+  readonly translates: boolean;
+  readonly settings: ConntrackSettings;
+  readonly callsIptables: boolean;
+  readonly #ruleset: Ruleset | undefined;
+  readonly #special = new Map<string, Node>();
+
+  constructor(ground: Ground, host: Host, ruleset: Ruleset | undefined) {
+    this.ground = ground;
+    this.host = host;
+    this.#ruleset = ruleset;
+    this.decisions = ground.decisionsOf(host);
+    this.conntrack = ruleset !== undefined && compileRuleset(ruleset).conntrack;
+    this.translates = ruleset?.tables.has('nat') === true;
+    this.settings = {
+      tcpLoose: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_loose') !== 0,
+      tcpBeLiberal: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_be_liberal') !== 0,
+    };
+    const name = ground.family === 4 ? 'bridge-nf-call-iptables' : 'bridge-nf-call-ip6tables';
+    this.callsIptables = sysctlOf(host, `net.bridge.${name}`) !== 0;
+  }
+
+  /**
+   * What a table makes of packets for which these levels have these values; undefined where there is no such table. `key` says the same as the values.
+   */
+  table(table: TableName, hook: HookName, key: string, values: () => ReadonlyMap<number, number>): Node | undefined {
+    const found = this.#ruleset?.tables.get(table);
+    if (found === undefined) return undefined;
+    const name = `${table} ${hook} ${key}`;
+    const known = this.#special.get(name);
+    if (known !== undefined) return known;
+    const { diagrams } = this.ground.layout;
+    const whole = this.ground.table(this.host, found, hook);
+    const support = new Set(this.ground.bindings.supportOf(whole));
+    const own = new Map([...values()].filter(([level]) => support.has(level)));
+    const made = own.size === 0 ? whole : diagrams.substitute(diagrams.substitution(own), whole);
+    this.#special.set(name, made);
+    return made;
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * The way of all packets of a set through several hosts, from their sender to where they end, and the way of the answers: network/walk.ts of sets.
+ */
+import type { Mac } from '../address/mac.ts';
+import type { Attachment, Network } from '../network/network.ts';
+import { afterExit, isReached } from '../network/walk.ts';
+import { ACK, isIcmp, makePacket, RST, SYN, TCP, type ConntrackState, type Entry } from '../packet/packet.ts';
+import { packetLength } from '../packet/length.ts';
+import { zeroAddress } from '../address/address.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
+import { AS_SENT, type Cell, type Header } from './cell.ts';
+import { NO, YES, type Node } from './diagram.ts';
+import type { Ground, HostSpace } from './ground.ts';
+import { HostPath } from './host-path.ts';
+import { isValue, shifted, whereIn } from './value.ts';
+
+/** Where packets of a cell come to their end. */
+export type CellEnd =
+  | { readonly kind: 'reached'; readonly cell: Cell; readonly place: CellPlace }
+  | {
+      readonly kind: 'dropped' | 'rejected' | 'undecided';
+      readonly cell: Cell;
+      readonly host: string;
+      readonly reason?: string;
+    };
+
+/** As network/walk.ts has it, without the packet. */
+export type CellPlace =
+  | { readonly kind: 'process'; readonly host: string }
+  | { readonly kind: 'instance' | 'outside'; readonly name?: string; readonly at: Attachment };
+
+/** A packet that goes round for ever is given up after so many hosts. */
+const MAX_HOPS = 16;
+
+/** What all packets of a region have alike as they are sent. */
+export interface Sent {
+  /** Fields that are no variables of the region. */
+  readonly header?: Header;
+  readonly mark?: number;
+  /** Empty: as their sender would write them. */
+  readonly smac?: Mac;
+  readonly dmac?: Mac;
+  /** Asserted of them on the host that they enter. */
+  readonly state?: ConntrackState;
+}
+
+interface Pending {
+  readonly host: string;
+  readonly cell: Cell;
+  readonly entry: Entry;
+  readonly from: 'sender' | 'host';
+  readonly state?: ConntrackState;
+  readonly hops: number;
+}
+
+export class WaySpace {
+  readonly ground: Ground;
+  readonly network: Network;
+  readonly #hosts: ReadonlyMap<string, HostSpace>;
+
+  constructor(ground: Ground, rulesets: ReadonlyMap<string, readonly Ruleset[]>) {
+    this.ground = ground;
+    this.network = ground.network;
+    this.#hosts = new Map(
+      ground.network.hosts.map((host) => [
+        host.name,
+        ground.host(
+          host,
+          rulesets.get(host.name)?.find(({ family }) => family === ground.family),
+        ),
+      ]),
+    );
+  }
+
+  hostNamed(name: string): HostSpace | undefined {
+    return this.#hosts.get(name);
+  }
+
+  /** The ways of all packets of a region that enter a host. */
+  send(
+    host: string,
+    entry: Entry,
+    region: Node,
+    { header = AS_SENT, mark = 0, smac = '', dmac = '', state }: Sent = {},
+  ): readonly CellEnd[] {
+    const cell: Cell = { region, header, mark, framed: false, packetType: 'unicast', smac, dmac, flows: [] };
+    return this.#walk([{ host, cell, entry, from: 'sender', hops: 0, ...(state === undefined ? {} : { state }) }]);
+  }
+
+  #walk(start: readonly Pending[]): readonly CellEnd[] {
+    const ends: CellEnd[] = [];
+    let round = start;
+    while (round.length > 0) {
+      const next: Pending[] = [];
+      for (const pending of round) this.#step(pending, next, ends);
+      round = this.#apart(next, ends);
+    }
+    return ends;
+  }
+
+  #step({ host, cell, entry, from, state, hops }: Pending, next: Pending[], ends: CellEnd[]): void {
+    const space = this.#hosts.get(host);
+    if (space === undefined || hops >= MAX_HOPS) {
+      ends.push({
+        kind: 'dropped',
+        cell,
+        host,
+        reason: space === undefined ? `there is no host ${host}` : 'it goes round in circles',
+      });
+      return;
+    }
+    for (const end of new HostPath(space).run(cell, entry, from, state)) {
+      if (end.kind === 'delivered') ends.push({ kind: 'reached', cell: end.cell, place: { kind: 'process', host } });
+      else if (end.kind === 'exit') {
+        const { oif, port, dmac, smac, cell: gone } = end;
+        const packet = makePacket({ family: this.ground.family, saddr: 0, daddr: 0, protocol: 0 });
+        const onward = afterExit(this.network, host, {
+          oif,
+          ...(port === undefined ? {} : { port }),
+          packet,
+          frame: { smac: '', dmac },
+        });
+        const copied = gone.copied === true || onward.arrivals.length > 1;
+        for (const arrival of onward.arrivals)
+          next.push({
+            host: arrival.host,
+            entry: arrival.entry,
+            from: 'host',
+            hops: hops + 1,
+            cell: { ...gone, copied, mark: 0, tracked: undefined, physin: undefined, physout: undefined, smac, dmac },
+          });
+        for (const own of onward.ends)
+          if (own.kind === 'instance' || own.kind === 'outside') {
+            const { kind, name, at } = own;
+            ends.push({ kind: 'reached', cell: gone, place: { kind, at, ...(name === undefined ? {} : { name }) } });
+          } else if (!isReached(own))
+            ends.push({
+              kind: own.kind,
+              cell: gone,
+              host,
+              ...(own.reason === undefined ? {} : { reason: own.reason }),
+            });
+      } else
+        ends.push({
+          kind: end.kind,
+          cell: end.cell,
+          host,
+          ...(end.reason === undefined ? {} : { reason: end.reason }),
+        });
+    }
+  }
+
+  /** Of copies of a packet that arrive at one host, the second would meet the flow of the first: sets do not follow that. */
+  #apart(arrivals: readonly Pending[], ends: CellEnd[]): readonly Pending[] {
+    const { diagrams } = this.ground.layout;
+    const kept: Pending[] = [];
+    for (const pending of arrivals) {
+      const { cell, host } = pending;
+      if (cell.copied !== true) {
+        kept.push(pending);
+        continue;
+      }
+      const others = diagrams.orAll(
+        arrivals.filter((other) => other !== pending && other.host === host).map((other) => other.cell.region),
+      );
+      const twice = diagrams.and(cell.region, others);
+      if (twice !== NO)
+        ends.push({
+          kind: 'undecided',
+          cell: { ...cell, region: twice },
+          host,
+          reason: 'two copies of it arrive at one host: sets do not follow that',
+        });
+      const region = diagrams.less(cell.region, others);
+      if (region !== NO) kept.push({ ...pending, cell: { ...cell, region } });
+    }
+    return kept;
+  }
+
+  /** The ways of the answers of whoever got the packets of a cell. `unanswered`: those that nobody answers. */
+  answer({ cell, place }: Extract<CellEnd, { kind: 'reached' }>): {
+    readonly ends: readonly CellEnd[];
+    readonly unanswered: Node;
+  } {
+    const { diagrams } = this.ground.layout;
+    const answers = this.#answersTo(cell);
+    const unanswered = answers.reduce((rest, one) => diagrams.less(rest, one.region), cell.region);
+    const host = place.kind === 'process' ? place.host : place.at.host;
+    const entry: Entry = place.kind === 'process' ? { kind: 'local' } : { kind: 'in', interface: place.at.interface };
+    const station =
+      place.kind === 'process' ? undefined : this.network.stations.find(({ name }) => name === place.name);
+    const ends = answers.flatMap((own) =>
+      this.#walk([
+        { host, entry, from: 'sender', hops: 0, cell: station === undefined ? own : { ...own, smac: station.mac } },
+      ]),
+    );
+    return { ends, unanswered };
+  }
+
+  /** packet/reply.ts for all packets of a cell. */
+  #answersTo(cell: Cell): readonly Cell[] {
+    const { layout } = this.ground;
+    const { diagrams, family } = layout;
+    const { saddr, daddr, sport, dport } = cell.header;
+    const base: Cell = {
+      region: cell.region,
+      header: { ...AS_SENT, saddr: daddr, daddr: saddr, ttl: isValue(64), flags: isValue(0) },
+      mark: 0,
+      framed: false,
+      packetType: 'unicast',
+      smac: '',
+      dmac: '',
+      flows: cell.flows,
+      copied: cell.copied === true,
+    };
+    const zero = zeroAddress(family);
+    const lengthOf = (protocol: number): number =>
+      packetLength(makePacket({ family, saddr: zero, daddr: zero, protocol }));
+    const put = (set: Node, more: Partial<Cell>, header: Partial<Header>): Cell[] => {
+      const region = diagrams.and(cell.region, set);
+      return region === NO ? [] : [{ ...base, ...more, region, header: { ...base.header, ...header } }];
+    };
+    const protocols = (values: Iterable<number>): Node => layout.chooseValues('protocol', values, YES, NO);
+    const byLength = new Map<number, number[]>();
+    for (let protocol = 0; protocol < 256; protocol++)
+      if (protocol !== TCP && !isIcmp({ protocol }))
+        byLength.set(lengthOf(protocol), [...(byLength.get(lengthOf(protocol)) ?? []), protocol]);
+    const others = [...byLength].flatMap(([length, own]) =>
+      put(protocols(own), { answers: 'other' }, { sport: dport, dport: sport, length: isValue(length) }),
+    );
+    return [...this.#answersOfTcp(cell, put, lengthOf(TCP)), ...others, ...this.#answersOfIcmp(cell, put, lengthOf)];
+  }
+
+  #answersOfTcp(
+    { header: { sport, dport, flags } }: Cell,
+    put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
+    length: number,
+  ): Cell[] {
+    const { layout, openings } = this.ground;
+    const settings = [...this.#hosts.values()].map((host) => host.settings);
+    const groups = new Map<string, { readonly opened: number; readonly reply: number; readonly values: number[] }>();
+    for (let value = 0; value < 256; value++) {
+      if ((value & RST) !== 0) continue;
+      const all = settings.map((own) => openings.answer(value, own));
+      const reply = (value & SYN) !== 0 && (value & ACK) === 0 ? SYN | ACK : ACK;
+      const key = JSON.stringify([reply, all.map((one) => [one?.state, one?.assured])]);
+      const group = groups.get(key) ?? { opened: value, reply, values: [] };
+      groups.set(key, group);
+      group.values.push(value);
+    }
+    const tcp = layout.chooseValues('protocol', [TCP], YES, NO);
+    return [...groups.values()].flatMap(({ opened, reply, values }) =>
+      put(
+        layout.diagrams.and(
+          tcp,
+          whereIn(
+            layout,
+            flags,
+            values.map((value) => ({ from: value, to: value })),
+          ),
+        ),
+        { answers: 'other', opened },
+        { sport: dport, dport: sport, flags: isValue(reply), length: isValue(length) },
+      ),
+    );
+  }
+
+  #answersOfIcmp(
+    { header: { sport, dport } }: Cell,
+    put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
+    lengthOf: (protocol: number) => number,
+  ): Cell[] {
+    const { layout } = this.ground;
+    return ANSWERED.flatMap(({ protocol, type, answer }) => {
+      const set = layout.diagrams.and(
+        layout.chooseValues('protocol', [protocol], YES, NO),
+        whereIn(layout, dport, [{ from: type * 256, to: type * 256 + 255 }]),
+      );
+      const turned =
+        dport.kind === 'is'
+          ? isValue(Number(dport.value) + (answer - type) * 256)
+          : shifted(dport, [(answer - type) * 256]);
+      return put(set, { answers: 'icmp' }, { sport, dport: turned, length: isValue(lengthOf(protocol)) });
+    });
+  }
+}
+
+/** Queries and their answers (packet/reply.ts). */
+const ANSWERED = [
+  { protocol: 1, type: 8, answer: 0 },
+  { protocol: 1, type: 13, answer: 14 },
+  { protocol: 1, type: 15, answer: 16 },
+  { protocol: 1, type: 17, answer: 18 },
+  { protocol: 58, type: 128, answer: 129 },
+  { protocol: 58, type: 139, answer: 140 },
+] as const;
