@@ -181,6 +181,15 @@ function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Addr
   return forwardOn(route, daddr);
 }
 
+/** RFC 4291 section 2.6.1: a router answers to the first address of each of its subnets (addrconf_join_anycast). */
+const isRoutersAnycast = (host: Host, address: Address): boolean =>
+  sysctlOf(host, 'net.ipv6.conf.all.forwarding') !== 0 &&
+  host.interfaces.some(({ addresses }) =>
+    addresses.some(
+      (own) => familyOf(own.address) === 6 && own.length < 127 && prefixOf(own.address, own.length).address === address,
+    ),
+  );
+
 /** ip6_route_input. What is wrong with the addresses themselves, ip6_rcv has refused before any hook. */
 function routeInput6(
   host: Host,
@@ -194,7 +203,8 @@ function routeInput6(
       : refused('multicast group that the host has not joined');
   // rt6_need_strict: to ::1, where a rule sends a packet there, lead only routes of the device that it came in by.
   const strict = isLoopback(daddr) && iif !== 'lo';
-  if (!strict && localDevice(host, daddr) !== undefined) return { kind: 'local', address: 'LOCAL' };
+  if (!strict && (localDevice(host, daddr) !== undefined || isRoutersAnycast(host, daddr)))
+    return { kind: 'local', address: 'LOCAL' };
   const route = lookup(host, daddr, strict ? iif : undefined);
   if (route === undefined) return refused('no route to the destination', true);
   // ip6_forward, before FORWARD is asked.
@@ -265,7 +275,10 @@ export function sourceFor(host: Host, daddr: Address): Address {
  */
 function selectAddress6(host: Host, device: string, destination: Address): Address | undefined {
   let best: { readonly address: Address; readonly rank: readonly number[] } | undefined;
+  // To what is no farther than the link only addresses of the device itself go.
+  const isNear = isLoopback(destination) || isLinkLocal(destination) || isMulticast(destination);
   for (const { name, addresses } of host.interfaces) {
+    if (isNear && name !== device) continue;
     for (const own of addresses) {
       if (familyOf(own.address) !== 6 || isLinkLocal(own.address)) continue;
       if (isLoopback(own.address) && own.address !== destination) continue;

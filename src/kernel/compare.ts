@@ -160,7 +160,8 @@ function compareLoading(
   const [first] = refusals;
   // What only the kernel refuses is told of when the table is committed, and then no rule is named.
   const written = (refused?.family === 6 ? text6 : text4).split('\n')[(refused?.line ?? 0) - 1]?.trim() ?? 'COMMIT';
-  const isSameLine = written === 'COMMIT' || refused?.line === first?.line;
+  // It stops at the first line that its own reader refuses, before the kernel has seen the table; the model names both.
+  const isSameLine = written === 'COMMIT' || refusals.some(({ line }) => line === refused?.line);
   if ((first !== undefined) === (refused !== undefined) && isSameLine) return undefined;
   return {
     what: 'load',

@@ -58,6 +58,24 @@ export function mergeCoverage(into: Coverage, other: Iterable<readonly [string, 
   for (const [name, number] of other) into.set(name, (into.get(name) ?? 0) + number);
 }
 
+/**
+ * What a campaign must have met, and how often in a thousand cases at least: about a fifth of what the generator makes on average, so that falling below is no
+ * chance.
+ */
+const FLOORS: Readonly<Record<string, readonly string[]>> = {
+  100: ['fate forwarded', 'fate delivered', 'fate dropped'],
+};
+
+/** The classes that a campaign of so many cases has met less often than it should, with both numbers. */
+export const tooRare = (coverage: Coverage, cases: number): readonly string[] =>
+  Object.entries(FLOORS).flatMap(([perThousand, names]) => {
+    const floor = Math.floor((Number(perThousand) * cases) / 1000);
+    return names.flatMap((name) => {
+      const met = coverage.get(name) ?? 0;
+      return met < floor ? [`${name}: ${met}, expected ${floor} at least`] : [];
+    });
+  });
+
 /** A table of classes, a line a class, the rarest of each kind last. */
 export const printCoverage = (coverage: Coverage): string =>
   [...coverage]

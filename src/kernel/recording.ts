@@ -18,6 +18,8 @@ export interface RecordedFile<T> {
 }
 
 export interface RecordedCase<T> {
+  /** What it shows, in a sentence, where it is kept for that. */
+  readonly title?: string;
   readonly host: T;
   readonly backend: Backend;
   readonly texts: RulesetTexts;

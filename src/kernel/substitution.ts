@@ -46,7 +46,7 @@ export function substituted(packet: Packet, substitutions: readonly Substitution
       if (packet.id === model && (from || to)) result = { ...result, id: kernel };
     } else {
       if (from && packet.sport === model && packet.dport === peerPort) result = { ...result, sport: kernel };
-      if (to && packet.dport === model && packet.sport === peerPort) result = { ...result, dport: kernel };
+      else if (to && packet.dport === model && packet.sport === peerPort) result = { ...result, dport: kernel };
     }
   }
   if (packet.quoted === undefined) return result;

@@ -249,13 +249,21 @@ export function translate(
   if (isIcmpError(packet)) return translateError(packet, connection, direction, manipulation);
   if (!isRewritten(connection, direction, manipulation)) return packet;
   // gre_manip_pkt: a GRE packet without its header (which is payload here) cannot be rewritten.
-  if (packet.protocol === GRE && packet.payload < GRE_HEADER) return undefined;
+  if (isShortGre(packet)) return undefined;
   const target = invertTuple(tupleIn(connection, otherDirection(direction)));
   return target === undefined ? packet : setEnd(packet, target, manipulation);
 }
 
 /** struct pptp_gre_header without its optional fields. */
 const GRE_HEADER = 8;
+
+const isShortGre = ({ protocol, payload }: Packet): boolean => protocol === GRE && payload < GRE_HEADER;
+
+const ICMP_REDIRECT = 5;
+
+/** Both ends have been decided, and neither is translated. A flow that a flooded frame began may never come to that. */
+const isSurelyUntranslated = (connection: Connection): boolean =>
+  connection.sourceNatDone && connection.destinationNatDone && !connection.sourceNat && !connection.destinationNat;
 
 /** nf_nat_icmp_reply_translation: the quoted packet is turned back, and the error itself is made to look like an answer of the flow (S25). */
 function translateError(
@@ -264,13 +272,12 @@ function translateError(
   direction: Direction,
   manipulation: Manipulation,
 ): Packet | undefined {
-  const ICMP_REDIRECT = 5;
-  if (packet.protocol === ICMP && packet.type === ICMP_REDIRECT && (connection.sourceNat || connection.destinationNat))
-    return undefined;
+  if (packet.protocol === ICMP && packet.type === ICMP_REDIRECT && !isSurelyUntranslated(connection)) return undefined;
   if (!isRewritten(connection, direction, manipulation)) return packet;
   const forward = tupleIn(connection, otherDirection(direction));
   const target = invertTuple(forward);
   if (target === undefined) return packet;
+  if (packet.quoted !== undefined && isShortGre(packet.quoted)) return undefined;
   const inner = manipulation === 'source' ? 'destination' : 'source';
   const outer = manipulation === 'source' ? { ...packet, saddr: target.saddr } : { ...packet, daddr: target.daddr };
   return packet.quoted === undefined ? outer : { ...outer, quoted: setEnd(packet.quoted, forward, inner) };

@@ -69,7 +69,8 @@ export class Passage {
   readonly #consequences: Journey[] = [];
   #ending: Fate = { kind: 'dropped', reason: 'it went nowhere' };
   #undecided: Fate | undefined;
-  #state: ConntrackState = 'UNTRACKED';
+  /** What conntrack made of it when it saw it first. */
+  #state: ConntrackState | undefined;
   #fresh: readonly FreshField[] = [];
 
   constructor(around: Surroundings, family: Family, depth = 0) {
@@ -95,9 +96,10 @@ export class Passage {
   }
 
   /** The passage of a packet that the host makes because of another one, whose flow it belongs to. */
-  runConsequence(packet: Packet, tracked: Tracked | undefined): Journey {
+  runConsequence(packet: Packet, tracked: Tracked | undefined, answering: boolean): Journey {
     const skb = this.#skbFor(packet, { kind: 'local' });
     skb.tracked = tracked;
+    skb.answering = answering;
     const made = skb.packet;
     this.#send(skb);
     return this.#journey(made);
@@ -106,7 +108,7 @@ export class Passage {
   #journey(packet: Packet): Journey {
     return {
       packet,
-      state: this.#state,
+      state: this.#state ?? 'UNTRACKED',
       steps: this.#steps,
       fate: this.#undecided ?? this.#fate(),
       exits: this.#exits,
@@ -201,8 +203,9 @@ export class Passage {
   #track(skb: Skb): Stop {
     if (!this.#rules.conntrack) return undefined;
     // Loopback packets come by a second time, and a rule in raw may have said that this one is not tracked.
-    skb.tracked ??= this.#around.memory.conntrack.classify(skb.packet, this.#settings(), skb.hook === 'PREROUTING');
-    this.#state = skb.tracked.state;
+    if (skb.tracked === undefined || skb.tracked.state === 'INVALID')
+      skb.tracked = this.#around.memory.conntrack.classify(skb.packet, this.#settings(), skb.hook === 'PREROUTING');
+    this.#state ??= skb.tracked.state;
     return undefined;
   }
 
@@ -347,8 +350,10 @@ export class Passage {
       cause.tracked?.kind === 'flow'
         ? { ...cause.tracked, direction: otherDirection(cause.tracked.direction), state: 'RELATED' }
         : undefined;
+    // nf_ct_attach asks whether the field says anything, and UNTRACKED does.
+    const answering = cause.answering === true || cause.tracked?.state === 'UNTRACKED';
     const passage = new Passage(this.#around, answer.family, this.#depth + 1);
-    this.#consequences.push(passage.runConsequence(answer, tracked));
+    this.#consequences.push(passage.runConsequence(answer, tracked, answering));
   }
 
   // --- the IP layer ------------------------------------------------------------------------------------------------------------------
@@ -438,26 +443,38 @@ export class Passage {
       this.#drop('no route to the destination');
       return;
     }
-    // IPv4 makes the copy before POSTROUTING, IPv6 behind it.
-    if (skb.packet.family === 4) this.#loopBack(skb, final.oif);
-    if (this.#hook(skb, 'POSTROUTING', undefined, final.oif) !== undefined) return;
-    if (skb.packet.family === 6) this.#loopBack(skb, final.oif);
-    this.#transmit(skb, final.oif, final.nextHop);
+    // IPv4 makes the copy before POSTROUTING, IPv6 behind it. It comes back at once, but not into the middle of the work on another packet.
+    const comesLater = this.#depth > 0;
+    let copy: Skb | undefined;
+    const loopBack = (): void => {
+      copy = this.#copyForSelf(skb, final.oif);
+      if (!comesLater) this.#hear(copy, final.oif);
+    };
+    if (skb.packet.family === 4) loopBack();
+    if (this.#hook(skb, 'POSTROUTING', undefined, final.oif) === undefined) {
+      if (skb.packet.family === 6) loopBack();
+      this.#transmit(skb, final.oif, final.nextHop);
+    }
+    if (comesLater) this.#hear(copy, final.oif);
   }
 
   /**
    * ip_mc_output, ip6_finish_output2: of what the host sends to everybody it gets a copy itself, which goes through POSTROUTING and comes back from the device
    * without a frame, before the packet goes out.
    */
-  #loopBack(skb: Skb, oif: string): void {
+  #copyForSelf(skb: Skb, oif: string): Skb | undefined {
     const { daddr } = skb.packet;
     const joined = isEverybody(daddr);
-    if (oif === 'lo' || !(joined || addressKind(this.#around.host, daddr) === 'BROADCAST')) return;
+    if (oif === 'lo' || !(joined || addressKind(this.#around.host, daddr) === 'BROADCAST')) return undefined;
     const copy: Skb = { ...skb, framed: false };
-    if (this.#hook(copy, 'POSTROUTING', undefined, oif) !== undefined) return;
+    if (this.#hook(copy, 'POSTROUTING', undefined, oif) !== undefined) return undefined;
     // PACKET_LOOPBACK, which xt_pkttype takes for what the address says.
     copy.packetType = joined ? 'multicast' : 'broadcast';
-    if (this.#hook(copy, 'PREROUTING', oif, undefined) !== undefined) return;
+    return copy;
+  }
+
+  #hear(copy: Skb | undefined, oif: string): void {
+    if (copy === undefined || this.#hook(copy, 'PREROUTING', oif, undefined) !== undefined) return;
     this.#deliver(copy, oif);
   }
 
@@ -466,6 +483,10 @@ export class Passage {
     const { host } = this.#around;
     if (oif === 'lo') {
       skb.framed = false;
+      if (skb.packet.family === 6 && isMulticast(skb.packet.saddr)) {
+        this.#drop('a multicast source');
+        return;
+      }
       if (this.#hook(skb, 'PREROUTING', 'lo', undefined) !== undefined) return;
       this.#deliver(skb, 'lo');
       return;

@@ -107,7 +107,7 @@ const isUnanswerable = (packet: Packet): boolean =>
   (packet.protocol === ICMP &&
     packet.family === 4 &&
     ([1, 2, 6, 7, 9, 10].includes(packet.type) || packet.type > 18)) ||
-  (packet.protocol === ICMPV6 && packet.family === 6 && packet.type < 128);
+  (packet.protocol === ICMPV6 && packet.family === 6 && packet.type < 128 && !isLaterFragment(packet));
 
 /**
  * An icmp error about `packet`. None about icmp errors, later fragments of IPv4, broadcasts, or senders that are no single machine. Its source is the address that it was
@@ -121,7 +121,7 @@ export function icmpError(host: Host, refused: Refused, type: number, code: numb
   if (saddr === zeroAddress(family) || isMulticast(saddr) || saddr === LIMITED_BROADCAST) return undefined;
   // What is bridged or forwarded is not the host's own to answer for, even if it has the address. IPv6 asks for the address alone; ::1 is lo's (ipv6_chk_addr).
   const answersFor =
-    family === 4 ? hook !== 'FORWARD' : !isLoopback(daddr) || arrivedOn === undefined || arrivedOn === 'lo';
+    family === 4 ? hook !== 'FORWARD' : !isLoopback(daddr) || (arrivedOn ?? (hook === 'FORWARD' ? '' : 'lo')) === 'lo';
   const isOwn = answersFor && localDevice(host, daddr) !== undefined;
   // icmp6_send: "select a more meaningful saddr from input if".
   const near = family === 6 && arrivedOn !== undefined ? selectAddress(host, arrivedOn, saddr) : undefined;

@@ -12,6 +12,8 @@ export interface Skb {
   packet: Packet;
   /** Absent until conntrack has seen the packet, and for ever where it is off. */
   tracked?: Tracked | undefined;
+  /** It answers a packet that is not tracked, and so bears conntrack's mark without a flow (nf_conntrack_attach): no rule can keep it from conntrack. */
+  answering?: boolean;
   /** Devices of the hook that it is in; absent where the kernel passes none. */
   hook: HookName;
   iif?: string | undefined;

@@ -131,6 +131,8 @@ export interface FlowStatus {
   readonly beLiberal: boolean;
 }
 
+const CLOSING: readonly TcpState[] = ['FW', 'CW', 'LA', 'TW', 'CL'];
+
 export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direction, status: FlowStatus): TcpVerdict {
   const segment = segmentOf(packet.flags);
   const old = tracking.state;
@@ -175,8 +177,9 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
   if (next === 'S2') seen = { ...seen, simultaneousOpen: true };
   if (next === 'SR' && direction === 'REPLY' && segment === 'ACK' && seen.simultaneousOpen) next = 'ES';
 
-  let inWindow = false;
-  if (next === 'CL' && segment === 'RST') {
+  // A flow that is closing may have been forgotten by either side: its numbers say nothing (tcp_can_early_drop).
+  let inWindow = segment === 'RST' && next === 'CL' && CLOSING.includes(old);
+  if (next === 'CL' && segment === 'RST' && !inWindow) {
     const { maxAck } = seen.sides[peer];
     const established = seen.state === 'ES' && status.assured;
     if (maxAck !== undefined && !(packet.seq === 0 && !established)) {

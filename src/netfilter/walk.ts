@@ -115,8 +115,9 @@ export function walkTable(
         matched();
         break;
       case 'untrack':
-        // Only a packet that conntrack has not seen yet can be kept from it (xt_CT: notrack_chk).
-        skb.tracked ??= { kind: 'none', state: 'UNTRACKED' };
+        // Only a packet that has no mark of conntrack yet can be kept from it (xt_CT: xt_ct_target); INVALID is none.
+        if (skb.answering !== true && (skb.tracked === undefined || skb.tracked.state === 'INVALID'))
+          skb.tracked = { kind: 'none', state: 'UNTRACKED' };
         matched();
         break;
       case 'continue':

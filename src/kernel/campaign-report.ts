@@ -1,0 +1,64 @@
+/** What a campaign of comparisons came to: counts, differences, and how two machines' campaigns are one. */
+import { mergeCoverage, printCoverage, tooRare, type Coverage } from './coverage.ts';
+import type { RecordedCase } from './recording.ts';
+
+/** `T` describes a host. */
+export interface Report<T> {
+  readonly schema: 'nfverdict/kernel-campaign-v1';
+  /** Each campaign's seed, and its cases of it: from, and up to but without `next`. */
+  readonly campaigns: readonly { readonly seed: number; readonly from: number; readonly next: number }[];
+  readonly backend: string;
+  readonly kernel: string;
+  readonly iptables: string;
+  readonly cases: number;
+  readonly packets: number;
+  readonly undecided: number;
+  readonly coverage: Readonly<Record<string, number>>;
+  /** For people. */
+  readonly differences: readonly string[];
+  /** The same, to be played again. */
+  readonly found: readonly RecordedCase<T>[];
+}
+
+/** Several machines' reports as one. */
+export function mergeReports<T>(reports: readonly Report<T>[]): Report<T> {
+  const coverage: Coverage = new Map();
+  for (const report of reports) mergeCoverage(coverage, Object.entries(report.coverage));
+  const sum = (of: (report: Report<T>) => number): number => reports.reduce((total, report) => total + of(report), 0);
+  const all = (of: (report: Report<T>) => string): string => [...new Set(reports.map(of))].join(', ');
+  return {
+    schema: 'nfverdict/kernel-campaign-v1',
+    campaigns: reports.flatMap(({ campaigns }) => campaigns),
+    backend: all(({ backend }) => backend),
+    kernel: all(({ kernel }) => kernel),
+    iptables: all(({ iptables }) => iptables),
+    cases: sum(({ cases }) => cases),
+    packets: sum(({ packets }) => packets),
+    undecided: sum(({ undecided }) => undecided),
+    coverage: Object.fromEntries(coverage),
+    differences: reports.flatMap(({ differences }) => differences),
+    found: reports.flatMap(({ found }) => found),
+  };
+}
+
+/** Cases after which a class that was not met says something about the generator, not about chance. */
+const TELLING = 2000;
+
+/** Classes that the campaign has met too seldom; none where it is too short to say. */
+export const rareClasses = ({ cases, coverage }: Pick<Report<unknown>, 'cases' | 'coverage'>): readonly string[] =>
+  cases < TELLING ? [] : tooRare(new Map(Object.entries(coverage)), cases);
+
+/** The coverage, what was met too seldom, and the sum of it all. */
+export function printReport(report: Report<unknown>): string {
+  const { cases, packets, undecided, differences, backend, kernel, iptables, campaigns } = report;
+  const each = (cases === 0 ? 0 : packets / cases).toFixed(1);
+  return [
+    printCoverage(new Map(Object.entries(report.coverage))),
+    ...rareClasses(report).map((rare) => `too rare: ${rare}`),
+    `${cases} cases, ${packets} packets (${each} a case, ${undecided} undecided), ${differences.length} differences: ${backend}, Linux ${kernel}, ${iptables}, seed ${campaigns.map(({ seed }) => seed).join(', ')}`,
+  ].join('\n');
+}
+
+/** 0: all agreed, and every class was met; 1 otherwise. */
+export const exitCodeOf = (report: Report<unknown>): number =>
+  report.differences.length === 0 && rareClasses(report).length === 0 ? 0 : 1;
