@@ -2,95 +2,62 @@
  * A scenario on Linux itself: every packet that the model sends to a host goes to that host's namespace as well, and what becomes of it is
  * compared: what left and where, what processes got, conntrack's state, and each rule that was met.
  */
-import type { Kernel } from '../src/kernel/client.ts';
-import { comparePlayed, type Difference } from '../src/kernel/compare.ts';
-import type { Played } from '../src/kernel/dialogue.ts';
-import { hostSpec } from '../src/kernel/host-spec.ts';
-import type { Host } from '../src/host/host.ts';
-import type { HostSpec } from '../src/kernel/protocol.ts';
-import type { Machine } from '../src/netfilter/traverse.ts';
+import type { Difference } from '../src/kernel/compare.ts';
+import {
+  compareWays,
+  isTracking,
+  withAllTables,
+  type NetworkOracle,
+  type Sent,
+} from '../src/kernel/network-compare.ts';
 import { transportHeaderLength } from '../src/packet/length.ts';
 import { makePacket, type Packet } from '../src/packet/packet.ts';
 import { encodePacket } from '../src/packet/wire.ts';
-import { BUILT_IN_CHAINS, type TableName } from '../src/ruleset/rule.ts';
 import { readScenario, rulesOf, run, type Scenario } from './scenario.ts';
 
 /** All in which the kernel differs from the model. What it refused to load is a difference of its own. */
-export function differences(kernel: Kernel, scenario: Scenario): Difference[] {
-  const chain = [withAllTables(scenario)];
+export function differences(oracle: NetworkOracle, scenario: Scenario): Difference[] {
+  const chain = [withAllTablesOf(scenario)];
   for (let { after } = scenario; after !== undefined; after = chain[0]?.after)
-    chain.unshift(withAllTables({ ...readScenario(after), backend: scenario.backend }));
-  const world = kernel.world(scenario.backend, scenario.network.hosts.map(specFor(chain)));
-  return chain.flatMap((one, at) => {
-    const { world: model, exchanges } = run(one);
-    return one.network.hosts.flatMap((host): Difference[] => {
-      const { rulesets = [], text4 = '', text6 = '' } = one.rules.get(host.name) ?? {};
-      const texts = { text4, text6 };
-      const machine = model.machines.get(host.name);
-      const { refused } = kernel.runCase(world, { [host.name]: texts }, [], at > 0);
-      if (refused !== undefined) return [{ what: 'load', at: -1, packet: '', model: [], kernel: [refused.message] }];
-      if (machine === undefined) return [];
-      const played = one.conversation.items.flatMap((item): Played[] => {
-        if (item.kind === 'flush') return [{ sent: { kind: 'flush' } }];
-        const hops = exchanges.find(({ line }) => line === item.line)?.way?.hops ?? [];
-        return hops
-          .filter((hop) => hop.host === host.name)
-          .map(({ entry, journey }) => ({
-            sent: { kind: 'packet', arrival: { packet: journey.packet, entry }, octets: octetsOf(one, journey.packet) },
-            journey,
-          }));
-      });
-      const { difference } = comparePlayed(
-        { host, backend: one.backend, texts, moves: [] },
-        rulesets,
-        machine,
-        played,
-        {
-          identification: () => 0,
-          tellsStates: () => world.states,
-          load: () => undefined,
-          send: (steps) => kernel.runCase(world, {}, steps, true).steps,
-        },
-      );
-      return difference === undefined ? [] : [difference];
+    chain.unshift(withAllTablesOf({ ...readScenario(after), backend: scenario.backend }));
+  // One world for all of them: whoever comes after goes on with the connections.
+  const tracking = new Set(
+    chain.flatMap((one) => [...run(one).world.machines.values()].filter(isTracking).map(({ host }) => host.name)),
+  );
+  return chain.flatMap((one, at): Difference[] => {
+    const { world, exchanges } = run(one);
+    const { backend, network, rules } = one;
+    const given = { backend, hosts: network.hosts, texts: rules };
+    const refused = oracle.load(given, (host) => tracking.has(host), at > 0);
+    if (refused !== undefined) return [{ what: 'load', at: -1, packet: '', model: [], kernel: [refused.message] }];
+    const sent = one.conversation.items.flatMap((item): Sent[] => {
+      if (item.kind === 'flush') return ['flush'];
+      const way = exchanges.find(({ line }) => line === item.line)?.way;
+      return way === undefined ? [] : [way];
     });
+    return compareWays(
+      given,
+      (host) => rules.get(host)?.rulesets ?? [],
+      world,
+      sent,
+      oracle,
+      (packet) => octetsOf(one, packet),
+    ).flatMap(({ difference }) => difference ?? []);
   });
 }
 
-/**
- * nf_tables lets go of a removed rule, and so of conntrack, only some time after the restore (nf_tables_trans_destroy_work, up to 0.1 s here):
- * scenarios in which conntrack is off have a world of their own, told apart by a sysctl that changes nothing.
- */
-const specFor =
-  (chain: readonly Scenario[]) =>
-  (host: Host): HostSpec => {
-    const spec = hostSpec(host);
-    const tracked = chain.some((scenario) => [...run(scenario).world.machines.values()].some(tracks));
-    return tracked ? spec : { ...spec, sysctl: { ...spec.sysctl, 'net.ipv4.ip_default_ttl': 64 } };
-  };
-
-const tracks = ({ rules }: Machine): boolean => [...rules.values()].some(({ conntrack }) => conntrack);
-
-/** The kernel has every table, and its trace tells of each: so shall the model. A table that the rules do not name is empty there. */
-function withAllTables(scenario: Scenario): Scenario {
-  const complete = (text = ''): string =>
-    ALL_TABLES.filter((table) => !text.includes(`*${table}\n`))
-      .map(
-        (table) => `*${table}\n${BUILT_IN_CHAINS[table].map((chain) => `:${chain} ACCEPT [0:0]\n`).join('')}COMMIT\n`,
-      )
-      .reduce((whole, table) => whole + table, text);
+/** The kernel has every table, and its trace tells of each: so shall the model. */
+function withAllTablesOf(scenario: Scenario): Scenario {
   return {
     ...scenario,
     rules: new Map(
       [...scenario.rules].map(([host, { stem, text4, text6 }]) => [
         host,
-        rulesOf(stem, complete(text4), complete(text6)),
+        rulesOf(stem, withAllTables(text4), withAllTables(text6)),
       ]),
     ),
   };
 }
-
-const ALL_TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
 
 /** One for all packets: the fragments of a datagram have it in common. */
 const IP_ID = 0x1234;

@@ -1,0 +1,125 @@
+/**
+ * The model against Linux where several hosts are on a packet's way. Each host has a namespace; the model is the wire between them: what it says arrives at a host is
+ * what the kernel gets there, and what that host makes of it is compared, host by host.
+ */
+import type { Host } from '../host/host.ts';
+import type { Machine } from '../netfilter/traverse.ts';
+import type { Way, World } from '../network/walk.ts';
+import type { Packet } from '../packet/packet.ts';
+import { encodePacket } from '../packet/wire.ts';
+import { BUILT_IN_CHAINS, type Ruleset, type TableName } from '../ruleset/rule.ts';
+import type { Kernel } from './client.ts';
+import { comparePlayed, type Case, type Comparison, type Oracle } from './compare.ts';
+import type { Played } from './dialogue.ts';
+import { hostSpec } from './host-spec.ts';
+import type { Backend, HostSpec, KernelStep, Observation, Refusal, RulesetTexts } from './protocol.ts';
+
+/** Hosts with their rules, complete (`withAllTables`). */
+export interface NetworkRules {
+  readonly backend: Backend;
+  readonly hosts: readonly Host[];
+  readonly texts: ReadonlyMap<string, RulesetTexts>;
+}
+
+/** What was sent, one after the other, and the way that it took in the model. */
+export type Sent = Way | 'flush';
+
+/** What one host made of all that came to it. */
+export interface HostComparison extends Comparison {
+  readonly host: Host;
+  readonly given: Case;
+}
+
+/** Who answers for the kernels of several hosts. */
+export interface NetworkOracle {
+  /** Loads the rules on all hosts, and forgets all connections unless `keep`; what is refused. */
+  load(rules: NetworkRules, tracked: (host: string) => boolean, keep: boolean): Refusal | undefined;
+  tellsStates(): boolean;
+  identification(): number;
+  send(host: string, steps: readonly KernelStep[]): readonly Observation[];
+}
+
+/**
+ * The kernel itself. Hosts on which conntrack is off have a world of their own (liveOracle says why).
+ */
+export function liveNetworkOracle(kernel: Kernel): NetworkOracle {
+  let world: ReturnType<Kernel['world']> | undefined;
+  let cases = 0;
+  return {
+    tellsStates: () => world?.states === true,
+    identification: () => 1 + (cases % 0xfff0),
+    load({ backend, hosts, texts }, tracked, keep) {
+      cases++;
+      const specs = hosts.map((host): HostSpec => ({
+        ...hostSpec(host),
+        variant: tracked(host.name) ? 'tracked' : 'untracked',
+      }));
+      world = kernel.world(backend, specs);
+      const named = [...texts].map(([host, { text4 = '', text6 = '' }]) => [host, { text4, text6 }] as const);
+      return kernel.runCase(world, Object.fromEntries(named), [], keep).refused;
+    },
+    send(_host, steps) {
+      if (world === undefined) throw new Error('no world has been loaded');
+      return kernel.runCase(world, {}, steps, true).steps;
+    },
+  };
+}
+
+/** True when a rule of the host needs connection tracking (S1). */
+export const isTracking = ({ rules }: Machine): boolean => [...rules.values()].some(({ conntrack }) => conntrack);
+
+/** The octets of a packet that arrives at a host. */
+export type Encode = (packet: Packet) => Uint8Array;
+
+/**
+ * Compares what the model made of `sent` in `world` with what the kernels of the hosts make of it. The rules are loaded already. A host that nothing came to is
+ * left out.
+ */
+export function compareWays(
+  rules: NetworkRules,
+  rulesetsOf: (host: string) => readonly Ruleset[],
+  world: World,
+  sent: readonly Sent[],
+  oracle: NetworkOracle,
+  encode?: Encode,
+): readonly HostComparison[] {
+  const id = oracle.identification();
+  const encoded = encode ?? ((packet) => encodePacket(packet, { id }));
+  return rules.hosts.flatMap((host): HostComparison[] => {
+    const machine = world.machines.get(host.name);
+    const played = playedAt(host.name, sent, encoded);
+    if (machine === undefined || played.every(({ sent: { kind } }) => kind === 'flush')) return [];
+    const moves = played.map(({ sent: one }): Case['moves'][number] =>
+      one.kind === 'flush' ? { kind: 'flush' } : { kind: 'packet', arrival: one.arrival },
+    );
+    const given: Case = { host, backend: rules.backend, texts: rules.texts.get(host.name) ?? {}, moves };
+    const one: Oracle = {
+      identification: () => id,
+      tellsStates: () => oracle.tellsStates(),
+      load: () => undefined,
+      send: (steps) => oracle.send(host.name, steps),
+    };
+    return [{ ...comparePlayed(given, rulesetsOf(host.name), machine, played, one), host, given }];
+  });
+}
+
+/** What came to one host. */
+const playedAt = (host: string, sent: readonly Sent[], encode: Encode): readonly Played[] =>
+  sent.flatMap((one): Played[] =>
+    one === 'flush'
+      ? [{ sent: { kind: 'flush' } }]
+      : one.hops
+          .filter((hop) => hop.host === host)
+          .map(({ entry, journey }) => ({
+            sent: { kind: 'packet', arrival: { packet: journey.packet, entry }, octets: encode(journey.packet) },
+            journey,
+          })),
+  );
+
+/** The text with every table that it does not name, empty: so is what the kernel has, and its trace tells of each. */
+export const withAllTables = (text = ''): string =>
+  ALL_TABLES.filter((table) => !text.includes(`*${table}\n`))
+    .map((table) => `*${table}\n${BUILT_IN_CHAINS[table].map((chain) => `:${chain} ACCEPT [0:0]\n`).join('')}COMMIT\n`)
+    .reduce((whole, table) => whole + table, text);
+
+const ALL_TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
