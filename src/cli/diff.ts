@@ -4,6 +4,7 @@ import type { Backend } from '../netfilter/skb.ts';
 import { parseSet } from '../packet/set-notation.ts';
 import { differenceDocument, printDifference, type Difference, type ShownRegion } from '../report/diff.ts';
 import { printDocument } from '../report/document.ts';
+import { withHiddenChains } from '../ruleset/hidden.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { describe } from '../space/description.ts';
 import { SpaceLimitError } from '../space/diagram.ts';
@@ -59,8 +60,8 @@ export const runDiff = (options: DiffOptions, io: Io): number =>
       );
     const within = options.within === undefined ? undefined : parseSet(options.within);
     const inputs = new Inputs(io);
-    const now = inputs.ruleset(options.now);
-    const old = inputs.ruleset(options.old, now.family);
+    const now = withHiddenChains(inputs.ruleset(options.now));
+    const old = withHiddenChains(inputs.ruleset(options.old, now.family));
     try {
       const difference = tableDifference(old, now, {
         backend: options.backend,

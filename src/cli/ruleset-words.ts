@@ -3,6 +3,7 @@ import type { Family } from '../address/address.ts';
 import type { Deployment } from '../deployment/deployment.ts';
 import { nearest } from '../diagnostic/nearest.ts';
 import { rulesetTextFor } from '../nova/ruleset.ts';
+import { withHiddenChains } from '../ruleset/hidden.ts';
 import { readRuleset } from '../ruleset/parse.ts';
 import type { Ruleset, TableName } from '../ruleset/rule.ts';
 import { UsageError } from './failure.ts';
@@ -47,7 +48,7 @@ export function givenRulesets(
     if (own.some((ruleset) => ruleset.family === of))
       throw new UsageError(`${host} has two rulesets for IPv${of}; HOST/6=FILE is for ip6tables`);
     const file = namedFile ?? word;
-    const ruleset = inputs.ruleset(file, of);
+    const ruleset = withHiddenChains(inputs.ruleset(file, of));
     byHost.set(host, [...own, ruleset]);
     return { host, file, ruleset };
   });
@@ -87,6 +88,13 @@ const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
 /** A text says nothing of the tables that are not in it, and a kernel may have rules there all the same. */
 function textAssumptions({ path, tables, lines }: Ruleset): string[] {
   const absent = TABLES.filter((name) => !tables.has(name));
+  const hiddenAt = new Map(
+    [...tables.values()].flatMap(({ chains }) =>
+      [...chains.values()].flatMap(({ hidden }) =>
+        hidden === undefined ? [] : [[hidden.because, hidden.line] as const],
+      ),
+    ),
+  );
   const last = lines.findLast(({ kind }) => kind !== 'blank' && kind !== 'comment');
   return [
     ...(absent.length === 0
@@ -94,6 +102,7 @@ function textAssumptions({ path, tables, lines }: Ruleset): string[] {
       : [
           `${path}: judged from this text only, which has no table ${absent.join(', ')}: no rules there, policy ACCEPT`,
         ]),
+    ...[...hiddenAt].map(([because, line]) => `${path}:${line}: ${because}; what meets it is undecided`),
     ...(last === undefined || last.kind === 'commit'
       ? []
       : [`${path}: ends without COMMIT, as if it had been cut off: read as if COMMIT stood there`]),

@@ -7,7 +7,7 @@ import type { Network } from '../network/network.ts';
 import { worldOf, type Way, type World } from '../network/walk.ts';
 import type { Step } from '../netfilter/journey.ts';
 import type { Backend } from '../netfilter/skb.ts';
-import type { Rule, Ruleset, TableName } from '../ruleset/rule.ts';
+import type { Hidden, Rule, Ruleset, TableName } from '../ruleset/rule.ts';
 import { aimOf } from './aim.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { judgeClaim, lastHop, type Judgement, type Witness } from './judge.ts';
@@ -99,22 +99,32 @@ const rulesetOf = (rulesets: CheckInput['rulesets'], host: string, family: Famil
 function rulesetFindings(law: Law, claims: readonly RulesetClaim[], rulesets: CheckInput['rulesets']): Finding[] {
   let judged = 0;
   const violated: Finding[] = [];
+  const undecided: Finding[] = [];
   for (const claim of claims) {
     const ruleset = rulesetOf(rulesets, claim.host, claim.family);
     if (ruleset === undefined) continue;
     judged++;
-    for (const breach of claim.breaches(ruleset))
-      violated.push({
-        law,
-        result: 'violated',
-        count: 1,
-        host: claim.host,
-        claim: claim.says,
-        location: locationOfBreach(breach, ruleset),
-        message: breach.message,
-      });
+    for (const breach of claim.breaches(ruleset)) {
+      const common = { law, count: 1, host: claim.host, claim: claim.says };
+      const hidden = hiddenFrom(breach, ruleset);
+      if (hidden === undefined)
+        violated.push({
+          ...common,
+          result: 'violated',
+          location: locationOfBreach(breach, ruleset),
+          message: breach.message,
+        });
+      else
+        undecided.push({
+          ...common,
+          result: 'undecided',
+          location: { path: ruleset.path, line: hidden.line },
+          message: hidden.because,
+        });
+    }
   }
   if (violated.length > 0) return violated;
+  if (undecided.length > 0) return undecided.slice(0, 1);
   if (judged === 0) return [nothingToJudge(law, claims.length)];
   return [
     {
@@ -125,6 +135,14 @@ function rulesetFindings(law: Law, claims: readonly RulesetClaim[], rulesets: Ch
       message: `${judged} ${judged === 1 ? 'ruleset' : 'rulesets'} read`,
     },
   ];
+}
+
+/** Why a breach may only seem to be one: it is about a chain of which the text is known not to show all. */
+function hiddenFrom({ table, chain }: Breach, ruleset: Ruleset): Hidden | undefined {
+  const chains = [...ruleset.tables.values()].find(({ name }) => name === table)?.chains;
+  const named = chains?.get(chain ?? '');
+  if (named !== undefined) return named.hidden;
+  return [...(chains?.values() ?? [])].find(({ hidden }) => hidden !== undefined)?.hidden;
 }
 
 const locationOfBreach = (breach: Breach, ruleset: Ruleset): Location => {

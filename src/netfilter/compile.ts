@@ -1,6 +1,6 @@
 /** A ruleset as understood: each rule compiled once, into a predicate and an action. Packets never meet the text. */
 import { match as when, P } from 'ts-pattern';
-import type { Chain, MaskedMark, RejectWith, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
+import type { Chain, Hidden, MaskedMark, RejectWith, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 import { compileMatch, every, unknownBecause, type Predicate } from './match.ts';
 
 export type NatTarget = Extract<Target, { kind: 'DNAT' | 'SNAT' | 'MASQUERADE' | 'REDIRECT' | 'NETMAP' }>;
@@ -31,13 +31,15 @@ export interface CompiledChain {
   readonly name: string;
   readonly policy?: 'ACCEPT' | 'DROP';
   readonly rules: readonly CompiledRule[];
+  /** Nobody knows what becomes of a packet here. */
+  readonly hidden?: Hidden;
 }
 
 export interface CompiledRuleset {
   readonly tables: ReadonlyMap<TableName, ReadonlyMap<string, CompiledChain>>;
   /** Some rule needs connection tracking, so it is on (S1). */
   readonly conntrack: boolean;
-  /** Some rule's match or target is not modelled. */
+  /** Some rule's match or target is not modelled, or some chain is known not to be shown. */
   readonly hasUnknown: boolean;
 }
 
@@ -128,6 +130,7 @@ const compileRule = (rule: Rule, number: number): CompiledRule => ({
 const compileChain = (chain: Chain): CompiledChain => ({
   name: chain.name,
   ...(chain.policy === undefined ? {} : { policy: chain.policy }),
+  ...(chain.hidden === undefined ? {} : { hidden: chain.hidden }),
   rules: chain.rules.map((rule, index) => compileRule(rule, index + 1)),
 });
 
@@ -141,10 +144,14 @@ export function compileRuleset(ruleset: Ruleset): CompiledRuleset {
       new Map([...table.chains.values()].map((chain) => [chain.name, compileChain(chain)])),
     ]),
   );
-  const compiled = [...tables.values()].flatMap((chains) => [...chains.values()].flatMap((chain) => chain.rules));
+  const chains = [...tables.values()].flatMap((table) => [...table.values()]);
   return {
     tables,
-    conntrack: rules.some(needsConntrack),
-    hasUnknown: compiled.some((rule) => rule.because !== '' || rule.action.kind === 'unknown'),
+    // Rules that nobody sees may need it, and translate.
+    conntrack: rules.some(needsConntrack) || chains.some(({ hidden }) => hidden !== undefined),
+    hasUnknown: chains.some(
+      (chain) =>
+        chain.hidden !== undefined || chain.rules.some((rule) => rule.because !== '' || rule.action.kind === 'unknown'),
+    ),
   };
 }

@@ -41,6 +41,7 @@ export function walkTable(
 ): Verdict {
   const builtIn = chains.get(hook);
   if (builtIn === undefined) return ACCEPTED;
+  if (builtIn.hidden !== undefined) return { kind: 'unknown', ...builtIn.hidden };
   let frame: Frame = { chain: builtIn, next: 0 };
   const callers: Frame[] = [];
 

@@ -54,6 +54,13 @@ export interface Chain {
   readonly policy?: 'ACCEPT' | 'DROP';
   readonly counters?: Counters;
   readonly rules: readonly Rule[];
+  /** Only of built-in chains (hidden.ts): the text is known not to show all that hangs at this hook. Why, and the line that tells. */
+  readonly hidden?: Hidden;
+}
+
+export interface Hidden {
+  readonly because: string;
+  readonly line: number;
 }
 
 export interface Rule {

@@ -98,6 +98,8 @@ export class TableSpace {
     const { diagrams } = this.#layout;
     const accepts = (builtIn.policy ?? 'ACCEPT') === 'ACCEPT';
     const policy = this.#named(`${this.#table} ${builtIn.name} policy`);
+    if (builtIn.hidden !== undefined)
+      return this.#outcomes.node({ kind: 'undecided', reason: builtIn.hidden.because, ...policy });
     const end = accepts ? this.#accepted(policy) : this.#outcomes.node({ kind: 'dropped', ...policy });
     this.#plan(builtIn.name);
     if (this.#effectful.get(builtIn.name) === true) return this.#continuedBy(builtIn.name, end, 0);
