@@ -7,7 +7,6 @@ import { printDocument } from '../report/document.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { describe } from '../space/description.ts';
-import { SpaceLimitError } from '../space/diagram.ts';
 import { isAsSaid, Replay } from '../space/replay.ts';
 import {
   CHANGE_CLASSES,
@@ -18,7 +17,7 @@ import {
 } from '../space/table-difference.ts';
 import { pointOfSkb } from '../space/point.ts';
 import { witnessAt } from '../space/witness.ts';
-import { answering, UsageError } from './failure.ts';
+import { answering, UNDECIDED, undecidedWhereTooLarge, UsageError } from './failure.ts';
 import { Inputs } from './input.ts';
 import type { Io } from './io.ts';
 import { TOOL, writeOutputs, type OutputOptions } from './output.ts';
@@ -33,8 +32,6 @@ export interface DiffOptions extends OutputOptions {
   readonly failOn: readonly string[];
   readonly backend: Backend;
 }
-
-const UNDECIDED = 3;
 
 /** What counts unless something else is asked for. */
 const COUNTING: readonly ChangeClass[] = CHANGE_CLASSES.filter(
@@ -62,7 +59,7 @@ export const runDiff = (options: DiffOptions, io: Io): number =>
     const inputs = new Inputs(io);
     const now = withHiddenChains(inputs.ruleset(options.now));
     const old = withHiddenChains(inputs.ruleset(options.old, now.family));
-    try {
+    return undecidedWhereTooLarge(io, () => {
       const difference = tableDifference(old, now, {
         backend: options.backend,
         ...(within === undefined ? {} : { within }),
@@ -89,11 +86,7 @@ export const runDiff = (options: DiffOptions, io: Io): number =>
       });
       if (regions.some(({ classes }) => classes.some((one) => counting.includes(one)))) return 1;
       return regions.some(({ classes }) => classes.includes('undecided')) ? UNDECIDED : 0;
-    } catch (error) {
-      if (!(error instanceof SpaceLimitError)) throw error;
-      io.stderr(`undecided: ${error.message}\n`);
-      return UNDECIDED;
-    }
+    });
   });
 
 function shownRegions(

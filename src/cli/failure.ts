@@ -1,6 +1,7 @@
 /** How a command ends when it cannot answer (cli.md, exit codes). */
 import { InputError, UnsupportedError } from '../diagnostic/diagnostic.ts';
 import { printable } from '../report/printable.ts';
+import { SpaceLimitError } from '../space/diagram.ts';
 import { FileError, type Io } from './io.ts';
 
 /** Bad usage, unreadable or unparsable input. */
@@ -30,5 +31,19 @@ export function answering(io: Io, run: () => number): number {
       return COULD_NOT_ANSWER;
     }
     throw error;
+  }
+}
+
+/** Something that is not modelled mattered, or the answer would have cost too much. */
+export const UNDECIDED = 3;
+
+/** Runs what works on all packets at once; where that outgrows its limit a sentence on stderr says so, and the exit code is 3. */
+export function undecidedWhereTooLarge(io: Io, run: () => number): number {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof SpaceLimitError)) throw error;
+    io.stderr(`undecided: ${error.message}\n`);
+    return UNDECIDED;
   }
 }

@@ -232,6 +232,18 @@ function program(io: Io, exit: (code: number) => void): Command {
     });
 
   reporting(
+    main
+      .command('lint')
+      .description('rules that can never match or have no effect, and what covers them')
+      .argument('<ruleset>', 'the file; - is stdin')
+      .addOption(backendOption()),
+    outputs,
+  ).action(async (ruleset: string, options: Common) => {
+    const { runLint } = await import('./lint.ts');
+    exit(runLint({ ...options, ruleset, outputs: outputs.list }, io));
+  });
+
+  reporting(
     main.command('invariants').description('the laws; with an id, one explained').argument('[id]', 'a law'),
     outputs,
   ).action(async (id: string | undefined, options: Common) => {

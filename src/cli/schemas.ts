@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { deploymentSchema } from '../deployment/schema.ts';
 import { hostSchema } from '../host/schema.ts';
 import { checkSchema, invariantsSchema } from '../report/check-schema.ts';
+import { lintSchema } from '../report/lint-schema.ts';
 import { traceSchema } from '../report/trace-schema.ts';
 import { nodeIo } from './io.ts';
 
@@ -13,6 +14,7 @@ const SCHEMAS = {
   check: checkSchema,
   trace: traceSchema,
   invariants: invariantsSchema,
+  lint: lintSchema,
 };
 
 /** The text of each published schema, by the name of its file. */

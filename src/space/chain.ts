@@ -18,8 +18,10 @@ import type { Outcomes } from './outcome.ts';
 export interface TableOptions {
   /** Terminals name the rule that decided. Only where accepted packets end with the table. */
   readonly deciding: boolean;
-  /** LOG and NFLOG are told. */
-  readonly logs: boolean;
+  /** LOG and NFLOG are told; `all`: whatever a rule does to a packet without deciding, even where the model has no words for it. */
+  readonly logs: boolean | 'all';
+  /** What is put in a rule's place, FALL where it does nothing: `body` is what it does to the packets of `set`, `otherwise` what would happen to them behind it. */
+  readonly instead?: (rule: Rule, set: Node, body: Node, otherwise: Node) => Node;
 }
 
 /** The rules of one family by table: what a ruleset's file holds. */
@@ -91,9 +93,9 @@ export class TableSpace {
     this.#fallReturns = (node) => diagrams.substitute(fallReturns, node);
   }
 
-  /** What becomes of every packet that meets the table here. */
-  node(): Node {
-    const builtIn = this.#chains.get(this.#hook);
+  /** What becomes of every packet that meets the table here, or at another hook where nothing depends on the place. */
+  node(hook = this.#hook): Node {
+    const builtIn = this.#chains.get(hook);
     if (builtIn === undefined) return this.#context.next;
     const { diagrams } = this.#layout;
     const accepts = (builtIn.policy ?? 'ACCEPT') === 'ACCEPT';
@@ -120,15 +122,16 @@ export class TableSpace {
     if (known !== undefined) return known;
     const seen = new Map<string, number>();
     const rules = chain.rules.map((rule): NamedRule => {
+      const action = compileTarget(rule.target);
       // Names are only made where somebody sees them.
-      if (!this.#options.deciding && !this.#logs(rule)) return { rule, name: '', action: compileTarget(rule.target) };
+      if (!this.#options.deciding && !this.#logs(rule, action)) return { rule, name: '', action };
       const body = ruleBody(rule);
       const occurrence = seen.get(body) ?? 0;
       seen.set(body, occurrence + 1);
       return {
         rule,
         name: ruleName(this.#table, chain.name, body, occurrence),
-        action: compileTarget(rule.target),
+        action,
       };
     });
     this.#rules.set(chain.name, rules);
@@ -141,7 +144,7 @@ export class TableSpace {
     const state = new Map<string, 'open' | 'done'>();
     const enter = (name: string): void => {
       const chain = this.#chains.get(name);
-      if (chain === undefined || state.has(name)) return;
+      if (chain === undefined || state.has(name) || this.#effectful.has(name)) return;
       state.set(name, 'open');
       const calls = this.#rulesOf(chain).flatMap(({ action }) =>
         action.kind === 'jump' || action.kind === 'goto' ? [action.chain] : [],
@@ -178,14 +181,21 @@ export class TableSpace {
       case 'goto':
         return this.#effectful.get(action.chain) === true;
       case 'continue':
-        return this.#logs(rule);
+        return this.#logs(rule, action);
       default:
         return false;
     }
   }
 
-  #logs(rule: Rule): boolean {
-    return this.#options.logs && (rule.target?.kind === 'LOG' || rule.target?.kind === 'NFLOG');
+  #logs({ target }: Rule, action: Action): boolean {
+    const { logs } = this.#options;
+    if (logs === false || action.kind !== 'continue' || target === undefined) return false;
+    return logs === 'all' || target.kind === 'LOG' || target.kind === 'NFLOG';
+  }
+
+  /** What a rule does to the packets that it is for, FALL elsewhere. */
+  #leaf(rule: Rule, set: Node, body: Node, otherwise: Node): Node {
+    return this.#options.instead?.(rule, set, body, otherwise) ?? this.#layout.diagrams.guard(set, body);
   }
 
   #place(chain: Chain, { rule }: NamedRule): UnknownPlace {
@@ -296,7 +306,7 @@ export class TableSpace {
           : action.kind === 'goto'
             ? this.#continuedBy(action.chain, after, depth + 1)
             : this.#effects.before(action, named.name, rest);
-      rest = diagrams.ifThenElse(set, body, rest);
+      rest = diagrams.over(this.#leaf(rule, set, body, rest), rest);
       if (broken !== NO)
         rest = diagrams.ifThenElse(broken, this.#outcomes.node({ kind: 'dropped', ...this.#named(named.name) }), rest);
     }
@@ -311,10 +321,10 @@ export class TableSpace {
     const leaves: Node[] = [];
     for (const named of rules) {
       const { set, broken } = this.#test(chain, named);
-      const body = this.#deciding(named);
+      const leaf = this.#leaf(named.rule, set, this.#deciding(named), FALL);
       if (broken !== NO)
         leaves.push(diagrams.guard(broken, this.#outcomes.node({ kind: 'dropped', ...this.#named(named.name) })));
-      if (body !== FALL) leaves.push(diagrams.guard(set, body));
+      if (leaf !== FALL) leaves.push(leaf);
     }
     const returns = rules.some(({ action }) => action.kind === 'return' || action.kind === 'goto');
     return { table: diagrams.overAll(leaves), returns };

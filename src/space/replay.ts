@@ -1,5 +1,5 @@
 /** A witness, replayed by the model that defines what is right: the walk of one packet through the chains of one table. */
-import { compileRuleset, type CompiledRule, type CompiledRuleset } from '../netfilter/compile.ts';
+import { compileRuleset, type CompiledChain, type CompiledRule, type CompiledRuleset } from '../netfilter/compile.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import { walkTable } from '../netfilter/walk.ts';
 import { printTarget } from '../ruleset/print.ts';
@@ -20,6 +20,8 @@ export interface Replayed {
   readonly target?: string;
 }
 
+const NO_CHAINS: ReadonlyMap<string, CompiledChain> = new Map();
+
 export class Replay {
   readonly #ruleset: Ruleset;
   readonly #compiled: CompiledRuleset;
@@ -29,11 +31,15 @@ export class Replay {
     this.#compiled = compileRuleset(ruleset);
   }
 
-  /** Leaves `skb` as it is. */
-  walk(table: TableName, skb: Skb): Replayed {
+  /** A table's chains; none where the ruleset has no such table. */
+  chainsOf(table: TableName): ReadonlyMap<string, CompiledChain> {
+    return this.#compiled.tables.get(table) ?? NO_CHAINS;
+  }
+
+  /** Leaves `skb` as it is. Other chains may stand in the place of the table's own. */
+  walk(table: TableName, skb: Skb, chains = this.chainsOf(table)): Replayed {
     const { path } = this.#ruleset;
-    const chains = this.#compiled.tables.get(table);
-    if (chains === undefined) return { kind: 'accepted', path, table };
+    if (chains.size === 0) return { kind: 'accepted', path, table };
     let last: Pick<Replayed, 'chain' | 'rule' | 'line' | 'target'> = {};
     let translation: string | undefined;
     const asked: CompiledRule[] = [];

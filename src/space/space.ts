@@ -24,6 +24,7 @@ export interface SpaceOptions {
 }
 
 export class Space {
+  readonly backend: Backend;
   readonly layout: Layout;
   readonly conditions: Conditions;
   readonly outcomes: Outcomes;
@@ -31,6 +32,7 @@ export class Space {
 
   /** For these rulesets, whose names it knows, and no others. */
   constructor(rulesets: readonly Ruleset[], { family, backend, host, parts = false, more, limit }: SpaceOptions) {
+    this.backend = backend;
     this.layout = new Layout(family, alphabetsOf(rulesets, host === undefined ? [] : [host], more), limit);
     this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
     this.outcomes = new Outcomes();
