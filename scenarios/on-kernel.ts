@@ -1,90 +1,68 @@
 /**
- * A scenario on Linux itself: every packet that the model sends to a host goes to that host's namespace as well, and what becomes of it is
- * compared: what left and where, what processes got, conntrack's state, and each rule that was met.
+ * A scenario on Linux itself: its conversation is held there, from host to host, beside the model's. Compared are, on each host, what left and where, what
+ * processes got, conntrack's state, and each rule that was met.
  */
-import type { Difference } from '../src/kernel/compare.ts';
-import {
-  compareWays,
-  isTracking,
-  withAllTables,
-  type NetworkOracle,
-  type Sent,
-} from '../src/kernel/network-compare.ts';
-import { transportHeaderLength } from '../src/packet/length.ts';
-import { makePacket, type Packet } from '../src/packet/packet.ts';
-import { encodePacket } from '../src/packet/wire.ts';
-import { readScenario, rulesOf, run, type Scenario } from './scenario.ts';
+import type { Kernel } from '../src/kernel/client.ts';
+import { converseOnLinux, goOnWithLinux, type LinuxExchange } from '../src/kernel/linux-conversation.ts';
+import { LinuxWorld } from '../src/kernel/linux-world.ts';
+import { converse } from '../src/network/converse.ts';
+import { machineOf } from '../src/netfilter/traverse.ts';
+import { PLAIN } from '../src/report/paint.ts';
+import { tracedInWorld, tracedOnHost, type Traced } from '../src/report/trace.ts';
+import { linuxLine, printWord, type Twin } from '../src/report/twin.ts';
+import { readScenario, run, type Scenario } from './scenario.ts';
 
-/** All in which the kernel differs from the model. What it refused to load is a difference of its own. */
-export function differences(oracle: NetworkOracle, scenario: Scenario): Difference[] {
-  const chain = [withAllTablesOf(scenario)];
-  for (let { after } = scenario; after !== undefined; after = chain[0]?.after)
-    chain.unshift(withAllTablesOf({ ...readScenario(after), backend: scenario.backend }));
-  // One world for all of them: whoever comes after goes on with the connections.
-  const tracking = new Set(
-    chain.flatMap((one) => [...run(one).world.machines.values()].filter(isTracking).map(({ host }) => host.name)),
-  );
-  return chain.flatMap((one, at): Difference[] => {
-    const { world, exchanges } = run(one);
-    const { backend, network, rules } = one;
-    const given = { backend, hosts: network.hosts, texts: rules };
-    const refused = oracle.load(given, (host) => tracking.has(host), at > 0);
-    if (refused !== undefined) return [{ what: 'load', at: -1, packet: '', model: [], kernel: [refused.message] }];
-    const sent = one.conversation.items.flatMap((item): Sent[] => {
-      if (item.kind === 'flush') return ['flush'];
-      const way = exchanges.find(({ line }) => line === item.line)?.way;
-      return way === undefined ? [] : [way];
-    });
-    return compareWays(
-      given,
-      (host) => rules.get(host)?.rulesets ?? [],
-      world,
-      sent,
-      oracle,
-      (packet) => octetsOf(one, packet),
-    ).flatMap(({ difference }) => difference ?? []);
+/** All in which Linux differs from the model, or cannot be asked; for people. */
+export function differences(kernel: Kernel, scenario: Scenario): string[] {
+  const { backend, conversation, path } = scenario;
+  const [first, ...later] = chainOf(scenario);
+  if (first === undefined) return [];
+  // The rules of a chain change while its connections stay: nobody else shall meet them.
+  const variant = later.length === 0 ? '' : path;
+  const world = new LinuxWorld(kernel, { network: first.network, rulesets: rulesetsOf(first), backend, variant });
+  if (later.length === 0) {
+    const [one, two] = scenario.network.hosts;
+    const only = two === undefined ? one : undefined;
+    return complaints(traced(scenario), converseOnLinux(world, conversation, only?.name));
+  }
+  world.flush();
+  goOnWithLinux(world, first.conversation);
+  let exchanges: readonly LinuxExchange[] = [];
+  for (const next of later) {
+    world.reload(rulesetsOf(next));
+    exchanges = goOnWithLinux(world, next.conversation);
+  }
+  // An answer that no line of the file asks for would be remembered by what comes after it.
+  const asked = tracedInWorld(run(scenario).exchanges).map(({ answer: _, ...line }) => line);
+  return complaints(asked, exchanges);
+}
+
+/** The scenarios whose connections are still there, the first one first, and then itself. */
+function chainOf(scenario: Scenario): Scenario[] {
+  const { after, backend } = scenario;
+  return after === undefined ? [scenario] : [...chainOf({ ...readScenario(after), backend }), scenario];
+}
+
+const rulesetsOf = ({ rules }: Scenario) => new Map([...rules].map(([host, { rulesets }]) => [host, rulesets]));
+
+/** What the command `trace` shows of it. */
+function traced(scenario: Scenario): readonly Traced[] {
+  const { network, rules, backend, conversation } = scenario;
+  const [only, other] = network.hosts;
+  if (only === undefined || other !== undefined) return tracedInWorld(run(scenario).exchanges);
+  const machine = machineOf(only, rules.get(only.name)?.rulesets ?? [], backend);
+  return tracedOnHost(converse(machine, conversation), only.name);
+}
+
+function complaints(lines: readonly Traced[], exchanges: readonly LinuxExchange[]): string[] {
+  return lines.flatMap(({ line, hops, answer }, at) => {
+    const exchange = exchanges[at];
+    if (exchange?.line !== line) return [`line ${line}: Linux has had another line`];
+    const linux = linuxLine(exchange, hops, answer);
+    return Object.entries(linux).flatMap(([what, twin]: [string, Twin]) =>
+      twin.word === 'agrees' ? [] : [`line ${line}, ${what}: ${printWord(twin, VERSION, PLAIN, '').join('\n')}`],
+    );
   });
 }
 
-/** The kernel has every table, and its trace tells of each: so shall the model. */
-function withAllTablesOf(scenario: Scenario): Scenario {
-  return {
-    ...scenario,
-    rules: new Map(
-      [...scenario.rules].map(([host, { stem, text4, text6 }]) => [
-        host,
-        rulesOf(stem, withAllTables(text4), withAllTables(text6)),
-      ]),
-    ),
-  };
-}
-
-/** One for all packets: the fragments of a datagram have it in common. */
-const IP_ID = 0x1234;
-const IPV4_HEADER = 20;
-
-/**
- * A packet on the wire. A first fragment has the checksum of its whole datagram: of the fragments that the conversation sends with its
- * addresses, whose octets are all zero.
- */
-function octetsOf(scenario: Scenario, packet: Packet): Uint8Array {
-  const { fragment, family, protocol, saddr, daddr } = packet;
-  const octets = encodePacket(packet, { id: IP_ID });
-  if (family !== 4 || fragment?.offset !== 0) return octets;
-  const last = scenario.conversation.items
-    .flatMap((item) => (item.kind === 'packet' ? [item.arrival.packet] : []))
-    .find(
-      (other) =>
-        other.fragment?.more === false &&
-        other.protocol === protocol &&
-        other.saddr === saddr &&
-        other.daddr === daddr &&
-        other.sport + other.dport === 0,
-    );
-  if (last?.fragment === undefined) return octets;
-  const end = last.fragment.offset * 8 + transportHeaderLength(last) + last.payload;
-  const { fragment: _, ...head } = packet;
-  const whole = encodePacket(makePacket({ ...head, payload: end - transportHeaderLength({ protocol }) }));
-  octets.set(whole.subarray(IPV4_HEADER, octets.length), IPV4_HEADER);
-  return octets;
-}
+const VERSION = { kernel: 'here', iptables: 'iptables' };

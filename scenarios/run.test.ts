@@ -57,6 +57,7 @@ test('nfverdict trace runs a packets file as it stands, and all is as expected t
         [place.endsWith('host.yaml') ? 'host' : 'deployment']: join(ROOT, place),
         backend,
         posture: 'as-given',
+        kernel: false,
         verbose: false,
         quiet: false,
         outputs: [{ format: 'text' }],

@@ -146,6 +146,7 @@ function program(io: Io, exit: (code: number) => void): Command {
       )
       .addOption(backendOption())
       .option('--sets <file>', 'ipset save output')
+      .option('--kernel', 'ask Linux as well: the same packets through namespaces of its own; exit 1 where it differs')
       .addOption(verboseOption('also what is taken as given'))
       .addOption(quietOption('only the last line')),
     outputs,
@@ -159,11 +160,13 @@ function program(io: Io, exit: (code: number) => void): Command {
         name?: string;
         expect?: string;
         posture: Posture;
+        kernel?: boolean;
       },
     ) => {
       const { runTrace } = await import('./trace.ts');
-      const { verbose, quiet, ...rest } = options;
-      exit(runTrace({ ...rest, words, outputs: outputs.list, verbose: verbose === true, quiet: quiet === true }, io));
+      const { verbose, quiet, kernel, ...rest } = options;
+      const flags = { verbose: verbose === true, quiet: quiet === true, kernel: kernel === true };
+      exit(runTrace({ ...rest, ...flags, words, outputs: outputs.list }, io));
     },
   );
 

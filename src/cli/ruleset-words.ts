@@ -5,7 +5,8 @@ import { nearest } from '../diagnostic/nearest.ts';
 import { rulesetTextFor } from '../nova/ruleset.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
 import { readRuleset } from '../ruleset/parse.ts';
-import type { Ruleset, TableName } from '../ruleset/rule.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
+import { TABLES } from '../ruleset/tables.ts';
 import { UsageError } from './failure.ts';
 import type { Inputs } from './input.ts';
 
@@ -82,8 +83,6 @@ export function rulesetAssumptions({ given, byHost }: Rulesets): string[] {
     `no ruleset was given: ${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} what \`nfverdict generate\` writes`,
   ];
 }
-
-const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
 
 /** A text says nothing of the tables that are not in it, and a kernel may have rules there all the same. */
 function textAssumptions({ path, tables, lines }: Ruleset): string[] {

@@ -30,7 +30,10 @@ import {
 import { printDocument } from '../report/document.ts';
 import { parseIpsets } from '../ruleset/ipset.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
+import { converseOnLinux } from '../kernel/linux-conversation.ts';
+import { linuxLine, type Word } from '../report/twin.ts';
 import { answering, UsageError } from './failure.ts';
+import { withLinux, type Linux } from './linux.ts';
 import { WorldInputs } from './world-input.ts';
 import type { Io } from './io.ts';
 import { printAssumptions, TOOL, writeOutputs, type OutputOptions } from './output.ts';
@@ -49,6 +52,8 @@ export interface TraceOptions extends OutputOptions {
   readonly backend: Backend;
   readonly sets?: string;
   readonly posture: Posture;
+  /** Linux is asked about the same packets. */
+  readonly kernel: boolean;
   readonly verbose: boolean;
   readonly quiet: boolean;
 }
@@ -68,12 +73,15 @@ export const runTrace = (options: TraceOptions, io: Io): number =>
       rulesetWords.length === 0
         ? reference(place, options)
         : givenRulesets(rulesetWords, names, inputs, rulesetWords.length === 1 ? family : undefined);
-    const { traced, subject } = follow(conversation.conversation, place, rulesets, options);
+    const followed = follow(conversation.conversation, place, rulesets, options);
+    const { traced, subject } = options.kernel
+      ? withLinux(options.backend, (linux) => askLinux(followed, conversation.conversation, place, linux))
+      : followed;
     const assumptions = [...place.assumptions, ...rulesetAssumptions(rulesets)];
     writeOutputs(io, options, {
       text: (paint) =>
         options.quiet
-          ? `${summaryOf(traced)}\n`
+          ? `${summaryOf(traced, subject.linux)}\n`
           : (options.verbose ? printAssumptions(assumptions, paint) : '') + printTrace(traced, subject, paint),
       json: () =>
         printDocument('trace', { tool: TOOL, inputs: inputs.list, assumptions }, traceDocument(traced, subject)),
@@ -193,23 +201,48 @@ function reference({ deployment, only }: EntryPlace, options: TraceOptions): Rul
   return { given, byHost: new Map([...byHost].filter(([host]) => only === undefined || host === only.name)) };
 }
 
+interface Followed {
+  readonly traced: readonly Traced[];
+  readonly subject: TraceSubject;
+  /** By host, in the posture asked for. */
+  readonly rules: ReadonlyMap<string, readonly Ruleset[]>;
+}
+
 function follow(
   conversation: Conversation,
   { network, only }: EntryPlace,
   { byHost }: Rulesets,
   { posture, backend }: TraceOptions,
-): { traced: readonly Traced[]; subject: TraceSubject } {
+): Followed {
   const postured = (rulesets: readonly Ruleset[]): readonly Ruleset[] =>
     posture === 'hardened' ? rulesets.map(hardenedRuleset) : rulesets;
   const pathOf = (host: string, family: Family): string | undefined =>
     byHost.get(host)?.find((ruleset) => ruleset.family === family)?.path;
-  if (only !== undefined) {
-    const exchanges = converse(machineOf(only, postured(byHost.get(only.name) ?? []), backend), conversation);
-    return { traced: tracedOnHost(exchanges, only.name), subject: { host: only.name, pathOf } };
-  }
   const rules = new Map([...byHost].map(([host, rulesets]) => [host, postured(rulesets)]));
+  if (only !== undefined) {
+    const exchanges = converse(machineOf(only, rules.get(only.name) ?? [], backend), conversation);
+    return { traced: tracedOnHost(exchanges, only.name), subject: { host: only.name, pathOf }, rules };
+  }
   const exchanges = converseInWorld(worldOf(network, rules, backend), conversation);
-  return { traced: tracedInWorld(exchanges), subject: { pathOf } };
+  return { traced: tracedInWorld(exchanges), subject: { pathOf }, rules };
+}
+
+/** The same conversation, held with Linux. */
+function askLinux(
+  { traced, subject, rules }: Followed,
+  conversation: Conversation,
+  { network, only }: EntryPlace,
+  linux: Linux,
+): Pick<Followed, 'traced' | 'subject'> {
+  const alone = only === undefined ? network : { hosts: [only], links: [], stations: [] };
+  const exchanges = converseOnLinux(linux.world({ network: alone, rulesets: rules }), conversation, only?.name);
+  return {
+    subject: { ...subject, linux: linux.version },
+    traced: traced.map((line, at) => {
+      const exchange = exchanges[at];
+      return exchange === undefined ? line : { ...line, linux: linuxLine(exchange, line.hops, line.answer) };
+    }),
+  };
 }
 
 /** An entry that no host has would silently be taken for some other interface. All of them are told. */
@@ -249,6 +282,10 @@ function wrongEntry(entry: Entry, hosts: readonly Host[], only: Host | undefined
   return `${host.name} has no interface or bridge port ${name}: ${near === undefined ? `there are ${known.join(', ')}` : `did you mean ${near}?`}`;
 }
 
+/** The words of the packets and of their answers. */
+const wordsOf = ({ linux }: Traced): readonly (Word | undefined)[] => [linux?.twin?.word, linux?.answer?.word];
+
+/** A difference from Linux is a wrong verdict, whatever was expected; what Linux could not be asked is not decided. */
 function exitCode(traced: readonly Traced[], expected: ExpectedFate | undefined): number {
   const fates = traced.map(({ kind, last, hops, ...line }) => {
     const fate = last?.fate;
@@ -260,6 +297,7 @@ function exitCode(traced: readonly Traced[], expected: ExpectedFate | undefined)
     const otherwise = !undecided && wanted.some((candidate) => fate === undefined || !fateMatches(candidate, fate));
     return { undecided, otherwise };
   });
-  if (fates.some(({ otherwise }) => otherwise)) return 1;
-  return fates.some(({ undecided }) => undecided) ? 3 : 0;
+  const words = traced.flatMap(wordsOf);
+  if (fates.some(({ otherwise }) => otherwise) || words.includes('differs')) return 1;
+  return fates.some(({ undecided }) => undecided) || words.includes('not-asked') ? 3 : 0;
 }

@@ -10,7 +10,7 @@ import { routeOutput } from '../host/route.ts';
 import type { Exit, FreshField, Journey, Step } from '../netfilter/journey.ts';
 import { machineOf, type Machine } from '../netfilter/traverse.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
-import type { Packet } from '../packet/packet.ts';
+import type { ConntrackState, Packet } from '../packet/packet.ts';
 import { decodeFrame, decodePacket, encodeFrame, encodePacket, type NotDecoded } from '../packet/wire.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
@@ -29,6 +29,9 @@ export interface Case {
   readonly texts: RulesetTexts;
   readonly moves: readonly Move[];
 }
+
+/** Where packets are compared: names of devices and what the backend tells depend on it. */
+export type Place = Pick<Case, 'host' | 'backend'>;
 
 /** What a case says of the model. */
 export interface Comparison {
@@ -253,7 +256,7 @@ const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
  * IPv6 machines that nobody described: the model knows how to reach them, so the kernel has to be told. Also those that a packet was on its way to and did not get:
  * a bridge that has translated a packet waits for the neighbour before it asks FORWARD, and would let the packet go in a later case.
  */
-function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
+export function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
   const packets = run.flatMap(({ journey }) => (journey === undefined ? [] : packetsOf(journey)));
   const steps = packets.flatMap((packet): KernelStep[] => {
     if (packet.family === 4) return [];
@@ -284,14 +287,17 @@ const allFresh = (journey: Journey): FreshField[] => [
   ...allExits(journey).flatMap(({ fresh }) => fresh ?? []),
 ];
 
-interface View extends Setting {
+export interface View extends Omit<Setting, 'given' | 'oracle'> {
+  readonly given: Place;
+  readonly oracle: Pick<Oracle, 'tellsStates'>;
   readonly journey: Journey;
   readonly observation: Observation;
 }
 
-type Found = Omit<Difference, 'at' | 'packet'>;
+export type Found = Omit<Difference, 'at' | 'packet'>;
 
-function compareOne(view: View, local: boolean): Found | undefined {
+/** Compares what the model and the kernel made of one packet; `local`: a process of the host sent it. `substitutions` grows. */
+export function compareOne(view: View, local: boolean): Found | undefined {
   return compareExits(view) ?? compareDeliveries(view) ?? compareState(view, local) ?? compareTraces(view, local);
 }
 
@@ -361,25 +367,31 @@ function compareDeliveries({ journey, observation, substitutions }: View): Found
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'deliveries', model: ours, kernel: theirs };
 }
 
-const STATE_BITS = new Map([
+const STATE_BITS: ReadonlyMap<number, ConntrackState> = new Map([
   [2, 'ESTABLISHED'],
   [4, 'RELATED'],
   [8, 'NEW'],
   [64, 'UNTRACKED'],
 ]);
 
-function compareState({ machine, journey, observation, oracle }: View, local: boolean): Found | undefined {
-  const [first] = oracle.tellsStates() ? observation.states : [];
+/** What conntrack made of the packet that was sent, where the kernel tells (Linux 6.16) and the packet came so far. `tracked`: conntrack is on. */
+export function observedState(
+  { states: [first] }: Observation,
+  { local, tracked }: { readonly local: boolean; readonly tracked: boolean },
+): ConntrackState | undefined {
   if (first === undefined || first.hook !== (local ? 'OUTPUT' : 'PREROUTING')) return undefined;
   // With conntrack off there is no state, and what has none else is INVALID.
-  const on = machine.rules.get(journey.packet.family)?.conntrack === true;
-  const kernel =
-    first.state === undefined
-      ? on
-        ? 'INVALID'
-        : 'UNTRACKED'
-      : (STATE_BITS.get(first.state) ?? `state ${first.state}`);
-  return kernel === journey.state ? undefined : { what: 'state', model: [journey.state], kernel: [kernel] };
+  if (first.state === undefined) return tracked ? 'INVALID' : 'UNTRACKED';
+  return STATE_BITS.get(first.state);
+}
+
+function compareState({ machine, journey, observation, oracle }: View, local: boolean): Found | undefined {
+  if (!oracle.tellsStates()) return undefined;
+  const tracked = machine.rules.get(journey.packet.family)?.conntrack === true;
+  const kernel = observedState(observation, { local, tracked });
+  return kernel === undefined || kernel === journey.state
+    ? undefined
+    : { what: 'state', model: [journey.state], kernel: [kernel] };
 }
 
 function compareTraces(view: View, local: boolean): Found | undefined {
@@ -406,7 +418,7 @@ const flatConsequences = (journey: Journey): Journey[] =>
 function compareSteps(
   ours: readonly Step[],
   theirs: readonly ObservedStep[],
-  given: Case,
+  given: Place,
   substitutions: readonly Substitution[],
 ): Found | undefined {
   const model = ours.map((step, i) =>
@@ -417,7 +429,7 @@ function compareSteps(
 }
 
 /** Targets after which the packet is not what it was: the kernel tells of it before, the model after. */
-const REWRITES: readonly string[] = [
+export const REWRITES: readonly string[] = [
   'DNAT',
   'SNAT',
   'MASQUERADE',
@@ -430,7 +442,7 @@ const REWRITES: readonly string[] = [
 ];
 
 /** A step as one line, with as much of it as `known` (the kernel's step of the same place) tells. */
-function printStep(step: Step | ObservedStep, known: ObservedStep | undefined, { backend, host }: Case): string {
+function printStep(step: Step | ObservedStep, known: ObservedStep | undefined, { backend, host }: Place): string {
   const { hook, table, chain, rule, target } = step;
   const words = [`${hook} ${table} ${chain} ${rule}`, target];
   if (step.iif !== undefined) words.push(`in ${step.iif}`);

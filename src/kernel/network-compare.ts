@@ -7,7 +7,8 @@ import type { Machine } from '../netfilter/traverse.ts';
 import type { Way, World } from '../network/walk.ts';
 import type { Packet } from '../packet/packet.ts';
 import { encodePacket } from '../packet/wire.ts';
-import { BUILT_IN_CHAINS, type Ruleset, type TableName } from '../ruleset/rule.ts';
+import { BUILT_IN_CHAINS, type Ruleset } from '../ruleset/rule.ts';
+import { TABLES } from '../ruleset/tables.ts';
 import type { Kernel } from './client.ts';
 import { comparePlayed, type Case, type Comparison, type Oracle } from './compare.ts';
 import type { Played } from './dialogue.ts';
@@ -118,8 +119,6 @@ const playedAt = (host: string, sent: readonly Sent[], encode: Encode): readonly
 
 /** The text with every table that it does not name, empty: so is what the kernel has, and its trace tells of each. */
 export const withAllTables = (text = ''): string =>
-  ALL_TABLES.filter((table) => !text.includes(`*${table}\n`))
+  TABLES.filter((table) => !text.includes(`*${table}\n`))
     .map((table) => `*${table}\n${BUILT_IN_CHAINS[table].map((chain) => `:${chain} ACCEPT [0:0]\n`).join('')}COMMIT\n`)
     .reduce((whole, table) => whole + table, text);
-
-const ALL_TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];

@@ -98,7 +98,7 @@ function probeBackends(kernel: Kernel): Omit<Probe, 'mode'> {
         missing.push({ what: `iptables-${backend}`, why: 'a packet was not delivered with its trace', get });
       } else {
         backends.push(backend);
-        iptables[backend] = versionOf(backend);
+        iptables[backend] = iptablesVersion(backend);
       }
     } catch (error) {
       // A helper that has ended ends the probe of this mode; what it says of a backend concerns the backend.
@@ -109,7 +109,8 @@ function probeBackends(kernel: Kernel): Omit<Probe, 'mode'> {
   return { ...(wire === undefined ? {} : { wire }), backends, bridgeNetfilter, missing, iptables, kernel: release() };
 }
 
-const versionOf = (backend: Backend): string =>
+/** What a backend's iptables says of itself: `iptables v1.8.9 (nf_tables)`. */
+export const iptablesVersion = (backend: Backend): string =>
   spawnSync(`iptables-${backend}`, ['-V'], { encoding: 'utf8' }).stdout.trim() || 'unknown';
 
 function explain(mode: KernelMode, error: unknown): Missing {

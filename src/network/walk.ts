@@ -84,24 +84,33 @@ export interface Pending {
   readonly state?: ConntrackState;
 }
 
+/** What one host makes of a packet that arrives there; undefined where there is no such host. */
+export type Arriving = (host: string, arrival: Arrival) => Journey | undefined;
+
 /** Sends a packet on its way; the machines remember it. */
-export function send(world: World, host: string, arrival: Arrival): Way {
+export const send = (world: World, host: string, arrival: Arrival): Way =>
+  follow(world.network, host, arrival, (name, arriving) => {
+    const machine = world.machines.get(name);
+    return machine && arrive(machine, arriving);
+  });
+
+/** Follows a packet, and every copy of it, from host to host, whoever says what becomes of it on each. */
+export function follow(network: Network, host: string, arrival: Arrival, arriving: Arriving): Way {
   const hops: Hop[] = [];
   const ends: End[] = [];
   const pending: Pending[] = [{ ...arrival, host }];
   for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
-    const machine = world.machines.get(next.host);
-    if (machine === undefined) {
-      ends.push({ kind: 'dropped', host: next.host, reason: `there is no host ${next.host}` });
-      continue;
-    }
+    const here = next.host;
     if (hops.length >= MAX_HOPS) {
-      ends.push({ kind: 'dropped', host: next.host, reason: 'it goes round in circles' });
+      ends.push({ kind: 'dropped', host: here, reason: 'it goes round in circles' });
       break;
     }
-    const journey = arrive(machine, next);
-    hops.push({ host: next.host, entry: next.entry, journey });
-    const here = next.host;
+    const journey = arriving(here, next);
+    if (journey === undefined) {
+      ends.push({ kind: 'dropped', host: here, reason: `there is no host ${here}` });
+      continue;
+    }
+    hops.push({ host: here, entry: next.entry, journey });
     for (const packet of journey.deliveries) ends.push({ kind: 'process', host: here, packet });
     if (journey.fate.kind === 'undecided') {
       const { reason, line } = journey.fate;
@@ -114,7 +123,7 @@ export function send(world: World, host: string, arrival: Arrival): Way {
       continue;
     }
     for (const exit of journey.exits) {
-      const onward = afterExit(world.network, here, exit);
+      const onward = afterExit(network, here, exit);
       pending.push(...onward.arrivals);
       ends.push(...onward.ends);
     }
@@ -208,11 +217,15 @@ export function arrivalFrom(network: Network, end: Reached, packet: Packet): { h
   return { host, arrival: { packet: { ...packet, ...smac }, entry: { kind: 'in', host, interface: name } } };
 }
 
-/** Sends the answer of whoever got the packet; undefined where nobody would answer. */
-export function answer(world: World, end: End): Way | undefined {
+/** The answer of whoever got the packet, as it sets out; undefined where nobody would answer. */
+export function answerFrom(network: Network, end: End): { host: string; arrival: Arrival } | undefined {
   if (!isReached(end)) return undefined;
   const reply = replyTo(end.packet);
-  if (reply === undefined) return undefined;
-  const { host, arrival } = arrivalFrom(world.network, end, reply);
-  return send(world, host, arrival);
+  return reply && arrivalFrom(network, end, reply);
+}
+
+/** Sends the answer of whoever got the packet; undefined where nobody would answer. */
+export function answer(world: World, end: End): Way | undefined {
+  const answered = answerFrom(world.network, end);
+  return answered && send(world, answered.host, answered.arrival);
 }

@@ -60,6 +60,36 @@ const WAY = {
     .meta({ description: 'host by host, where a packet was followed over several' }),
 };
 
+/** What Linux did with the same packet. */
+const kernelSchema = z
+  .strictObject({
+    word: z
+      .enum(['agrees', 'differs', 'undecided', 'not-asked'])
+      .meta({ description: 'undecided: the model does not know, so there is nothing to compare' }),
+    because: z.string().optional().meta({ description: 'why Linux was not asked, or there is nothing to compare' }),
+    linux: z.string().meta({ description: 'the version of the kernel' }),
+    iptables: z.string(),
+    packet: packetText.optional(),
+    fate: fateSchema.optional(),
+    state: stateSchema.optional(),
+    steps: z.array(stepSchema).optional(),
+    exits: JOURNEY.exits,
+    consequences: CONSEQUENCES,
+    hops: WAY.hops,
+    differences: z
+      .array(
+        z.strictObject({
+          host: z.string(),
+          what: z.enum(['load', 'exits', 'deliveries', 'state', 'trace', 'fate']),
+          model: z.array(z.string()),
+          linux: z.array(z.string()),
+        }),
+      )
+      .optional(),
+  })
+  .optional()
+  .meta({ description: 'with --kernel: what Linux did, where somebody sends the packet' });
+
 /** `nfverdict/trace-v1`: an entry for each packet line and each `reply` line. */
 export const traceSchema = z.strictObject({
   ...envelopeOf('trace'),
@@ -68,7 +98,8 @@ export const traceSchema = z.strictObject({
     z.strictObject({
       ...WAY,
       line: z.int().min(1),
-      reply: z.strictObject(WAY).optional(),
+      reply: z.strictObject({ ...WAY, kernel: kernelSchema }).optional(),
+      kernel: kernelSchema,
       expected: z.string().optional(),
       asExpected: z.boolean().optional(),
     }),

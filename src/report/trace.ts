@@ -9,6 +9,15 @@ import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Arrival, Packet } from '../packet/packet.ts';
 import type { Paint } from './paint.ts';
 import { printable } from './printable.ts';
+import {
+  alignSteps,
+  printWord,
+  summaryOfTwins,
+  type LinuxLine,
+  type LinuxVersion,
+  type Mark,
+  type Twin,
+} from './twin.ts';
 
 /** One packet or `reply` line of a conversation, and what became of it on each host that it met. */
 export interface Traced {
@@ -21,6 +30,8 @@ export interface Traced {
   readonly last?: Journey;
   readonly answer?: readonly TracedHop[];
   readonly expected?: { readonly fate: ExpectedFate; readonly met: boolean };
+  /** What Linux says of it, where it was asked. */
+  readonly linux?: LinuxLine;
 }
 
 export interface TracedHop {
@@ -34,6 +45,8 @@ export interface TraceSubject {
   readonly host?: string;
   /** The ruleset file of a host; undefined where none is at hand, so that nothing is filtered. */
   readonly pathOf: (host: string, family: Family) => string | undefined;
+  /** Which Linux was asked, if any was. */
+  readonly linux?: LinuxVersion;
 }
 
 /** What one host did with each line. */
@@ -77,13 +90,17 @@ const devicesOf = ({ iif, oif, physin, physout }: Step): string => {
 
 const ruleOf = (step: Step): string => (typeof step.rule === 'number' ? `rule ${step.rule}` : step.rule);
 
-/** One journey: hooks, and under each the rules that matched; the packet again wherever it has been rewritten. */
-export function printJourney(journey: Journey, path: string, paint: Paint, indent = '  '): string[] {
+/** One journey: hooks, and under each the rules that matched; the packet again wherever it has been rewritten. With `linux` each line is marked with whose it is. */
+export function printJourney(journey: Journey, path: string, paint: Paint, indent = '  ', linux?: Journey): string[] {
   const lines: string[] = [];
   let hook = '';
   let seen = printPacket(journey.packet);
-  const width = Math.max(0, ...journey.steps.map((step) => `${step.table} ${step.chain} ${ruleOf(step)}`.length));
-  for (const step of journey.steps) {
+  const marked =
+    linux === undefined
+      ? journey.steps.map((step) => ({ mark: ' ' as const, step }))
+      : alignSteps(journey.steps, linux.steps);
+  const width = Math.max(0, ...marked.map(({ step }) => `${step.table} ${step.chain} ${ruleOf(step)}`.length));
+  for (const { mark, step } of marked) {
     const heading = `${step.hook} ${devicesOf(step)}`;
     if (heading !== hook) {
       hook = heading;
@@ -92,16 +109,35 @@ export function printJourney(journey: Journey, path: string, paint: Paint, inden
     const now = printPacket(step.packet);
     const place = `${step.table} ${printable(step.chain)} ${ruleOf(step)}`.padEnd(width);
     const where = step.line === undefined ? '' : paint.dim(`  ${printable(path)}:${step.line}`);
-    lines.push(`${indent}  ${place}  ${step.target === '' ? '(no target)' : printable(step.target)}${where}`);
+    const target = step.target === '' ? '(no target)' : printable(step.target);
+    lines.push(`${indent}${painted(mark, paint)} ${place}  ${target}${where}`);
     if (now !== seen && showsRewriting(step)) lines.push(`${indent}    ${paint.doubtful('now')} ${now}`);
     seen = now;
   }
-  lines.push(`${indent}${printEnd(journey, path, paint)}`);
-  for (const consequence of journey.consequences) {
-    lines.push(`${indent}and the host sends ${printPacket(unframed(consequence.packet))}`);
-    lines.push(...printJourney(consequence, path, paint, `${indent}  `));
+  lines.push(...printEnds(journey, linux, path, paint).map((line) => `${indent}${line}`));
+  const made = [journey.consequences, linux?.consequences ?? []] as const;
+  for (let at = 0; at < Math.max(made[0].length, made[1].length); at++) {
+    const [ours, theirs] = [made[0][at], made[1][at]];
+    const shown = ours ?? theirs;
+    if (shown === undefined) continue;
+    const who = linux === undefined || (ours !== undefined && theirs !== undefined) ? '' : ours ? '- ' : '+ ';
+    lines.push(`${indent}${who}and the host sends ${printPacket(unframed(shown.packet))}`);
+    lines.push(...printJourney(shown, path, paint, `${indent}  `, ours === undefined ? undefined : theirs));
   }
   return lines;
+}
+
+const painted = (mark: Mark | ' ', paint: Paint): string =>
+  mark === '-' || mark === '+' ? paint.bad(mark) : mark === '=' ? paint.dim(mark) : mark;
+
+/** How it ended: one line where nobody but the model was asked, or both say the same. */
+function printEnds(journey: Journey, linux: Journey | undefined, path: string, paint: Paint): string[] {
+  const ours = printEnd(journey, path, paint);
+  if (linux === undefined) return [ours];
+  const alike = (['kind', 'oif', 'port'] as const).every((key) => journey.fate[key] === linux.fate[key]);
+  return alike
+    ? [`${painted('=', paint)} ${ours}`]
+    : [`${painted('-', paint)} ${ours}`, `${painted('+', paint)} ${printEnd(linux, path, paint)}`];
 }
 
 /** A TTL that has been counted down is no rewriting that anybody asks for. */
@@ -133,7 +169,7 @@ export function printTrace(traced: readonly Traced[], subject: TraceSubject, pai
         ? 'reply: nobody answers'
         : `${exchange.kind === 'reply' ? 'reply: ' : ''}${printable(printArrival(arrival))}`;
     lines.push(paint.bold(subject.host === undefined ? title : `${subject.host}: ${title}`));
-    lines.push(...printHops(hops, subject, paint, '  '));
+    lines.push(...printHops(hops, subject, paint, '  ', exchange.linux?.twin));
     if (expected !== undefined)
       lines.push(
         expected.met
@@ -143,33 +179,54 @@ export function printTrace(traced: readonly Traced[], subject: TraceSubject, pai
     const [first] = answer ?? [];
     if (answer !== undefined && first !== undefined) {
       lines.push(paint.bold(`  the reply to it: ${printPacket(unframed(first.journey.packet))}`));
-      lines.push(...printHops(answer, subject, paint, '    '));
+      lines.push(...printHops(answer, subject, paint, '    ', exchange.linux?.answer));
+    } else if (exchange.linux?.answer !== undefined && subject.linux !== undefined) {
+      lines.push(
+        `  ${paint.bold('the reply to it')}`,
+        ...printWord(exchange.linux.answer, subject.linux, paint, '    '),
+      );
     }
     lines.push('');
   }
-  lines.push(summaryOf(traced));
+  lines.push(summaryOf(traced, subject.linux));
   return `${lines.join('\n')}\n`;
 }
 
-/** The journeys one under the other; with their hosts' names where there may be several. */
-function printHops(hops: readonly TracedHop[], subject: TraceSubject, paint: Paint, indent: string): string[] {
-  return hops.flatMap(({ host, journey }, at) => {
+/** The journeys one under the other; with their hosts' names where there may be several. What only Linux met comes after what the model met. */
+function printHops(
+  hops: readonly TracedHop[],
+  subject: TraceSubject,
+  paint: Paint,
+  indent: string,
+  twin?: Twin,
+): string[] {
+  const beside = (at: number): Journey | undefined =>
+    twin?.hops[at]?.host === hops[at]?.host ? twin?.hops[at]?.journey : undefined;
+  const lines = hops.flatMap(({ host, journey }, at) => {
     const path = subject.pathOf(host, journey.packet.family);
     const unfiltered = path === undefined ? ' (no ruleset of it was given: it filters nothing)' : '';
-    if (subject.host !== undefined) return printJourney(journey, path ?? '', paint, indent);
+    if (subject.host !== undefined) return printJourney(journey, path ?? '', paint, indent, beside(at));
     const packet = at === 0 ? '' : `, as ${printPacket(unframed(journey.packet))}`;
     return [
       `${indent}on ${paint.bold(printable(host))}${packet}${unfiltered}`,
-      ...printJourney(journey, path ?? '', paint, `${indent}  `),
+      ...printJourney(journey, path ?? '', paint, `${indent}  `, beside(at)),
     ];
   });
+  const strange = (twin?.hops ?? []).filter((_, at) => beside(at) === undefined);
+  for (const { host, journey } of strange)
+    lines.push(
+      `${indent}+ on ${paint.bold(printable(host))}, only on Linux, as ${printPacket(unframed(journey.packet))}`,
+      ...printJourney(journey, subject.pathOf(host, journey.packet.family) ?? '', paint, `${indent}  `),
+    );
+  if (twin !== undefined && subject.linux !== undefined) lines.push(...printWord(twin, subject.linux, paint, indent));
+  return lines;
 }
 
 /** Without the frame's addresses, which say nothing beyond one wire. */
 const unframed = ({ smac, dmac, ...packet }: Packet): Packet => packet;
 
 /** The line that can be read alone. */
-export function summaryOf(exchanges: readonly Traced[]): string {
+export function summaryOf(exchanges: readonly Traced[], linux?: LinuxVersion): string {
   const counts = new Map<string, number>();
   for (const { last } of exchanges) {
     const kind = last?.fate.kind ?? 'unanswered';
@@ -177,7 +234,14 @@ export function summaryOf(exchanges: readonly Traced[]): string {
   }
   const unmet = exchanges.filter(({ expected }) => expected?.met === false).length;
   const fates = [...counts].map(([kind, count]) => `${count} ${kind}`).join(', ');
-  return `${exchanges.length === 1 ? '1 packet' : `${exchanges.length} packets`}: ${fates}${unmet === 0 ? '' : `; ${unmet} otherwise than expected`}`;
+  const asked =
+    linux === undefined
+      ? ''
+      : `; ${summaryOfTwins(
+          exchanges.flatMap((exchange) => exchange.linux ?? []),
+          linux,
+        )}`;
+  return `${exchanges.length === 1 ? '1 packet' : `${exchanges.length} packets`}: ${fates}${unmet === 0 ? '' : `; ${unmet} otherwise than expected`}${asked}`;
 }
 
 // --- JSON --------------------------------------------------------------------------------------------------------------------------
@@ -231,18 +295,40 @@ const hopsDocument = (hops: readonly TracedHop[], last: Journey, single: boolean
   };
 };
 
-export const traceDocument = (traced: readonly Traced[], { host }: TraceSubject): object => ({
-  ...(host === undefined ? {} : { host }),
-  packets: traced.map(({ line, kind, arrival, hops, last, answer, expected }) => {
-    const single = host !== undefined;
-    const answered = answer?.at(-1)?.journey;
-    return {
-      ...(last === undefined
-        ? { packet: kind, fate: { kind: 'dropped', reason: 'nobody answers' }, state: 'UNTRACKED', steps: [] }
-        : hopsDocument(hops, last, single, arrival)),
-      line,
-      ...(answer === undefined || answered === undefined ? {} : { reply: hopsDocument(answer, answered, single) }),
-      ...(expected === undefined ? {} : { expected: printFate(expected.fate), asExpected: expected.met }),
-    };
-  }),
-});
+/** `kernel`: the word, and what Linux did, in the form of the model's own. */
+function twinDocument(twin: Twin, { kernel, iptables }: LinuxVersion, single: boolean): object {
+  const { word, because, hops, last, differences } = twin;
+  return {
+    word,
+    ...(because === undefined ? {} : { because }),
+    linux: kernel,
+    iptables,
+    ...(last === undefined ? {} : hopsDocument(hops, last, single)),
+    ...(differences.length === 0
+      ? {}
+      : { differences: differences.map(({ host, what, model, kernel: linux }) => ({ host, what, model, linux })) }),
+  };
+}
+
+export function traceDocument(traced: readonly Traced[], { host, linux: version }: TraceSubject): object {
+  const kernelOf = (twin: Twin | undefined, single: boolean): object =>
+    twin === undefined || version === undefined ? {} : { kernel: twinDocument(twin, version, single) };
+  return {
+    ...(host === undefined ? {} : { host }),
+    packets: traced.map(({ line, kind, arrival, hops, last, answer, expected, linux }) => {
+      const single = host !== undefined;
+      const answered = answer?.at(-1)?.journey;
+      return {
+        ...(last === undefined
+          ? { packet: kind, fate: { kind: 'dropped', reason: 'nobody answers' }, state: 'UNTRACKED', steps: [] }
+          : hopsDocument(hops, last, single, arrival)),
+        line,
+        ...(answer === undefined || answered === undefined
+          ? {}
+          : { reply: { ...hopsDocument(answer, answered, single), ...kernelOf(linux?.answer, single) } }),
+        ...kernelOf(linux?.twin, single),
+        ...(expected === undefined ? {} : { expected: printFate(expected.fate), asExpected: expected.met }),
+      };
+    }),
+  };
+}
