@@ -5,6 +5,7 @@ import { at, INDEX } from '../src/arbitrary/choice.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
 import type { Skb } from '../src/netfilter/skb.ts';
 import { parseRuleset } from '../src/ruleset/parse.ts';
+import { KnownRules } from '../src/ruleset/plain.ts';
 import type { HookName, Ruleset, TableName } from '../src/ruleset/rule.ts';
 import { YES } from '../src/space/diagram.ts';
 import { pointOfSkb } from '../src/space/point.ts';
@@ -26,7 +27,7 @@ const PLACES: readonly (readonly [TableName, HookName])[] = [
 ];
 
 /** The ruleset with a rule gone, another's verdict turned round, or two neighbours in the other order. */
-function edited(text: string, family: 4 | 6, draw: number): Ruleset {
+function edited(text: string, family: 4 | 6, draw: number, known: KnownRules): Ruleset {
   const lines = text.split('\n');
   const rules = lines.flatMap((line, index) => (line.startsWith('-A ') ? [index] : []));
   const index = rules.length === 0 ? -1 : at(rules, draw >>> 2);
@@ -36,7 +37,7 @@ function edited(text: string, family: 4 | 6, draw: number): Ruleset {
   else if (draw % 4 === 1 && next.startsWith('-A ')) lines.splice(index, 2, next, line);
   else if (index >= 0)
     lines[index] = line.endsWith('-j ACCEPT') ? line.replace(/ACCEPT$/, 'DROP') : line.replace(/-j DROP$/, '-j ACCEPT');
-  return parseRuleset(lines.join('\n'), { path: 'new', family }).ruleset;
+  return parseRuleset(lines.join('\n'), { path: 'new', family, known }).ruleset;
 }
 
 const endOf = ({ kind, with: how, packet, untracked, ctmark, translation }: Walked): string =>
@@ -59,10 +60,12 @@ law<[WorldCase, number, number, number]>(
     if (first === undefined || text === undefined) return true;
     // Without a host nobody knows what kind of address it is, nor parts of packets.
     if (/addrtype|match-set/.test(text.text)) return true;
-    const old = parseRuleset(text.text, { path: 'old', family: text.family }).ruleset;
-    const now = edited(text.text, text.family, edit);
+    // Chains whose rules were read once are made once.
+    const known = new KnownRules();
+    const old = parseRuleset(text.text, { path: 'old', family: text.family, known }).ruleset;
+    const now = edited(text.text, text.family, edit, known);
     const { backend } = drawn;
-    const { space, regions: all } = tableDifference(old, now, { backend });
+    const { space, regions: all, before: oldRules, after: newRules } = tableDifference(old, now, { backend });
     // A log entry is no end of a walk.
     const regions = all.filter(({ classes }) => !classes.includes('logged'));
     const { diagrams } = space.layout;
@@ -78,18 +81,26 @@ law<[WorldCase, number, number, number]>(
       if (left !== right) seen('packet differs');
       expect(isIn, `${table} ${skb.hook} ${left ?? ''} | ${right ?? ''}`).toBe(left !== right);
     };
-    for (const { hook, table, packets: changed, old: before, now: after } of regions) {
+    for (const { hook, table, packets: changed, old: before, now: after, removed, added } of regions) {
       const witness = witnessAt(space.layout, changed, { hook, backend });
       if (witness === undefined) continue;
       seen('witness');
       ask(witness.skb, table);
       const point = pointOfSkb(space.layout, witness.skb);
-      for (const [side, node] of [
-        [old, before],
-        [now, after],
+      for (const [side, node, place] of [
+        [old, before, removed === undefined ? undefined : oldRules.get(removed)],
+        [now, after, added === undefined ? undefined : newRules.get(added)],
       ] as const) {
         const said = space.outcomes.of(diagrams.evaluate(node, point.at));
-        expect(said !== undefined && isAsSaid(new Replay(side).walk(table, witness.skb), said)).toBe(true);
+        const replayed = new Replay(side).walk(table, witness.skb);
+        expect(said !== undefined && isAsSaid(replayed, said)).toBe(true);
+        if (place === undefined) continue;
+        seen('rule named');
+        expect({ chain: replayed.chain, rule: replayed.rule, line: replayed.line }).toEqual({
+          chain: place.chain,
+          rule: place.rule,
+          line: place.line,
+        });
       }
     }
     for (const [index, packet] of packets.entries()) {
@@ -110,6 +121,7 @@ law<[WorldCase, number, number, number]>(
       different: { atLeast: 5 },
       same: { atLeast: 5 },
       witness: { atLeast: 5 },
+      'rule named': { atLeast: 3 },
       'packet differs': { atLeast: 5 },
     },
   },

@@ -142,5 +142,4 @@ function shownRegions(
   return sized.map(({ region }) => show(region));
 }
 
-const textAt = (ruleset: Ruleset, line: number): string =>
-  ruleset.lines.find((candidate) => candidate.line === line)?.text.trim() ?? '';
+const textAt = (ruleset: Ruleset, line: number): string => ruleset.lines[line - 1]?.text.trim() ?? '';

@@ -7,6 +7,7 @@ import type { Family } from '../address/address.ts';
 import { InputError } from '../diagnostic/diagnostic.ts';
 import type { Input } from '../report/document.ts';
 import { readRuleset } from '../ruleset/parse.ts';
+import { KnownRules } from '../ruleset/plain.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { FileError, type Io } from './io.ts';
 
@@ -32,6 +33,7 @@ function firstBadOctet(octets: Uint8Array): { line: number; column: number } {
 export class Inputs {
   protected readonly io: Io;
   readonly #read: Input[] = [];
+  readonly #known = new KnownRules();
 
   constructor(io: Io) {
     this.io = io;
@@ -64,6 +66,7 @@ export class Inputs {
   ruleset(path: string, family?: Family): Ruleset {
     return readRuleset(this.text(path), {
       path: path === '-' ? 'stdin' : path,
+      known: this.#known,
       ...(family === undefined ? {} : { family }),
     });
   }

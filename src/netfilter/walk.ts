@@ -34,7 +34,7 @@ interface Frame {
 /** Walks `chain`, a built-in one of `table`, and whatever it calls. Calls are a list, not the machine's stack: no ruleset can overflow it. */
 export function walkTable(
   table: TableName,
-  chains: ReadonlyMap<string, CompiledChain>,
+  chains: Pick<ReadonlyMap<string, CompiledChain>, 'get'>,
   hook: HookName,
   skb: Skb,
   around: Surroundings,

@@ -2,7 +2,8 @@
 import type { Skb } from '../netfilter/skb.ts';
 import { printPacket } from '../packet/notation.ts';
 import type { Replayed } from '../space/replay.ts';
-import type { ChangeClass, Place } from '../space/table-difference.ts';
+import type { Place } from '../space/rule-names.ts';
+import type { ChangeClass } from '../space/table-difference.ts';
 import type { HookName, TableName } from '../ruleset/rule.ts';
 import type { Paint } from './paint.ts';
 import { printable } from './printable.ts';

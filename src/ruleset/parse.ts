@@ -12,7 +12,7 @@ import { readCommand } from './command.ts';
 import { DraftTable } from './draft.ts';
 import { detectFamily } from './family.ts';
 import { Complaints, checkLine, linesOf } from './lines.ts';
-import { PlainRules } from './plain.ts';
+import { PlainRules, type KnownRules } from './plain.ts';
 import { refusals } from './reachability.ts';
 import type { Counters, Line, Ruleset, Table, TableName } from './rule.ts';
 import { Fault, fail, tokenize } from './tokens.ts';
@@ -23,8 +23,8 @@ export interface ParseOptions {
   readonly path: string;
   /** Absent: whatever the text tells, and IPv4 when it does not. */
   readonly family?: Family;
-  /** Rules that were read before, of the same family: those of equal text become the same objects, and cost little. */
-  readonly known?: PlainRules;
+  /** Rules that were read before: those of equal text become the same objects, and cost little. */
+  readonly known?: KnownRules;
 }
 
 export interface ParsedRuleset {
@@ -51,7 +51,7 @@ class Reader {
     this.options = options;
     this.complaints = new Complaints(options.path);
     this.family = options.family ?? detectFamily(linesOf(text));
-    this.plain = options.known?.family === this.family ? options.known : new PlainRules(this.family);
+    this.plain = options.known?.of(this.family) ?? new PlainRules(this.family);
   }
 
   read(text: string): ParsedRuleset {

@@ -33,12 +33,10 @@ const MAX_CHAIN = 28;
 
 /** Texts of one family that have been read. One may serve several rulesets: then rules of equal text are equal objects in all of them. */
 export class PlainRules {
-  readonly family: Family;
   readonly #reader: Reader;
   readonly #known = new Map<string, PlainRule | undefined>();
 
   constructor(family: Family) {
-    this.family = family;
     this.#reader = new Reader(family);
   }
 
@@ -49,6 +47,15 @@ export class PlainRules {
     const read = text.length > MAX_LENGTH || text.includes('\t') ? undefined : this.#reader.read(text);
     this.#known.set(text, read);
     return read;
+  }
+}
+
+/** What has been read of either family, for whoever reads several rulesets. */
+export class KnownRules {
+  readonly #plain: Readonly<Record<Family, PlainRules>> = { 4: new PlainRules(4), 6: new PlainRules(6) };
+
+  of(family: Family): PlainRules {
+    return this.#plain[family];
   }
 }
 

@@ -5,14 +5,16 @@
  * little; a chain is made once, however often it is called. Rules that change a packet and let it go on (MARK, TTL, LOG) cannot be put together so: what
  * comes behind them is made first, and then seen through the change. Everything is made from the end to the beginning.
  */
-import { compileTarget, type Action, type NatTarget } from '../netfilter/compile.ts';
+import type { Action, NatTarget } from '../netfilter/compile.ts';
 import type { Chain, HookName, Rule, TableName } from '../ruleset/rule.ts';
-import { printMatch, printRuleBody } from '../ruleset/print.ts';
+import { printMatch } from '../ruleset/print.ts';
 import type { Conditions, UnknownPlace } from './condition.ts';
-import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, type Node } from './diagram.ts';
+import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, YES, type Node } from './diagram.ts';
 import type { Effects } from './effect.ts';
 import type { Layout } from './layout.ts';
 import type { Outcomes } from './outcome.ts';
+import type { MadeChains } from './made-chains.ts';
+import { ruleNames } from './rule-names.ts';
 
 /** How a table is asked. */
 export interface TableOptions {
@@ -22,14 +24,12 @@ export interface TableOptions {
   readonly logs: boolean | 'all';
   /** What is put in a rule's place, FALL where it does nothing: `body` is what it does to the packets of `set`, `otherwise` what would happen to them behind it. */
   readonly instead?: (rule: Rule, set: Node, body: Node, otherwise: Node) => Node;
+  /** Only these packets are asked for: of others the answer may be wrong. Only their destinations count. */
+  readonly within?: Node;
 }
 
 /** The rules of one family by table: what a ruleset's file holds. */
 export type Chains = ReadonlyMap<string, Chain>;
-
-/** A rule's name, the same in two rulesets where table, chain and text are: `filter FORWARD -s 10.0.0.1 -j ACCEPT`, and which of several. */
-export const ruleName = (table: TableName, chain: string, text: string, occurrence: number): string =>
-  `${table} ${chain} ${text}${occurrence === 0 ? '' : ` #${occurrence + 1}`}`;
 
 /** Chains called within chains called: deeper than this nobody writes them, and each level costs the machine's stack. */
 const MAX_DEPTH = 256;
@@ -42,12 +42,6 @@ export interface TableContext {
   readonly translate?: (target: NatTarget, rule: string) => Node;
 }
 
-interface NamedRule {
-  readonly rule: Rule;
-  readonly name: string;
-  readonly action: Action;
-}
-
 export class TableSpace {
   readonly #layout: Layout;
   readonly #conditions: Conditions;
@@ -58,11 +52,16 @@ export class TableSpace {
   readonly #chains: Chains;
   readonly #options: TableOptions;
   readonly #context: TableContext;
-  readonly #rules = new Map<string, readonly NamedRule[]>();
+  readonly #chainsMade: MadeChains;
   readonly #pure = new Map<string, Node>();
   readonly #ordinals = new Map<string, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
   readonly #effectful = new Map<string, boolean>();
   readonly #continued = new Map<string, Node>();
+  /** By chain, where only some packets are asked for: of each rule, whether none of them comes to it. */
+  readonly #passedBy = new Map<string, Uint8Array>();
+  /** The rule that is being looked at. */
+  #at: { chain: Chain; rule: Rule } | undefined;
+  readonly #place: UnknownPlace = { name: (text) => this.#nameOfUnknown(text) };
   readonly #returnFalls: (node: Node) => Node;
   readonly #fallReturns: (node: Node) => Node;
 
@@ -72,6 +71,7 @@ export class TableSpace {
       readonly conditions: Conditions;
       readonly outcomes: Outcomes;
       readonly effects: Effects;
+      readonly chains: MadeChains;
     },
     at: { readonly table: TableName; readonly hook: HookName; readonly chains: Chains },
     options: TableOptions,
@@ -81,6 +81,7 @@ export class TableSpace {
     this.#conditions = space.conditions;
     this.#outcomes = space.outcomes;
     this.#effects = space.effects;
+    this.#chainsMade = space.chains;
     this.#table = at.table;
     this.#hook = at.hook;
     this.#chains = at.chains;
@@ -99,7 +100,7 @@ export class TableSpace {
     if (builtIn === undefined) return this.#context.next;
     const { diagrams } = this.#layout;
     const accepts = (builtIn.policy ?? 'ACCEPT') === 'ACCEPT';
-    const policy = this.#named(`${this.#table} ${builtIn.name} policy`);
+    const policy = this.#options.deciding ? { rule: `${this.#table} ${builtIn.name} policy` } : {};
     if (builtIn.hidden !== undefined)
       return this.#outcomes.node({ kind: 'undecided', reason: builtIn.hidden.because, ...policy });
     const end = accepts ? this.#accepted(policy) : this.#outcomes.node({ kind: 'dropped', ...policy });
@@ -109,68 +110,86 @@ export class TableSpace {
     return diagrams.over(diagrams.then(rules, this.#context.next), end);
   }
 
-  #named(rule: string): { readonly rule?: string } {
-    return this.#options.deciding ? { rule } : {};
-  }
-
   #accepted(by: { readonly rule?: string }): Node {
     return this.#options.deciding ? this.#outcomes.node({ kind: 'accepted', ...by }) : this.#context.next;
   }
 
-  #rulesOf(chain: Chain): readonly NamedRule[] {
-    const known = this.#rules.get(chain.name);
-    if (known !== undefined) return known;
-    const seen = new Map<string, number>();
-    const rules = chain.rules.map((rule): NamedRule => {
-      const action = compileTarget(rule.target);
-      // Names are only made where somebody sees them.
-      if (!this.#options.deciding && !this.#logs(rule, action)) return { rule, name: '', action };
-      const body = ruleBody(rule);
-      const occurrence = seen.get(body) ?? 0;
-      seen.set(body, occurrence + 1);
-      return {
-        rule,
-        name: ruleName(this.#table, chain.name, body, occurrence),
-        action,
-      };
-    });
-    this.#rules.set(chain.name, rules);
-    return rules;
+  #actionOf(rule: Rule): Action {
+    return this.#chainsMade.actionOf(rule.target);
   }
 
-  /** Makes the chains that can be made beforehand, those that are called before those that call. No recursion: chains may be many. */
+  /** Only made where somebody sees it. */
+  #nameOf(chain: Chain, index: number): string {
+    return ruleNames(this.#table, chain)[index] ?? '';
+  }
+
+  #named(chain: Chain, index: number): { readonly rule?: string } {
+    return this.#options.deciding ? { rule: this.#nameOf(chain, index) } : {};
+  }
+
+  /** Makes the chains that can be made beforehand, those that are called before those that call. */
   #plan(start: string): void {
-    const open: { readonly name: string; readonly calls: readonly string[]; next: number }[] = [];
-    const state = new Map<string, 'open' | 'done'>();
+    const order = this.#callsFirst(start);
+    if (this.#options.within !== undefined) this.#passBy(order, this.#options.within);
+    for (const chain of order) {
+      const passedBy = this.#passedBy.get(chain.name);
+      if (this.#options.within !== undefined && passedBy === undefined) continue;
+      const isEffectful = chain.rules.some((rule, index) => passedBy?.[index] !== 1 && this.#changes(rule));
+      this.#effectful.set(chain.name, isEffectful);
+      if (!isEffectful) this.#pure.set(chain.name, this.#chainOf(chain));
+    }
+  }
+
+  /** The chains that `start` leads to, those that are called before those that call. No recursion: chains may be many. */
+  #callsFirst(start: string): readonly Chain[] {
+    const order: Chain[] = [];
+    const open: { readonly chain: Chain; next: number }[] = [];
+    const seen = new Set<string>();
     const enter = (name: string): void => {
       const chain = this.#chains.get(name);
-      if (chain === undefined || state.has(name) || this.#effectful.has(name)) return;
-      state.set(name, 'open');
-      const calls = this.#rulesOf(chain).flatMap(({ action }) =>
-        action.kind === 'jump' || action.kind === 'goto' ? [action.chain] : [],
-      );
-      open.push({ name, calls, next: 0 });
+      if (chain === undefined || seen.has(name) || this.#effectful.has(name)) return;
+      seen.add(name);
+      open.push({ chain, next: 0 });
     };
     enter(start);
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-      const call = top.calls[top.next++];
-      if (call !== undefined) {
-        enter(call);
-        continue;
+      const rule = top.chain.rules[top.next++];
+      if (rule === undefined) {
+        open.pop();
+        order.push(top.chain);
+      } else if (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') enter(rule.target.chain);
+    }
+    return order;
+  }
+
+  /** Marks the rules that none of the packets can come to, by their destinations, which no rule of a table changes. */
+  #passBy(order: readonly Chain[], within: Node): void {
+    const { diagrams } = this.#layout;
+    const below = this.#layout.wordLevels('daddr').length + this.#layout.level('daddr');
+    const destinations = diagrams.mapping((node) => (node === NO ? NO : YES), below);
+    const reached = new Map<string, Node>();
+    const first = order.at(-1);
+    if (first !== undefined) reached.set(first.name, diagrams.substitute(destinations, within));
+    for (const chain of order.toReversed()) {
+      const here = reached.get(chain.name);
+      if (here === undefined) continue;
+      const passedBy = new Uint8Array(chain.rules.length);
+      this.#passedBy.set(chain.name, passedBy);
+      for (const [index, rule] of chain.rules.entries()) {
+        const { set, broken } = this.#test(chain, rule);
+        const met = diagrams.substitute(destinations, diagrams.and(here, set));
+        if (met === NO && diagrams.and(here, broken) === NO) passedBy[index] = 1;
+        else if (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') {
+          const called = rule.target.chain;
+          reached.set(called, diagrams.or(reached.get(called) ?? NO, met));
+        }
       }
-      open.pop();
-      state.set(top.name, 'done');
-      const chain = this.#chains.get(top.name);
-      if (chain === undefined) continue;
-      const rules = this.#rulesOf(chain);
-      const isEffectful = rules.some(({ action, rule }) => this.#changes(action, rule));
-      this.#effectful.set(top.name, isEffectful);
-      if (!isEffectful) this.#pure.set(top.name, this.#chainOf(chain, rules));
     }
   }
 
   /** The rule changes a packet and lets it go on, or calls a chain that does. */
-  #changes(action: Action, rule: Rule): boolean {
+  #changes(rule: Rule): boolean {
+    const action = this.#actionOf(rule);
     switch (action.kind) {
       case 'mark':
       case 'connmark':
@@ -198,13 +217,11 @@ export class TableSpace {
     return this.#options.instead?.(rule, set, body, otherwise) ?? this.#layout.diagrams.guard(set, body);
   }
 
-  #place(chain: Chain, { rule }: NamedRule): UnknownPlace {
-    return {
-      name: (text) => {
-        const ordinal = this.#ordinalsOf(chain).get(rule)?.get(text) ?? 0;
-        return `${this.#table} ${this.#hook} ${chain.name}: ${text}${ordinal === 0 ? '' : ` #${ordinal + 1}`}`;
-      },
-    };
+  #nameOfUnknown(text: string): string {
+    if (this.#at === undefined) return text;
+    const { chain, rule } = this.#at;
+    const ordinal = this.#ordinalsOf(chain).get(rule)?.get(text) ?? 0;
+    return `${this.#table} ${this.#hook} ${chain.name}: ${text}${ordinal === 0 ? '' : ` #${ordinal + 1}`}`;
   }
 
   /** Of each rule's matches, how many rules before it in its chain have the same: equal texts are told apart by their order. */
@@ -225,41 +242,63 @@ export class TableSpace {
   }
 
   /** The packets that a rule is for, and those that it drops merely by looking at them. */
-  #test(chain: Chain, named: NamedRule): { readonly set: Node; readonly broken: Node } {
-    const place = this.#place(chain, named);
+  #test(chain: Chain, rule: Rule): { readonly set: Node; readonly broken: Node } {
+    this.#at = { chain, rule };
     return {
-      set: this.#conditions.all(named.rule.matches, place),
-      broken: this.#conditions.dropped(named.rule.matches, place),
+      set: this.#conditions.all(rule.matches, this.#place),
+      broken: this.#conditions.dropped(rule.matches, this.#place),
     };
   }
 
   /** A chain without effects: FALL where none of its rules decides. */
-  #chainOf(chain: Chain, rules: readonly NamedRule[]): Node {
-    const { table, returns } = this.#runOf(chain, rules);
-    return returns ? this.#returnFalls(table) : table;
+  #chainOf(chain: Chain): Node {
+    const called: Node[] = [];
+    // Whose terminals name rules, or are told by whoever asks, is made anew.
+    let isShared = !this.#options.deciding && this.#options.instead === undefined;
+    for (const rule of chain.rules) {
+      const action = this.#actionOf(rule);
+      if (action.kind === 'jump' || action.kind === 'goto') called.push(this.#calledBy(action.chain));
+      else if (action.kind === 'nat') isShared = false;
+    }
+    const key = `${this.#table} ${chain.name}`;
+    const known = isShared ? this.#chainsMade.find(key, chain.rules, called) : undefined;
+    if (known !== undefined) return known;
+    const before = this.#conditions.unknowns;
+    const { table, returns } = this.#runOf(chain, 0, chain.rules.length);
+    const node = returns ? this.#returnFalls(table) : table;
+    // What is not known is so at this hook.
+    if (isShared && this.#conditions.unknowns === before)
+      this.#chainsMade.add(key, { rules: chain.rules, called, node });
+    return node;
+  }
+
+  #calledBy(name: string): Node {
+    return this.#pure.get(name) ?? this.#missing(name);
   }
 
   /** What a rule without effects decides about the packets that it is for. */
-  #deciding({ action, name }: NamedRule): Node {
-    const named = this.#named(name);
+  #deciding(chain: Chain, index: number, action: Action): Node {
     switch (action.kind) {
       case 'accept':
-        return this.#options.deciding ? this.#outcomes.node({ kind: 'accepted', ...named }) : ACCEPT;
+        return this.#options.deciding
+          ? this.#outcomes.node({ kind: 'accepted', ...this.#named(chain, index) })
+          : ACCEPT;
       case 'drop':
-        return this.#outcomes.node({ kind: 'dropped', ...named });
+        return this.#outcomes.node({ kind: 'dropped', ...this.#named(chain, index) });
       case 'reject':
-        return this.#outcomes.node({ kind: 'rejected', with: action.with, ...named });
+        return this.#outcomes.node({ kind: 'rejected', with: action.with, ...this.#named(chain, index) });
       case 'return':
         return RETURN;
       case 'jump':
-      case 'goto': {
-        const called = this.#pure.get(action.chain) ?? this.#missing(action.chain);
-        return action.kind === 'jump' ? called : this.#fallReturns(called);
-      }
+        return this.#calledBy(action.chain);
+      case 'goto':
+        return this.#fallReturns(this.#calledBy(action.chain));
       case 'unknown':
-        return this.#outcomes.node({ kind: 'undecided', reason: action.because, ...named });
-      case 'nat':
+        return this.#outcomes.node({ kind: 'undecided', reason: action.because, ...this.#named(chain, index) });
+      case 'nat': {
+        const name = this.#options.deciding || this.#options.logs ? this.#nameOf(chain, index) : '';
         return this.#context.translate?.(action.target, name) ?? ACCEPT;
+      }
       default:
         return FALL;
     }
@@ -282,54 +321,56 @@ export class TableSpace {
     const known = this.#continued.get(key);
     if (known !== undefined) return known;
     const { diagrams } = this.#layout;
-    const rules = this.#rulesOf(chain);
+    const { rules } = chain;
+    const passedBy = this.#passedBy.get(name);
     let rest = after;
-    let run: NamedRule[] = [];
-    const close = (): void => {
-      if (run.length === 0) return;
-      const { table, returns } = this.#runOf(chain, run.reverse());
+    let end = rules.length;
+    const close = (start: number): void => {
+      const { table, returns } = this.#runOf(chain, start, end);
       const returned = returns ? diagrams.returning(table, after) : table;
       rest = diagrams.over(diagrams.then(returned, this.#context.next), rest);
-      run = [];
     };
-    for (const named of [...rules].reverse()) {
-      const { action, rule } = named;
-      if (!this.#changes(action, rule)) {
-        run.push(named);
-        continue;
-      }
-      close();
-      const { set, broken } = this.#test(chain, named);
+    for (let index = rules.length - 1; index >= 0; index--) {
+      const rule = rules[index];
+      if (rule === undefined || passedBy?.[index] === 1 || !this.#changes(rule)) continue;
+      close(index + 1);
+      end = index;
+      const action = this.#actionOf(rule);
+      const { set, broken } = this.#test(chain, rule);
       const body =
         action.kind === 'jump'
           ? this.#continuedBy(action.chain, rest, depth + 1)
           : action.kind === 'goto'
             ? this.#continuedBy(action.chain, after, depth + 1)
-            : this.#effects.before(action, named.name, rest);
+            : this.#effects.before(action, action.kind === 'continue' ? this.#nameOf(chain, index) : '', rest);
       rest = diagrams.over(this.#leaf(rule, set, body, rest), rest);
-      if (broken !== NO)
-        rest = diagrams.ifThenElse(broken, this.#outcomes.node({ kind: 'dropped', ...this.#named(named.name) }), rest);
+      if (broken !== NO) rest = diagrams.ifThenElse(broken, this.#brokenAt(chain, index), rest);
     }
-    close();
+    close(0);
     this.#continued.set(key, rest);
     return rest;
   }
 
-  /** Rules without effects; RETURN is left in, where there is any. */
-  #runOf(chain: Chain, rules: readonly NamedRule[]): { readonly table: Node; readonly returns: boolean } {
+  #brokenAt(chain: Chain, index: number): Node {
+    return this.#outcomes.node({ kind: 'dropped', ...this.#named(chain, index) });
+  }
+
+  /** The rules without effects from `start` to before `end`; RETURN is left in, where there is any. */
+  #runOf(chain: Chain, start: number, end: number): { readonly table: Node; readonly returns: boolean } {
     const { diagrams } = this.#layout;
+    const passedBy = this.#passedBy.get(chain.name);
     const leaves: Node[] = [];
-    for (const named of rules) {
-      const { set, broken } = this.#test(chain, named);
-      const leaf = this.#leaf(named.rule, set, this.#deciding(named), FALL);
-      if (broken !== NO)
-        leaves.push(diagrams.guard(broken, this.#outcomes.node({ kind: 'dropped', ...this.#named(named.name) })));
+    let returns = false;
+    for (let index = start; index < end; index++) {
+      const rule = chain.rules[index];
+      if (rule === undefined || passedBy?.[index] === 1) continue;
+      const action = this.#actionOf(rule);
+      returns ||= action.kind === 'return' || action.kind === 'goto';
+      const { set, broken } = this.#test(chain, rule);
+      const leaf = this.#leaf(rule, set, this.#deciding(chain, index, action), FALL);
+      if (broken !== NO) leaves.push(diagrams.guard(broken, this.#brokenAt(chain, index)));
       if (leaf !== FALL) leaves.push(leaf);
     }
-    const returns = rules.some(({ action }) => action.kind === 'return' || action.kind === 'goto');
     return { table: diagrams.overAll(leaves), returns };
   }
 }
-
-/** A rule's text without its chain, in one spelling. */
-export const ruleBody = (rule: Rule): string => printRuleBody(rule);

@@ -2,7 +2,6 @@
  * Matches over all packets at once: the set of those that meet a rule. The same meaning, case for case, as netfilter/match.ts, whose sources are named
  * there; a match that the model does not know is an unknown of its own, and both its answers are followed.
  */
-import { match as when, P } from 'ts-pattern';
 import { familyOf, type Address } from '../address/address.ts';
 import { normalizeRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
 import type { PortRange } from '../address/ports.ts';
@@ -51,6 +50,9 @@ export class Conditions {
   readonly #layout: Layout;
   readonly #scene: Scene;
   readonly #kinds = new Map<string, Node>();
+  /** Of matches that are all known: rules of equal text share their list of matches (ruleset/plain.ts). */
+  readonly #known = new Map<readonly Match[], Node>();
+  #unknowns = 0;
 
   constructor(layout: Layout, scene: Scene) {
     this.#layout = layout;
@@ -59,7 +61,21 @@ export class Conditions {
 
   /** The packets that meet all matches. `place` names what is not known: the same place and text are the same unknown. */
   all(matches: readonly Match[], place: UnknownPlace): Node {
-    return this.#conjunction(matches.flatMap((match) => this.#parts(match, place)));
+    const known = this.#known.get(matches);
+    if (known !== undefined) return known;
+    const before = this.#unknowns;
+    const [only] = matches;
+    const node =
+      matches.length === 1 && only !== undefined
+        ? this.#conjunction(this.#parts(only, place))
+        : this.#conjunction(matches.flatMap((match) => this.#parts(match, place)));
+    if (this.#unknowns === before) this.#known.set(matches, node);
+    return node;
+  }
+
+  /** How often something was met that is not known; what was made in between depends on its place. */
+  get unknowns(): number {
+    return this.#unknowns;
   }
 
   /**
@@ -109,7 +125,12 @@ export class Conditions {
   }
 
   #values(field: Field, values: readonly number[], not = false): Test {
-    return this.#field(field, normalizeRanges(values.map((value) => ({ from: value, to: value }))), not);
+    const [only] = values;
+    const ranges =
+      values.length === 1 && only !== undefined
+        ? single(only)
+        : normalizeRanges(values.map((value) => ({ from: value, to: value })));
+    return this.#field(field, ranges, not);
   }
 
   #numbers(field: Field, values: readonly number[]): Node {
@@ -155,6 +176,7 @@ export class Conditions {
 
   /** What the model does not know: true or false. */
   #unknown(match: Match, { name }: UnknownPlace): Node {
+    this.#unknowns++;
     const layout = this.#layout;
     const where = this.#scene.where === undefined ? '' : `${this.#scene.where} `;
     return layout.diagrams.choose(layout.unknown(`${where}${name(printMatch(match))}`), single(1), YES, NO);
@@ -179,21 +201,17 @@ export class Conditions {
     return this.#layout.diagrams.or(ofWhole, ofLater);
   }
 
-  #ports(
-    { sport, dport }: { readonly sport?: Negatable<PortRange>; readonly dport?: Negatable<PortRange> },
-    more: readonly Part[] = [],
-  ): readonly Part[] {
+  #ports(sport: Negatable<PortRange> | undefined, dport: Negatable<PortRange> | undefined): readonly Part[] {
     // iptables-nft 1.8.9 compares two negated single ports as one, but for port 0.
     const asOne = (port: Negatable<PortRange>): boolean =>
       port.not && port.value.from > 0 && port.value.from === port.value.to;
     if (this.#scene.backend === 'nft' && sport !== undefined && dport !== undefined && asOne(sport) && asOne(dport)) {
       const either = this.#or(this.#field('sport', [sport.value], true), this.#field('dport', [dport.value], true));
-      return [this.#header(4, either), ...more];
+      return [this.#header(4, either)];
     }
     return [
       ...(sport === undefined ? [] : [this.#header(2, this.#field('sport', [sport.value], sport.not))]),
       ...(dport === undefined ? [] : [this.#header(4, this.#field('dport', [dport.value], dport.not))]),
-      ...more,
     ];
   }
 
@@ -220,107 +238,139 @@ export class Conditions {
   // --- matches -----------------------------------------------------------------------------------------------------------------------
 
   #parts(match: Match, place: UnknownPlace): readonly Part[] {
-    return when(match)
-      .returnType<readonly Part[]>()
-      .with({ kind: 'source' }, ({ value, not }) => [this.#masked('saddr', value, not)])
-      .with({ kind: 'destination' }, ({ value, not }) => [this.#masked('daddr', value, not)])
-      .with({ kind: 'in' }, ({ name, not }) => [this.#device('iif', name, not)])
-      .with({ kind: 'out' }, ({ name, not }) => [this.#device('oif', name, not)])
-      .with({ kind: 'protocol' }, ({ protocol, not }) =>
-        protocol === 0 ? [] : [this.#values('protocol', [protocol], not)],
-      )
-      .with({ kind: 'fragment' }, ({ not }) => {
-        if (!this.#scene.parts) return not ? [] : [NO];
-        return [this.#values('part', [0], !not)];
-      })
-      .with({ kind: 'tcp' }, ({ sport, dport, flags, option }) => [
-        ...this.#ports({ ...(sport && { sport }), ...(dport && { dport }) }),
-        ...(flags === undefined ? [] : [this.#flags(flags)]),
-        // The model's segments carry no tcp options.
-        ...(option === undefined ? [] : [...this.#whole(), ...(option.not ? [] : [NO])]),
-        ...((sport ?? dport ?? flags ?? option) ? [] : [this.#header(0, YES)]),
-      ])
-      .with({ kind: 'udp' }, ({ sport, dport }) => [
-        ...this.#ports({ ...(sport && { sport }), ...(dport && { dport }) }),
-        ...((sport ?? dport) ? [] : [this.#header(0, YES)]),
-      ])
-      .with({ kind: 'sctp' }, (sctp) => [
-        ...this.#whole(),
-        ...(sctp.sport === undefined ? [] : [this.#field('sport', [sctp.sport.value], sctp.sport.not)]),
-        ...(sctp.dport === undefined ? [] : [this.#field('dport', [sctp.dport.value], sctp.dport.not)]),
-        ...(sctp.chunks === undefined ? [] : [this.#unknown(match, place)]),
-      ])
-      .with({ kind: 'icmp' }, ({ value }) => [
-        this.#values('protocol', [ICMP]).within(YES),
-        ...this.#whole(),
-        ...(value === undefined
-          ? []
-          : value.value.type === 255
-            ? value.not
-              ? [NO]
-              : []
-            : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
-      ])
-      .with({ kind: 'icmp6' }, ({ value }) => [
-        this.#values('protocol', [ICMPV6]).within(YES),
-        ...this.#whole(),
-        ...(value === undefined ? [] : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
-      ])
-      .with({ kind: 'multiport' }, ({ which, ports, not }) => {
-        const ranges = normalizeRanges(ports);
+    switch (match.kind) {
+      case 'source':
+        return [this.#masked('saddr', match.value, match.not)];
+      case 'destination':
+        return [this.#masked('daddr', match.value, match.not)];
+      case 'in':
+        return [this.#device('iif', match.name, match.not)];
+      case 'out':
+        return [this.#device('oif', match.name, match.not)];
+      case 'protocol':
+        return match.protocol === 0 ? [] : [this.#values('protocol', [match.protocol], match.not)];
+      case 'fragment':
+        if (!this.#scene.parts) return match.not ? [] : [NO];
+        return [this.#values('part', [0], !match.not)];
+      case 'tcp': {
+        const { sport, dport, flags, option } = match;
+        return [
+          ...this.#ports(sport, dport),
+          ...(flags === undefined ? [] : [this.#flags(flags)]),
+          // The model's segments carry no tcp options.
+          ...(option === undefined ? [] : [...this.#whole(), ...(option.not ? [] : [NO])]),
+          ...((sport ?? dport ?? flags ?? option) ? [] : [this.#header(0, YES)]),
+        ];
+      }
+      case 'udp': {
+        const { sport, dport } = match;
+        return (sport ?? dport) ? this.#ports(sport, dport) : [this.#header(0, YES)];
+      }
+      case 'sctp': {
+        const { sport, dport, chunks } = match;
+        return [
+          ...this.#whole(),
+          ...(sport === undefined ? [] : [this.#field('sport', [sport.value], sport.not)]),
+          ...(dport === undefined ? [] : [this.#field('dport', [dport.value], dport.not)]),
+          ...(chunks === undefined ? [] : [this.#unknown(match, place)]),
+        ];
+      }
+      case 'icmp': {
+        const { value } = match;
+        return [
+          this.#values('protocol', [ICMP]).within(YES),
+          ...this.#whole(),
+          ...(value === undefined
+            ? []
+            : value.value.type === 255
+              ? value.not
+                ? [NO]
+                : []
+              : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
+        ];
+      }
+      case 'icmp6': {
+        const { value } = match;
+        return [
+          this.#values('protocol', [ICMPV6]).within(YES),
+          ...this.#whole(),
+          ...(value === undefined ? [] : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
+        ];
+      }
+      case 'multiport': {
+        const ranges = normalizeRanges(match.ports);
         const listed = this.#conjunction([
           this.#values('protocol', PORT_PROTOCOLS),
           this.#or(
-            ...(which === 'dports' ? [] : [this.#field('sport', ranges, false)]),
-            ...(which === 'sports' ? [] : [this.#field('dport', ranges, false)]),
+            ...(match.which === 'dports' ? [] : [this.#field('sport', ranges, false)]),
+            ...(match.which === 'sports' ? [] : [this.#field('dport', ranges, false)]),
           ),
         ]);
-        return [...this.#whole(), not ? this.#not(listed) : listed];
-      })
-      .with({ kind: 'iprange' }, ({ source, destination }) => [
-        ...(source === undefined ? [] : [this.#between('saddr', source)]),
-        ...(destination === undefined ? [] : [this.#between('daddr', destination)]),
-      ])
-      .with({ kind: 'state' }, ({ states, not }) => {
-        const held = this.#conjunction(this.#inStates(states));
-        return [not ? this.#not(held) : held];
-      })
-      .with({ kind: 'conntrack' }, (conntrack) => this.#conntrack(conntrack, place))
-      .with({ kind: 'mac' }, ({ mac, not }) => [
-        this.#values('framed', [1]),
-        this.#values('smac', this.#layout.alphabets.macs.matching(mac), not),
-      ])
-      .with({ kind: 'mark' }, ({ value, not }) => {
-        const held = this.#layout.chooseMark('mark', value.value, value.mask, YES, NO);
-        return [not ? this.#not(held) : held];
-      })
-      .with({ kind: 'connmark' }, ({ value, not }) => {
-        const held = this.#layout.chooseMark('ctmark', value.value, value.mask, YES, NO);
-        return [this.#ofFlow(not ? this.#not(held) : held)];
-      })
-      .with({ kind: 'addrtype' }, (addrtype) => this.#addrtype(addrtype, place))
-      .with({ kind: 'physdev' }, (physdev) => this.#physdev(physdev))
-      .with({ kind: 'pkttype' }, ({ type, not }) => [
-        this.#values('packetType', type === 'otherhost' ? [] : [PACKET_TYPES.indexOf(type)], not),
-      ])
-      .with({ kind: 'comment' }, () => [])
-      .with({ kind: 'length' }, ({ range, not }) => [this.#field('length', [range], not)])
-      .with({ kind: P.union('ttl', 'hl') }, ({ test, value }) => [
-        when(test)
-          .with('eq', () => this.#values('ttl', [value]))
-          .with('ne', () => this.#values('ttl', [value], true))
-          .with('lt', () => this.#field('ttl', value === 0 ? [] : [{ from: 0, to: value - 1 }], false))
-          .with('gt', () => this.#field('ttl', value >= 255 ? [] : [{ from: value + 1, to: 255 }], false))
-          .exhaustive(),
-      ])
-      .with({ kind: 'set' }, (set) => {
-        const known = set.more.length > 0 ? undefined : this.#scene.host?.sets.get(set.name);
-        const held = known === undefined ? undefined : this.#ipset(known, set.directions);
+        return [...this.#whole(), match.not ? this.#not(listed) : listed];
+      }
+      case 'iprange': {
+        const { source, destination } = match;
+        return [
+          ...(source === undefined ? [] : [this.#between('saddr', source)]),
+          ...(destination === undefined ? [] : [this.#between('daddr', destination)]),
+        ];
+      }
+      case 'state': {
+        const held = this.#conjunction(this.#inStates(match.states));
+        return [match.not ? this.#not(held) : held];
+      }
+      case 'conntrack':
+        return this.#conntrack(match, place);
+      case 'mac':
+        return [
+          this.#values('framed', [1]),
+          this.#values('smac', this.#layout.alphabets.macs.matching(match.mac), match.not),
+        ];
+      case 'mark': {
+        const held = this.#layout.chooseMark('mark', match.value.value, match.value.mask, YES, NO);
+        return [match.not ? this.#not(held) : held];
+      }
+      case 'connmark': {
+        const held = this.#layout.chooseMark('ctmark', match.value.value, match.value.mask, YES, NO);
+        return [this.#ofFlow(match.not ? this.#not(held) : held)];
+      }
+      case 'addrtype':
+        return this.#addrtype(match, place);
+      case 'physdev':
+        return this.#physdev(match);
+      case 'pkttype': {
+        const { type, not } = match;
+        return [this.#values('packetType', type === 'otherhost' ? [] : [PACKET_TYPES.indexOf(type)], not)];
+      }
+      case 'comment':
+        return [];
+      case 'length':
+        return [this.#field('length', [match.range], match.not)];
+      case 'ttl':
+      case 'hl':
+        return [this.#ttl(match.test, match.value)];
+      case 'set': {
+        const known = match.more.length > 0 ? undefined : this.#scene.host?.sets.get(match.name);
+        const held = known === undefined ? undefined : this.#ipset(known, match.directions);
         if (held === undefined) return [this.#unknown(match, place)];
-        return [set.not ? this.#not(held) : held];
-      })
-      .with({ kind: 'unmodelled' }, () => [this.#unknown(match, place)])
-      .exhaustive();
+        return [match.not ? this.#not(held) : held];
+      }
+      case 'unmodelled':
+        return [this.#unknown(match, place)];
+    }
+  }
+
+  #ttl(test: 'eq' | 'ne' | 'lt' | 'gt', value: number): Test {
+    switch (test) {
+      case 'eq':
+        return this.#values('ttl', [value]);
+      case 'ne':
+        return this.#values('ttl', [value], true);
+      case 'lt':
+        return this.#field('ttl', value === 0 ? [] : [{ from: 0, to: value - 1 }], false);
+      case 'gt':
+        return this.#field('ttl', value >= 255 ? [] : [{ from: value + 1, to: 255 }], false);
+    }
   }
 
   #flags({ value: { mask, compare }, not }: Negatable<{ mask: number; compare: number }>): Part {

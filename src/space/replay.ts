@@ -1,5 +1,6 @@
 /** A witness, replayed by the model that defines what is right: the walk of one packet through the chains of one table. */
 import { compileRuleset, type CompiledChain, type CompiledRule, type CompiledRuleset } from '../netfilter/compile.ts';
+import { ChainsOnDemand } from '../netfilter/on-demand.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import { walkTable } from '../netfilter/walk.ts';
 import { printTarget } from '../ruleset/print.ts';
@@ -24,22 +25,31 @@ const NO_CHAINS: ReadonlyMap<string, CompiledChain> = new Map();
 
 export class Replay {
   readonly #ruleset: Ruleset;
-  readonly #compiled: CompiledRuleset;
+  /** A packet or two meet few chains of many. */
+  readonly #onDemand: ReadonlyMap<TableName, ChainsOnDemand>;
+  #compiled: CompiledRuleset | undefined;
 
   constructor(ruleset: Ruleset) {
     this.#ruleset = ruleset;
-    this.#compiled = compileRuleset(ruleset);
+    this.#onDemand = new Map(
+      [...ruleset.tables.values()].map(({ name, chains }) => [name, new ChainsOnDemand(chains)]),
+    );
   }
 
   /** A table's chains; none where the ruleset has no such table. */
   chainsOf(table: TableName): ReadonlyMap<string, CompiledChain> {
+    this.#compiled ??= compileRuleset(this.#ruleset);
     return this.#compiled.tables.get(table) ?? NO_CHAINS;
   }
 
   /** Leaves `skb` as it is. Other chains may stand in the place of the table's own. */
-  walk(table: TableName, skb: Skb, chains = this.chainsOf(table)): Replayed {
+  walk(
+    table: TableName,
+    skb: Skb,
+    chains: Pick<ReadonlyMap<string, CompiledChain>, 'get'> | undefined = this.#onDemand.get(table),
+  ): Replayed {
     const { path } = this.#ruleset;
-    if (chains.size === 0) return { kind: 'accepted', path, table };
+    if (chains === undefined) return { kind: 'accepted', path, table };
     let last: Pick<Replayed, 'chain' | 'rule' | 'line' | 'target'> = {};
     let translation: string | undefined;
     const asked: CompiledRule[] = [];

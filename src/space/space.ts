@@ -8,6 +8,7 @@ import { Conditions } from './condition.ts';
 import type { Node } from './diagram.ts';
 import { Effects } from './effect.ts';
 import { Layout } from './layout.ts';
+import { MadeChains } from './made-chains.ts';
 import { Outcomes } from './outcome.ts';
 import { alphabetsOf, type MoreNames } from './vocabulary.ts';
 
@@ -29,6 +30,7 @@ export class Space {
   readonly conditions: Conditions;
   readonly outcomes: Outcomes;
   readonly effects: Effects;
+  readonly chains = new MadeChains();
 
   /** For these rulesets, whose names it knows, and no others. */
   constructor(rulesets: readonly Ruleset[], { family, backend, host, parts = false, more, limit }: SpaceOptions) {

@@ -7,11 +7,11 @@ import type { Backend } from '../netfilter/skb.ts';
 import { ANY_ENTRY, nameSetHas, sameEntry, type PacketSet } from '../packet/pattern.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
-import { ruleBody, ruleName } from './chain.ts';
 import { FALL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import { NOT_SEEN, single, stateNumber, type Layout } from './layout.ts';
 import { IDENTITY, isAlive, type Outcome, type TtlStep } from './outcome.ts';
 import { fromSet } from './packet-set.ts';
+import { countUnchanged, RulePlaces } from './rule-names.ts';
 import { Space } from './space.ts';
 
 /** What a difference means to a packet (docs of the command `diff`). `undecided`: a target that is not modelled is met on one side only. */
@@ -44,22 +44,12 @@ export interface Region {
   readonly now: Node;
 }
 
-/** Where a rule stands. */
-export interface Place {
-  readonly path: string;
-  readonly line: number;
-  readonly table: TableName;
-  readonly chain: string;
-  /** From 1. */
-  readonly rule: number;
-}
-
 export interface TableDifference {
   readonly space: Space;
   readonly regions: readonly Region[];
   /** The rules of either side by name. */
-  readonly before: ReadonlyMap<string, Place>;
-  readonly after: ReadonlyMap<string, Place>;
+  readonly before: RulePlaces;
+  readonly after: RulePlaces;
   /** Rules of the new ruleset that stand in the old one, too. */
   readonly unchangedRules: number;
 }
@@ -82,7 +72,7 @@ export function tableDifference(old: Ruleset, now: Ruleset, options: DifferenceO
     more: { devices: within?.boxes.flatMap(({ entry }) => entry.in.names) ?? [] },
     ...(limit === undefined ? {} : { limit }),
   });
-  const [before, after] = [placesOf(old), placesOf(now)];
+  const [before, after] = [new RulePlaces(old), new RulePlaces(now)];
   const regions = HOOKS.flatMap((hook) =>
     tablesAt(hook).flatMap((table) => {
       if (!old.tables.has(table) && !now.tables.has(table)) return [];
@@ -93,8 +83,7 @@ export function tableDifference(old: Ruleset, now: Ruleset, options: DifferenceO
       return regionsOf(space, { old, now, before, after }, hook, table, domain);
     }),
   );
-  const unchangedRules = [...after.keys()].filter((name) => before.has(name)).length;
-  return { space, regions, before, after, unchangedRules };
+  return { space, regions, before, after, unchangedRules: countUnchanged(old, now) };
 }
 
 /** A set of packets at a hook: where they enter is the device that they came in by. */
@@ -111,29 +100,6 @@ function atHook(layout: Layout, set: PacketSet): Node {
     return layout.diagrams.and(packets, sameEntry(box.entry, ANY_ENTRY) ? YES : entering);
   });
   return layout.diagrams.orAll(boxes);
-}
-
-/** The names of all rules. */
-function placesOf(ruleset: Ruleset): ReadonlyMap<string, Place> {
-  const names = new Map<string, Place>();
-  for (const table of ruleset.tables.values()) {
-    for (const chain of table.chains.values()) {
-      const seen = new Map<string, number>();
-      for (const [index, rule] of chain.rules.entries()) {
-        const body = ruleBody(rule);
-        const occurrence = seen.get(body) ?? 0;
-        seen.set(body, occurrence + 1);
-        names.set(ruleName(table.name, chain.name, body, occurrence), {
-          path: ruleset.path,
-          line: rule.line,
-          table: table.name,
-          chain: chain.name,
-          rule: index + 1,
-        });
-      }
-    }
-  }
-  return names;
 }
 
 /** Packets as the kernel passes them to a table at a hook: the devices that the hook has, and what conntrack has said by then. */
@@ -164,18 +130,23 @@ export function possible(layout: Layout, hook: HookName, table: TableName): Node
 interface Sides {
   readonly old: Ruleset;
   readonly now: Ruleset;
-  readonly before: ReadonlyMap<string, Place>;
-  readonly after: ReadonlyMap<string, Place>;
+  readonly before: RulePlaces;
+  readonly after: RulePlaces;
 }
 
 /** What one table of one side makes of every packet; `deciding` names the rules. */
-export function verdictsOf(space: Space, ruleset: Ruleset, hook: HookName, table: TableName, deciding: boolean): Node {
+export function verdictsOf(
+  space: Space,
+  ruleset: Ruleset,
+  { hook, table, ...asked }: { readonly hook: HookName; readonly table: TableName; readonly within?: Node },
+  deciding: boolean,
+): Node {
   const next = space.outcomes.node({ kind: 'accepted', ...(deciding ? { rule: `${table} without rules` } : {}) });
   return space.table(
     ruleset,
     table,
     hook,
-    { deciding, logs: true },
+    { deciding, logs: true, ...asked },
     {
       next,
       translate: (target, rule) =>
@@ -200,7 +171,7 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
   const { diagrams } = space.layout;
   const inDomain = (node: Node): Node => diagrams.guard(domain, node);
   // Without the rules' names equal functions are one node, and most tables have not changed.
-  const [plainOld, plainNew] = [sides.old, sides.now].map((side) => verdictsOf(space, side, hook, table, false));
+  const [plainOld, plainNew] = [sides.old, sides.now].map((side) => verdictsOf(space, side, { hook, table }, false));
   if (plainOld === plainNew || plainOld === undefined || plainNew === undefined) return [];
   if (inDomain(plainOld) === inDomain(plainNew)) return [];
   const changed = diagrams.pair(
@@ -226,7 +197,7 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
     return terminal(number + 1);
   }, NO);
   const [old, now] = [sides.old, sides.now].map((side) =>
-    diagrams.guard(changed, verdictsOf(space, side, hook, table, true)),
+    diagrams.guard(changed, verdictsOf(space, side, { hook, table, within: changed }, true)),
   );
   const pairs = diagrams.pair(pairing, old ?? FALL, now ?? FALL);
   const flows = space.layout.chooseNumbers(
@@ -324,7 +295,7 @@ function changedRules(
   change: ChangeClass,
   { before, after }: Sides,
 ): Omit<Change, 'change' | 'except'> {
-  const gone = (name: string | undefined, others: ReadonlyMap<string, Place>): name is string =>
+  const gone = (name: string | undefined, others: RulePlaces): name is string =>
     name !== undefined && !others.has(name) && !name.endsWith(' policy');
   if (change === 'logged') {
     const [removed] = old.logged.filter((name) => !now.logged.includes(name));
