@@ -17,6 +17,7 @@ import { Decisions } from './decisions.ts';
 import type { Node } from './diagram.ts';
 import { Effects } from './effect.ts';
 import { Layout } from './layout.ts';
+import { MadeChains } from './made-chains.ts';
 import { Openings } from './openings.ts';
 import { Outcomes } from './outcome.ts';
 import { alphabetsOf, type MoreNames } from './vocabulary.ts';
@@ -47,6 +48,7 @@ export class Ground {
   readonly #macs: ReadonlySet<Mac>;
   readonly #decisions = new Map<Host, Decisions>();
   readonly #tables = new Map<Table, Map<string, Node>>();
+  readonly #scenes = new Map<Host, { readonly conditions: Conditions; readonly chains: MadeChains }>();
 
   constructor({ family, backend, network, rulesets, more, limit }: GroundOptions) {
     this.family = family;
@@ -79,15 +81,10 @@ export class Ground {
     const key = `${host.name} ${hook}`;
     const node = known.get(key);
     if (node !== undefined) return node;
-    const conditions = new Conditions(this.layout, {
-      backend: this.backend,
-      host,
-      parts: false,
-      ...(this.network.hosts.length > 1 ? { where: host.name } : {}),
-    });
+    const { conditions, chains } = this.#sceneOf(host);
     const { layout, outcomes, effects } = this;
     const made = new TableSpace(
-      { layout, conditions, outcomes, effects },
+      { layout, conditions, outcomes, effects, chains },
       { table: table.name, hook, chains: table.chains },
       { deciding: false, logs: false },
       {
@@ -101,6 +98,21 @@ export class Ground {
     ).node();
     known.set(key, made);
     return made;
+  }
+
+  /** What rules mean depends on the host that they are of. */
+  #sceneOf(host: Host): { readonly conditions: Conditions; readonly chains: MadeChains } {
+    const known = this.#scenes.get(host);
+    if (known !== undefined) return known;
+    const conditions = new Conditions(this.layout, {
+      backend: this.backend,
+      host,
+      parts: false,
+      ...(this.network.hosts.length > 1 ? { where: host.name } : {}),
+    });
+    const scene = { conditions, chains: new MadeChains() };
+    this.#scenes.set(host, scene);
+    return scene;
   }
 }
 
