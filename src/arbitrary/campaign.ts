@@ -25,15 +25,15 @@ export interface CampaignOptions {
   readonly recording: boolean;
 }
 
-/** Cases whose requests are kept, to ask the kernel the same again with nothing else to do. */
-const KEPT = 300;
+/** Each time after so many chunks the kernel is asked the last one's requests once more, with generator and judge switched off. */
+const SAMPLED = 8;
 
 type Asked = (oracle: Oracle) => void;
 
-/** An oracle that knows what it has been asked of late. */
+/** An oracle that knows what it has been asked. */
 class RememberingOracle implements Oracle {
   readonly #oracle: Oracle;
-  #cases: Asked[][] = [];
+  #asked: Asked[] = [];
 
   constructor(oracle: Oracle) {
     this.#oracle = oracle;
@@ -48,22 +48,21 @@ class RememberingOracle implements Oracle {
   }
 
   load(...given: Parameters<Oracle['load']>): ReturnType<Oracle['load']> {
-    if (this.#cases.length >= 2 * KEPT) this.#cases = this.#cases.slice(KEPT);
-    this.#cases.push([(oracle) => oracle.load(...given)]);
+    this.#asked.push((oracle) => oracle.load(...given));
     return this.#oracle.load(...given);
   }
 
   send(steps: readonly KernelStep[]): ReturnType<Oracle['send']> {
-    this.#cases.at(-1)?.push((oracle) => oracle.send(steps));
+    this.#asked.push((oracle) => oracle.send(steps));
     return this.#oracle.send(steps);
   }
 
-  /** Asks the same again; cases a second. */
-  rate(): number {
-    const cases = this.#cases.slice(-KEPT);
-    const start = performance.now();
-    for (const asked of cases) for (const ask of asked) ask(this.#oracle);
-    return (cases.length * 1000) / (performance.now() - start);
+  forget(): void {
+    this.#asked = [];
+  }
+
+  askAgain(): void {
+    for (const ask of this.#asked) ask(this.#oracle);
   }
 }
 
@@ -81,6 +80,8 @@ export class Campaign {
   readonly #remembering: RememberingOracle;
   readonly #oracle: RecordingOracle;
   #milliseconds = 0;
+  /** Milliseconds of the sampled chunks: as they were tried, and of the helper alone. */
+  readonly #sampled = { whole: 0, helper: 0 };
   /** How often a class has been recorded. */
   readonly #recordedClasses = new Map<string, number>();
 
@@ -100,13 +101,14 @@ export class Campaign {
     return (this.cases * 1000) / this.#milliseconds;
   }
 
-  /** Cases a second of the kernel's helper alone: the last cases once more, with generator and judge switched off. */
-  helperRate(): number {
-    return this.#remembering.rate();
+  /** How fast the campaign is, to the kernel's helper alone with generator and judge switched off: 0.5 is half as fast. Absent where no chunk was sampled. */
+  get share(): number | undefined {
+    return this.#sampled.whole === 0 ? undefined : this.#sampled.helper / this.#sampled.whole;
   }
 
   /** Tries the next chunk; the difference that it found. */
   step(): string | undefined {
+    this.#remembering.forget();
     const start = performance.now();
     const { cases, seed, backend, family, from, recording } = this.options;
     const chunk = Math.floor(this.next / CHUNK);
@@ -135,8 +137,12 @@ export class Campaign {
       { seed: (seed * 1_000_003 + chunk) | 0, numRuns: Math.min(CHUNK, from + cases - this.next) },
     );
     this.next = Math.min((chunk + 1) * CHUNK, from + cases);
-    this.#milliseconds += performance.now() - start;
-    if (failing === undefined) return undefined;
+    const spent = performance.now() - start;
+    this.#milliseconds += spent;
+    if (failing === undefined) {
+      if (chunk % SAMPLED === SAMPLED - 1) this.#sample(spent);
+      return undefined;
+    }
     this.differences.push(failing.text);
     this.found.push(failing.recorded);
     return failing.text;
@@ -156,6 +162,13 @@ export class Campaign {
       differences,
       found,
     };
+  }
+
+  #sample(whole: number): void {
+    const start = performance.now();
+    this.#remembering.askAgain();
+    this.#sampled.helper += performance.now() - start;
+    this.#sampled.whole += whole;
   }
 
   #count(comparison: Comparison): void {

@@ -210,8 +210,57 @@ function arbitraryMove(family: Family): fc.Arbitrary<Move> {
   );
 }
 
+/** Numbers about which the segments of a dialogue that begins with 1000 and 5000 differ. */
+const NUMBERS = [0, 1000, 1001, 1002, 1011, 5000, 5001, 5002, 5011, 5021, 70_000, 0x80000000];
+
+const SEGMENTS = [ACK, PSH | ACK, FIN | ACK, RST, RST | ACK, SYN, SYN | ACK, FIN | PSH | ACK];
+
+/** What the two ends of a tcp connection send: in order, again, out of order, out of the blue. */
+function arbitraryTcpMove(): fc.Arbitrary<Move> {
+  const flags = fc.constantFrom(...SEGMENTS);
+  const number = fc.option(fc.constantFrom(...NUMBERS), { nil: undefined });
+  return fc.oneof(
+    { arbitrary: fc.constant<Move>({ kind: 'reply' }), weight: 4 },
+    {
+      arbitrary: fc
+        .record({ flags, payload: fc.constantFrom(0, 0, 10) })
+        .map((fields): Move => ({ kind: 'follow', ...fields })),
+      weight: 6,
+    },
+    {
+      arbitrary: fc.record({ flags, seq: number, ack: number }).map(({ flags: changed, seq, ack }): Move => ({
+        kind: 'again',
+        change: { flags: changed, ...(seq === undefined ? {} : { seq }), ...(ack === undefined ? {} : { ack }) },
+      })),
+      weight: 4,
+    },
+  );
+}
+
+/** A tcp connection: mostly it comes about before it is disturbed. */
+const arbitraryConnection = (family: Family, maxMoves: number): fc.Arbitrary<readonly Move[]> =>
+  fc
+    .record({
+      arrival: arbitraryArrival(family),
+      ports: fc.tuple(fc.constantFrom(...PORTS), fc.constantFrom(...PORTS)),
+      opening: fc.integer({ min: 0, max: 3 }).map((value) => Math.min(value, 2)),
+      moves: fc.array(arbitraryTcpMove(), { maxLength: Math.max(0, maxMoves - 3), size: 'max' }),
+    })
+    .map(({ arrival, ports: [sport, dport], opening, moves }) => {
+      const { family: version, saddr, daddr } = arrival.packet;
+      const packet = makePacket({ family: version, saddr, daddr, protocol: TCP, sport, dport });
+      const handshake: readonly Move[] = [{ kind: 'reply' }, { kind: 'reply' }];
+      return [{ kind: 'packet', arrival: { ...arrival, packet } }, ...handshake.slice(0, opening), ...moves];
+    });
+
 /** It begins with a packet: there is nothing to answer before. */
 export const arbitraryConversation = (family: Family = 4, maxMoves = 16): fc.Arbitrary<readonly Move[]> =>
-  fc
-    .tuple(arbitraryArrival(family), fc.array(arbitraryMove(family), { maxLength: maxMoves - 1, size: 'max' }))
-    .map(([arrival, moves]) => [{ kind: 'packet', arrival }, ...moves]);
+  fc.oneof(
+    {
+      arbitrary: fc
+        .tuple(arbitraryArrival(family), fc.array(arbitraryMove(family), { maxLength: maxMoves - 1, size: 'max' }))
+        .map(([arrival, moves]): readonly Move[] => [{ kind: 'packet', arrival }, ...moves]),
+      weight: 5,
+    },
+    { arbitrary: arbitraryConnection(family, maxMoves), weight: 1 },
+  );

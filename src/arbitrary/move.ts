@@ -27,7 +27,7 @@ export function printMove(move: Move): string {
 
 type Change = NonNullable<Extract<Move, { kind: 'again' }>['change']>;
 
-const CHANGES = ['flags', 'payload', 'ttl', 'dport', 'sport'] as const;
+const CHANGES = ['flags', 'seq', 'ack', 'payload', 'ttl', 'dport', 'sport'] as const;
 
 /** The inverse of `printMove`. Throws InputError. */
 export function parseMove(text: string, path: string, line: number): Move {
@@ -47,7 +47,7 @@ export function parseMove(text: string, path: string, line: number): Move {
       const change: { -readonly [K in keyof Change]: Change[K] } = {};
       for (let at = 0; at < rest.length; at += 2) {
         const key = CHANGES.find((candidate) => candidate === rest[at]);
-        if (key !== undefined) change[key] = number(at + 1, 65535);
+        if (key !== undefined) change[key] = number(at + 1, key === 'seq' || key === 'ack' ? 0xffffffff : 65535);
         else if (rest[at] === 'badsum') change.badsum = rest[at + 1] === 'true';
         else fail();
       }

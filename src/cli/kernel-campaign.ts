@@ -86,10 +86,9 @@ async function campaign(options: Options, oracle: Oracle, probe: Probe): Promise
     say(`stopped; to go on: --seed ${seed} --from ${running.next} --cases ${left} --backend ${options.backend}`);
     return 2;
   }
-  const [rate, alone] = [running.rate, running.helperRate()];
-  say(
-    `${rate.toFixed(1)} cases/s; the kernel's helper alone, asked the same: ${alone.toFixed(1)} cases/s; ${((100 * rate) / alone).toFixed(0)} % of its rate`,
-  );
+  const { rate, share } = running;
+  const alone = share === undefined ? '' : `, ${(100 * share).toFixed(0)} % of the kernel's helper alone (sampled)`;
+  say(`${rate.toFixed(1)} cases/s${alone}`);
   if (options.record !== undefined) writeRecording(options.record, running.recorded, options.backend, probe);
   return exitCodeOf(report);
 }

@@ -25,7 +25,7 @@ import { decodePacket, encodeFragments, encodePacket } from '../packet/wire.ts';
 import { settle, substituted, type Substitution } from './substitution.ts';
 
 /** What may be changed of a packet that is sent again. */
-export type Change = Partial<Pick<Packet, 'flags' | 'payload' | 'badsum' | 'ttl' | 'dport' | 'sport'>>;
+export type Change = Partial<Pick<Packet, 'flags' | 'seq' | 'ack' | 'payload' | 'badsum' | 'ttl' | 'dport' | 'sport'>>;
 
 export type Move =
   | { readonly kind: 'packet'; readonly arrival: Arrival }
@@ -172,11 +172,13 @@ function* fragmentsOf(
 }
 
 /** A change of a field that the packet's protocol does not have changes nothing; what a process sends has the checksum and TTL that the kernel gives it. */
-function changed(arrival: Arrival, { flags, sport, dport, payload, badsum, ttl }: Change): Arrival {
+function changed(arrival: Arrival, { flags, seq, ack, sport, dport, payload, badsum, ttl }: Change): Arrival {
   const { packet, entry } = arrival;
   const change: Partial<Packet> = {
     ...(payload === undefined ? {} : { payload }),
     ...(flags === undefined || packet.protocol !== TCP ? {} : { flags }),
+    ...(seq === undefined || packet.protocol !== TCP ? {} : { seq }),
+    ...(ack === undefined || packet.protocol !== TCP ? {} : { ack }),
     ...(sport === undefined || !hasPorts(packet.protocol) ? {} : { sport }),
     ...(dport === undefined || !hasPorts(packet.protocol) ? {} : { dport }),
     ...(badsum === undefined || entry.kind === 'local' || !hasChecksum(packet) ? {} : { badsum }),

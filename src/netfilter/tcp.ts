@@ -79,9 +79,11 @@ export interface TcpTracking {
   readonly sides: Readonly<Record<Direction, Side>>;
   readonly lastSegment: Segment;
   readonly lastDirection: Direction;
-  readonly lastSeq: number;
+  /** Where the last segment ended that was ignored, or that acknowledged something in its window. */
   readonly lastEnd: number;
   readonly simultaneousOpen: boolean;
+  /** A SYN has been let through that a closing side may answer with a challenge ACK (RFC 5961). */
+  readonly expectsChallenge: boolean;
   readonly challengeAck?: number;
 }
 
@@ -112,9 +114,9 @@ export function openTcp(packet: Packet, loose: boolean): TcpTracking | undefined
     sides: { ORIGINAL: original, REPLY: { end: 0, maxEnd: 0, maxWindow: 0, liberal, closeInit: false } },
     lastSegment: 'NONE',
     lastDirection: 'ORIGINAL',
-    lastSeq: 0,
     lastEnd: 0,
     simultaneousOpen: false,
+    expectsChallenge: false,
   };
 }
 
@@ -131,92 +133,115 @@ export interface FlowStatus {
   readonly beLiberal: boolean;
 }
 
+const UNSEEN: Side = { end: 0, maxEnd: 0, maxWindow: 0, liberal: false, closeInit: false };
+
 const CLOSING: readonly TcpState[] = ['FW', 'CW', 'LA', 'TW', 'CL'];
 
 export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direction, status: FlowStatus): TcpVerdict {
   const segment = segmentOf(packet.flags);
-  const old = tracking.state;
-  let next: Next = TRANSITIONS[direction][segment][STATES.indexOf(old)] ?? 'IV';
+  let next: Next = TRANSITIONS[direction][segment][STATES.indexOf(tracking.state)] ?? 'IV';
+  let old = tracking.state;
   let seen = tracking;
   const peer: Direction = direction === 'ORIGINAL' ? 'REPLY' : 'ORIGINAL';
-  const remembered = { lastSegment: segment, lastDirection: direction, lastSeq: packet.seq, lastEnd: endOf(packet) };
+  const { lastSegment } = tracking;
+  const hasTurned = tracking.lastDirection !== direction;
 
   if (next === 'SS' && (old === 'TW' || old === 'CL')) {
     const closed =
-      tracking.sides.ORIGINAL.closeInit ||
-      tracking.sides.REPLY.closeInit ||
-      (tracking.lastDirection === direction && tracking.lastSegment === 'RST');
+      tracking.sides.ORIGINAL.closeInit || tracking.sides.REPLY.closeInit || (!hasTurned && lastSegment === 'RST');
     if (closed) return { kind: 'reopen' };
     next = 'IG';
   }
   if (next === 'IG') {
     const answersIgnoredSyn =
-      segment === 'SYNACK' &&
-      tracking.lastSegment === 'SYN' &&
-      tracking.lastDirection !== direction &&
-      packet.ack === tracking.lastEnd;
-    // What may be the server's challenge ACK (RFC 5961) to a SYN: its client will answer with a reset that conntrack is to understand.
-    const challenge = old === 'SS' && segment === 'ACK' && direction === 'REPLY' ? { challengeAck: packet.ack } : {};
-    if (!answersIgnoredSyn) return { kind: 'accept', tracking: { ...tracking, ...remembered, ...challenge } };
+      segment === 'SYNACK' && lastSegment === 'SYN' && hasTurned && packet.ack === tracking.lastEnd;
+    if (!answersIgnoredSyn) return { kind: 'accept', tracking: ignored(tracking, packet, direction) };
     // The ignored SYN was a real one: take its numbers and go on as if it had opened the flow.
     const end = tracking.lastEnd;
+    const opened = { end, maxEnd: end, maxWindow: TCP_WINDOW, liberal: false, closeInit: false };
     seen = {
       ...tracking,
-      state: 'SS',
-      sides: withSide(tracking.sides, peer, {
-        end,
-        maxEnd: end,
-        maxWindow: TCP_WINDOW,
-        liberal: false,
-        closeInit: false,
-      }),
+      expectsChallenge: false,
+      sides: withSide(withSide(tracking.sides, peer, opened), direction, UNSEEN),
     };
+    old = 'SS';
     next = 'SR';
   }
   if (next === 'IV') return { kind: 'invalid', tracking };
+  if (next === 'TW' && old === 'LA' && segment === 'ACK' && hasTurned && lastSegment === 'SYN' && seen.expectsChallenge)
+    return { kind: 'accept', tracking: { ...seen, expectsChallenge: false } };
   if (next === 'S2') seen = { ...seen, simultaneousOpen: true };
   if (next === 'SR' && direction === 'REPLY' && segment === 'ACK' && seen.simultaneousOpen) next = 'ES';
 
   // A flow that is closing may have been forgotten by either side: its numbers say nothing (tcp_can_early_drop).
-  let inWindow = segment === 'RST' && next === 'CL' && CLOSING.includes(old);
-  if (next === 'CL' && segment === 'RST' && !inWindow) {
+  let inWindow = segment === 'RST' && CLOSING.includes(old);
+  if (segment === 'RST' && next === 'CL' && !inWindow) {
     const { maxAck } = seen.sides[peer];
-    const established = seen.state === 'ES' && status.assured;
-    if (maxAck !== undefined && !(packet.seq === 0 && !established)) {
-      if (before(packet.seq, maxAck)) return { kind: 'invalid', tracking };
-      if (established && packet.seq !== maxAck) {
-        const train =
-          tracking.lastSegment === 'RST' && tracking.lastDirection === direction && tracking.lastSeq === packet.seq;
-        if (!train) next = seen.state;
-      }
+    const established = old === 'ES' && status.assured;
+    // A SYN that was let through has made the numbers old. A reset with none at all is most likely the answer to one.
+    if (maxAck !== undefined && lastSegment !== 'SYN' && !(packet.seq === 0 && !established)) {
+      if (before(packet.seq, maxAck)) return { kind: 'invalid', tracking: seen };
+      const followsData = lastSegment === 'ACK' && !hasTurned && packet.seq === tracking.lastEnd;
+      // Not exactly what its receiver awaits: he may answer with a challenge.
+      if (established && packet.seq !== maxAck && !followsData) next = old;
     }
-    const answersChallenge =
-      old === 'SS' &&
-      tracking.lastSegment === 'ACK' &&
-      tracking.lastDirection !== direction &&
-      packet.seq === tracking.challengeAck;
-    inWindow =
-      answersChallenge ||
-      (((status.seenReply && tracking.lastSegment === 'SYN') || (!status.assured && tracking.lastSegment === 'ACK')) &&
-        packet.ack === tracking.lastEnd);
+    const answersChallenge = old === 'SS' && lastSegment === 'ACK' && hasTurned && packet.seq === tracking.challengeAck;
+    const answersLetThrough =
+      ((status.seenReply && lastSegment === 'SYN') || (!status.assured && lastSegment === 'ACK')) &&
+      packet.ack === tracking.lastEnd;
+    inWindow = answersChallenge || answersLetThrough;
   }
 
   if (!inWindow) {
     const window = checkWindow(seen, packet, direction, status.beLiberal);
-    if (window.kind === 'ignore') return { kind: 'accept', tracking: { ...seen, sides: window.sides } };
     // What it said of its sender is taken note of all the same.
-    if (window.kind === 'invalid') return { kind: 'invalid', tracking: { ...seen, sides: window.sides } };
     seen = { ...seen, sides: window.sides };
+    if (window.kind === 'ignore') return { kind: 'accept', tracking: seen };
+    if (window.kind === 'invalid') return { kind: 'invalid', tracking: refusedIn(seen, segment, direction, status) };
+    if (window.kind === 'accept' && segment === 'ACK') seen = { ...seen, lastEnd: endOf(packet) };
   }
   if (old !== next && next === 'FW')
     seen = { ...seen, sides: withSide(seen.sides, direction, { ...seen.sides[direction], closeInit: true }) };
-  const tracked: TcpTracking = { ...seen, ...remembered, state: next };
+  const tracked: TcpTracking = { ...seen, lastSegment: segment, lastDirection: direction, state: next };
   if (!status.seenReply) {
     // A reset instead of an answer: there never was a connection.
     return { kind: 'accept', tracking: tracked, destroy: segment === 'RST' };
   }
   const assured = next === 'ES' && (old === 'SR' || old === 'ES');
   return { kind: 'accept', tracking: tracked, assured };
+}
+
+/** A segment that is let through without its meaning anything: it may show what the two sides really are about. */
+function ignored(tracking: TcpTracking, packet: Packet, direction: Direction): TcpTracking {
+  const segment = segmentOf(packet.flags);
+  const forgetful =
+    segment === 'SYN' && direction === 'ORIGINAL'
+      ? { simultaneousOpen: false, expectsChallenge: tracking.state === 'LA' }
+      : {};
+  // What may be the server's challenge ACK (RFC 5961) to a SYN: its client will answer with a reset that conntrack is to understand.
+  const challenge =
+    tracking.state === 'SS' && segment === 'ACK' && direction === 'REPLY' ? { challengeAck: packet.ack } : {};
+  return {
+    ...tracking,
+    ...forgetful,
+    ...challenge,
+    lastSegment: segment,
+    lastDirection: direction,
+    lastEnd: endOf(packet),
+  };
+}
+
+/** nf_tcp_handle_invalid: a FIN or reset out of its window is remembered, unless it answers another. */
+function refusedIn(
+  tracking: TcpTracking,
+  segment: Segment,
+  direction: Direction,
+  { assured }: FlowStatus,
+): TcpTracking {
+  const { lastSegment, lastDirection } = tracking;
+  const ends = (one: Segment): boolean => one === 'FIN' || one === 'RST';
+  if (!assured || !ends(segment) || (lastDirection !== direction && ends(lastSegment))) return tracking;
+  return { ...tracking, lastSegment: segment, lastDirection: direction };
 }
 
 /** nf_conntrack_tcp_set_closing: the host itself has sent a reset into the flow. */
@@ -227,9 +252,10 @@ const withSide = (sides: TcpTracking['sides'], direction: Direction, side: Side)
 
 const MAX_ACK_WINDOW = 66000;
 
-type WindowVerdict =
-  | { readonly kind: 'accept'; readonly sides: TcpTracking['sides'] }
-  | { readonly kind: 'ignore' | 'invalid'; readonly sides: TcpTracking['sides'] };
+type WindowVerdict = {
+  readonly kind: 'accept' | 'let through' | 'ignore' | 'invalid';
+  readonly sides: TcpTracking['sides'];
+};
 
 /** tcp_in_window, without SACK and scaling. */
 function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction, beLiberal: boolean): WindowVerdict {
@@ -242,12 +268,13 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
   const syn = (packet.flags & SYN) !== 0;
   const hasAck = (packet.flags & ACK) !== 0;
   const sides = (): TcpTracking['sides'] => withSide(withSide(tracking.sides, direction, sender), peer, receiver);
-  const done = (): WindowVerdict => ({ kind: 'accept', sides: sides() });
+  // Out of bounds, or before there are any.
+  const letThrough = (): WindowVerdict => ({ kind: 'let through', sides: sides() });
 
   if (sender.maxWindow === 0) {
     if (syn) {
       sender = { ...sender, end, maxEnd: end, maxWindow: window };
-      if (!hasAck) return done();
+      if (!hasAck) return letThrough();
     } else {
       sender = { ...sender, end, maxWindow: window, maxEnd: u32(end + window) };
       if (receiver.maxWindow === 0) receiver = { ...receiver, end: ack, maxEnd: ack };
@@ -255,7 +282,7 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
     }
   } else if (syn && after(end, sender.end) && (tracking.state === 'SS' || tracking.state === 'SR')) {
     sender = { ...sender, end, maxEnd: end, maxWindow: window };
-    if (direction === 'REPLY' && !hasAck) return done();
+    if (direction === 'REPLY' && !hasAck) return letThrough();
   }
 
   if (!hasAck || ((packet.flags & RST) !== 0 && ack === 0)) ack = receiver.end;
@@ -268,15 +295,15 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
   if (!before(seq, u32(sender.maxEnd + 1))) {
     const overshot = u32(end - sender.maxEnd + 1);
     const inReceiveWindow = receiver.maxWindow !== 0 && after(end, u32(sender.end - receiver.maxWindow - 1));
-    if (liberal) return done();
-    return inReceiveWindow && notTooOld() && overshot <= receiver.maxWindow && before(ack, u32(receiver.end + 1))
-      ? // More than the receiver's window allows: let through, and its end noted, or the answer to it would be out of bounds.
-        { kind: 'ignore', sides: withSide(sides(), direction, { ...sender, end }) }
-      : { kind: 'invalid', sides: sides() };
+    const isNear =
+      inReceiveWindow && notTooOld() && overshot <= receiver.maxWindow && before(ack, u32(receiver.end + 1));
+    // More than the receiver's window allows: let through, and its end noted, or the answer to it would be out of bounds.
+    if (isNear) sender = { ...sender, end };
+    return liberal ? letThrough() : { kind: isNear ? 'ignore' : 'invalid', sides: sides() };
   }
-  if (!before(ack, u32(receiver.end + 1))) return liberal ? done() : { kind: 'invalid', sides: sides() };
+  if (!before(ack, u32(receiver.end + 1))) return liberal ? letThrough() : { kind: 'invalid', sides: sides() };
   const inReceiveWindow = receiver.maxWindow === 0 || after(end, u32(sender.end - receiver.maxWindow - 1));
-  if (!inReceiveWindow || !notTooOld()) return liberal ? done() : { kind: 'ignore', sides: sides() };
+  if (!inReceiveWindow || !notTooOld()) return liberal ? letThrough() : { kind: 'ignore', sides: sides() };
 
   sender = {
     ...sender,
@@ -287,5 +314,5 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
   if (receiver.maxWindow !== 0 && after(end, sender.maxEnd))
     receiver = { ...receiver, maxWindow: receiver.maxWindow + u32(end - sender.maxEnd) };
   if (after(u32(ack + window), u32(receiver.maxEnd - 1))) receiver = { ...receiver, maxEnd: u32(ack + window) };
-  return done();
+  return { kind: 'accept', sides: sides() };
 }
