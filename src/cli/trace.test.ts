@@ -237,3 +237,17 @@ test('with several hosts a packet says which one it enters', async () => {
     'packet:1:30: which host does it enter? expected `in HOST:INTERFACE` or `local HOST:`, where HOST is one of api1, net1, compute1, compute2; or --name HOST\n',
   );
 });
+
+test('a packet is in the state that is asserted of it, whatever conntrack would say', async () => {
+  const { code, stdout } = await run([
+    'host1.rules',
+    'icmp 10.10.10.9 > 10.10.10.2 in eth0 state INVALID',
+    ...ON,
+    ...JSON_FORMAT,
+  ]);
+  expect(code).toBe(0);
+  const [packet] = packetsOf(stdout);
+  expect(packet?.state).toBe('INVALID');
+  expect(packet?.fate.kind).toBe('dropped');
+  expect(packet?.steps.at(-1)).toMatchObject({ chain: 'nova-compute-inst-1', rule: 1, target: 'DROP' });
+});

@@ -71,7 +71,11 @@ export class Passage {
   #undecided: Fate | undefined;
   /** What conntrack made of it when it saw it first. */
   #state: ConntrackState | undefined;
+  /** The state is as somebody said, at every hook: conntrack is not asked. */
+  #isAsserted = false;
   #fresh: readonly FreshField[] = [];
+  /** The packet that was shown last, and how: most rules leave it as it is. */
+  #shown: readonly [Packet, Packet] | undefined;
 
   constructor(around: Surroundings, family: Family, depth = 0) {
     this.#around = around;
@@ -83,6 +87,7 @@ export class Passage {
   run(packet: Packet, entry: Entry, asserted?: ConntrackState): Journey {
     const skb = this.#skbFor(packet, entry);
     const arrived = skb.packet;
+    this.#isAsserted = asserted !== undefined;
     if (asserted !== undefined && this.#rules.conntrack)
       skb.tracked = this.#around.memory.conntrack.asserted(skb.packet, asserted, this.#settings());
     if (entry.kind === 'local') this.#send(skb);
@@ -203,7 +208,7 @@ export class Passage {
   #track(skb: Skb): Stop {
     if (!this.#rules.conntrack) return undefined;
     // Loopback packets come by a second time, and a rule in raw may have said that this one is not tracked.
-    if (skb.tracked === undefined || skb.tracked.state === 'INVALID')
+    if (skb.tracked === undefined || (skb.tracked.state === 'INVALID' && !this.#isAsserted))
       skb.tracked = this.#around.memory.conntrack.classify(skb.packet, this.#settings(), skb.hook === 'PREROUTING');
     this.#state ??= skb.tracked.state;
     return undefined;
@@ -248,8 +253,13 @@ export class Passage {
       ...(oif === undefined ? {} : { oif }),
       ...(physin === undefined ? {} : { physin }),
       ...(physout === undefined ? {} : { physout }),
-      packet: withoutFrame(shown),
+      packet: this.#packetAsShown(shown),
     });
+  }
+
+  #packetAsShown(packet: Packet): Packet {
+    if (this.#shown?.[0] !== packet) this.#shown = [packet, withoutFrame(packet)];
+    return this.#shown[1];
   }
 
   #bindTo(skb: Skb, target: NatTarget): boolean {
