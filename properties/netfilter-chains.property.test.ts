@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { at, INDEX } from '../src/arbitrary/choice.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
+import { endingOf } from '../src/netfilter/ending.ts';
 import type { Journey } from '../src/netfilter/journey.ts';
 import type { Match, Rule, Ruleset, Target } from '../src/ruleset/rule.ts';
 import {
@@ -18,7 +19,7 @@ import {
   type Place,
 } from './support/edit.ts';
 import { storedCase } from './support/case.ts';
-import { endingOf, expectSame, journeysOf, playWith, stepsOf, transcriptOf, waysOf } from './support/ending.ts';
+import { expectSame, journeysOf, playWith, stepsOf, transcriptOf, waysOf } from './support/ending.ts';
 import { COVER, NAT_TARGETS, tellKinds } from './support/kind.ts';
 import { law, type Seen } from './support/law.ts';
 import type { Played } from '../src/kernel/dialogue.ts';

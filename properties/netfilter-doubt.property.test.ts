@@ -2,13 +2,14 @@
 import { expect } from 'vitest';
 import { at, INDEX } from '../src/arbitrary/choice.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
+import { endingOf } from '../src/netfilter/ending.ts';
 import type { Journey } from '../src/netfilter/journey.ts';
 import { arrive, machineOf, type Machine } from '../src/netfilter/traverse.ts';
 import type { Arrival } from '../src/packet/packet.ts';
 import type { Match, Rule, Ruleset } from '../src/ruleset/rule.ts';
 import { ADDED_LINE, constantMatch, copyable, insertRules, mapRules, placeIn, type Place } from './support/edit.ts';
 import { storedCase } from './support/case.ts';
-import { endingOf, playWith, stepsOf, waysOf } from './support/ending.ts';
+import { playWith, stepsOf, waysOf } from './support/ending.ts';
 import { tellKinds } from './support/kind.ts';
 import { law, type Seen } from './support/law.ts';
 

@@ -5,6 +5,7 @@ import { BROADCAST_MAC, isGroupMac } from '../src/address/mac.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
 import type { Host } from '../src/host/host.ts';
 import { framed, type Move } from '../src/kernel/dialogue.ts';
+import { endingOf } from '../src/netfilter/ending.ts';
 import type { Journey } from '../src/netfilter/journey.ts';
 import { arrive, copyMachine, machineOf, type Machine } from '../src/netfilter/traverse.ts';
 import { tupleOf } from '../src/netfilter/tuple.ts';
@@ -14,7 +15,6 @@ import { UDPLITE, type Arrival, type Packet } from '../src/packet/packet.ts';
 import type { Ruleset } from '../src/ruleset/rule.ts';
 import { onlyTables } from './support/edit.ts';
 import { storedCase } from './support/case.ts';
-import { endingOf } from './support/ending.ts';
 import { COVER, NAT_TARGETS, tellKinds } from './support/kind.ts';
 import { law } from './support/law.ts';
 

@@ -7,13 +7,14 @@ import { readable } from '../src/arbitrary/readable.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
 import { bridgeOfPort, type Host } from '../src/host/host.ts';
 import { play, type Move, type Played } from '../src/kernel/dialogue.ts';
+import { endingOf } from '../src/netfilter/ending.ts';
 import type { Journey, Step } from '../src/netfilter/journey.ts';
 import { arrive, copyMachine, flush, machineOf, type Machine } from '../src/netfilter/traverse.ts';
 import { printArrival } from '../src/packet/notation.ts';
 import { TCP, isLaterFragment, type Arrival, type Entry } from '../src/packet/packet.ts';
 import type { HookName, TableName } from '../src/ruleset/rule.ts';
 import { storedCase } from './support/case.ts';
-import { endingOf, expectSame, journeysOf, playWith, transcriptOf } from './support/ending.ts';
+import { expectSame, journeysOf, playWith, transcriptOf } from './support/ending.ts';
 import { COVER, NAT_TARGETS, tellKinds } from './support/kind.ts';
 import { law } from './support/law.ts';
 

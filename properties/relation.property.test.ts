@@ -4,7 +4,7 @@ import { deploymentFileArb } from '../src/arbitrary/deployment.ts';
 import type { DeploymentText } from '../src/deployment/schema.ts';
 import { fixedAddresses } from '../src/invariant/vocabulary/addresses.ts';
 import { freshWorld, isReached, send, type End } from '../src/network/walk.ts';
-import { fateOf } from '../src/judge/equivalence.ts';
+import { fateOf } from '../src/judge/fate.ts';
 import { randomFrom } from '../src/judge/random.ts';
 import { printArrival, printPacket } from '../src/packet/notation.ts';
 import type { Arrival, Entry } from '../src/packet/packet.ts';

@@ -1,28 +1,17 @@
-/** What became of packets, as text that two runs can be compared by: not the rules' numbers and lines, but all that anybody outside would see. */
+/** What became of the packets of a whole case, as text that two runs can be compared by. */
 import type { WorldCase } from '../../src/arbitrary/world.ts';
 import { play, type Played } from '../../src/kernel/dialogue.ts';
+import { endingOf, exitName } from '../../src/netfilter/ending.ts';
 import type { Journey, Step } from '../../src/netfilter/journey.ts';
 import { machineOf } from '../../src/netfilter/traverse.ts';
-import { printArrival, printPacket } from '../../src/packet/notation.ts';
+import { printArrival } from '../../src/packet/notation.ts';
 import type { Way } from '../../src/network/walk.ts';
 import type { Ruleset } from '../../src/ruleset/rule.ts';
-
-const placeOf = ({ oif, port }: { readonly oif: string; readonly port?: string }): string =>
-  port === undefined ? oif : `${oif}/${port}`;
-
-/** Where the packet ended, and as what; then the same of each packet that the host made because of it. */
-export const endingOf = (journey: Journey): string =>
-  [
-    journey.fate.kind,
-    ...journey.deliveries.map((packet) => `to a process: ${printPacket(packet)}`),
-    ...journey.exits.map((exit) => `by ${placeOf(exit)}: ${printPacket(exit.packet)}`),
-    ...journey.consequences.map((consequence) => `(${endingOf(consequence)})`),
-  ].join('; ');
 
 /** By which ways it got through. */
 export const waysOf = (journey: Journey): readonly string[] => [
   ...journey.deliveries.map(() => 'to a process'),
-  ...journey.exits.map(placeOf),
+  ...journey.exits.map(exitName),
 ];
 
 /** A line for each packet of a dialogue: what was sent, what conntrack made of it, how it ended. */

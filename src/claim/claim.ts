@@ -59,7 +59,9 @@ export type Ending =
   /** No copy comes to the place (with this image, where one is given); absent place: to nobody at all. */
   | { readonly kind: 'never-reaches'; readonly place?: Place; readonly as?: Image }
   /** Wherever copies come to, they look so. Nothing is claimed of those that get lost. */
-  | { readonly kind: 'whatever-is-reached'; readonly as: Image; readonly place?: Place };
+  | { readonly kind: 'whatever-is-reached'; readonly as: Image; readonly place?: Place }
+  /** One copy leaves this host by this interface or bridge port, whoever is there or not: for addresses of which nothing is known but where they would be. */
+  | { readonly kind: 'leaves'; readonly by: Attachment; readonly as?: Image };
 
 /**
  * What a packet looks like where it ends. `original`: as it was sent. In a reply `original` is mirrored: the source of the answer is the

@@ -1,88 +1,75 @@
 /**
- * `npm run mutants`: how good the laws are. Every small mistake in the rulesets of a fixture (judge/mutation.ts) must break a law, or change no packet's fate. Prints what survives, and
- * exits with 1 when a mistake changes a fate and breaks no law.
+ * `npm run mutants`: how good the laws are. Every small mistake in the rulesets of the two clouds (judge/mutation.ts) must break a law, or change no packet's fate. Prints what is missed and
+ * writes what changes nothing to docs/mutants.md; exits with 1 when a mistake changes a fate and breaks no law.
  */
 import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
 import { LAWS } from '../invariant/laws.ts';
-import { firstUnlike } from '../judge/equivalence.ts';
+import { alikeBecause } from '../judge/alike.ts';
+import { Trials } from '../judge/equivalence.ts';
 import { MutantJudge } from '../judge/mutant-judge.ts';
-import { mutantsOf, type Mutant } from '../judge/mutation.ts';
+import { mutantsOf } from '../judge/mutation.ts';
 import { printArrival } from '../packet/notation.ts';
+import { mutantLine, withSection, type Survivor } from '../report/mutants.ts';
 import { CLOUDS, cloudOf } from './book.ts';
 import { nodeIo } from './io.ts';
 
 const { values } = parseArgs({
   options: {
     cloud: { type: 'string', multiple: true, default: [...CLOUDS] },
+    /** HOST or HOST/6, as `check` names rulesets. */
+    host: { type: 'string', multiple: true },
     runs: { type: 'string', default: '50' },
     packets: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
-    host: { type: 'string' },
-    part: { type: 'string', default: '0/1' },
-    write: { type: 'string' },
+    write: { type: 'string', default: fileURLToPath(new URL('../../docs/mutants.md', import.meta.url)) },
   },
 });
 
-const [part = 0, parts = 1] = values.part.split('/').map(Number);
-const report: string[] = [];
-let missed = 0;
-
-const say = (line: string): void => {
-  report.push(line);
-  nodeIo.stdout(`${line}\n`);
-};
+const seed = Number(values.seed);
+let anyMissed = false;
 
 for (const cloud of values.cloud) {
   const fixture = cloudOf(cloud);
   const { network, rulesets } = fixture;
-  const seed = Number(values.seed);
-  const judge = new MutantJudge(
-    fixture,
-    LAWS.filter(({ severity }) => severity === 'error'),
-    Number(values.runs),
-    seed,
-  );
-  let all = 0;
-  let killed = 0;
-  const survivors: { host: string; mutant: Mutant }[] = [];
-  for (const [host, own] of rulesets) {
-    if (values.host !== undefined && values.host !== host) continue;
-    for (const ruleset of own)
+  const errors = LAWS.filter(({ severity }) => severity === 'error');
+  const judge = new MutantJudge(fixture, errors, Number(values.runs), seed);
+  const trials = new Trials({ network, rulesets, packets: Number(values.packets), seed });
+  for (const [host, own] of rulesets)
+    for (const ruleset of own) {
+      const name = ruleset.family === 4 ? host : `${host}/6`;
+      if (values.host?.includes(name) === false) continue;
+      const survivors: Survivor[] = [];
+      let [all, killed, missed] = [0, 0, 0];
       for (const mutant of mutantsOf(ruleset)) {
-        if (all++ % parts !== part) continue;
-        const finding = judge.brokenBy(host, ruleset, mutant);
-        if (finding === undefined) {
-          const unlike = firstUnlike({
-            network,
-            before: rulesets,
-            after: judge.rulesetsWith(host, ruleset, mutant),
-            backend: 'nft',
-            packets: Number(values.packets),
-            seed,
-          });
-          const place = `${host}:${mutant.line} ${mutant.table} ${mutant.chain} rule ${mutant.rule}: ${mutant.change}`;
-          if (unlike === undefined) survivors.push({ host, mutant });
-          else {
-            missed++;
-            say(
-              `MISSED ${place}\n  ${mutant.text}\n  ${unlike.host}: ${printArrival(unlike.arrival)} (${unlike.posture})\n    before ${unlike.before}\n    after  ${unlike.after}`,
-            );
-          }
-        } else killed++;
-        if (nodeIo.stderrIsTTY)
-          nodeIo.stderr(
-            `\r\u001b[K${cloud}: ${all} mutants, ${killed} break a law, ${survivors.length} change nothing, ${missed} missed`,
-          );
+        all++;
+        if (nodeIo.stderrIsTTY) nodeIo.stderr(`\r\u001b[K${cloud} ${name}: ${all} mistakes, ${missed} missed`);
+        if (judge.brokenBy(host, ruleset, mutant) !== undefined) {
+          killed++;
+          continue;
+        }
+        const line = mutantLine(mutant);
+        const because = alikeBecause(ruleset, mutant);
+        const unlike = because === undefined ? trials.firstUnlike(host, ruleset, mutant) : undefined;
+        if (unlike === undefined) {
+          survivors.push({ line, ...(because === undefined ? {} : { because }) });
+          continue;
+        }
+        missed++;
+        nodeIo.stdout(
+          `MISSED ${cloud} ${name}:${mutant.line} ${line}\n  ${unlike.host}: ${printArrival(unlike.arrival)} (${unlike.posture})\n    before ${unlike.before}\n    after  ${unlike.after}\n`,
+        );
       }
-  }
-  if (nodeIo.stderrIsTTY) nodeIo.stderr('\r\u001b[K');
-  say(
-    `## ${cloud}\n\n${killed + survivors.length + missed} mutants: ${killed} break a law, ${survivors.length} change the fate of no packet that was tried, ${missed} missed\n`,
-  );
-  for (const { host, mutant } of survivors)
-    say(`- \`${host}\` ${mutant.table} ${mutant.chain} rule ${mutant.rule}, ${mutant.change}: \`${mutant.text}\``);
-  say('');
+      if (nodeIo.stderrIsTTY) nodeIo.stderr('\r\u001b[K');
+      nodeIo.stdout(
+        `${cloud} ${name}: ${all} mistakes, ${killed} break a law, ${survivors.length} change the fate of no packet that was tried, ${missed} missed\n`,
+      );
+      anyMissed ||= missed > 0;
+      if (missed > 0) continue;
+      const file = `${cloud} ${host}${ruleset.family === 4 ? '' : '.v6'}.rules`;
+      const document = nodeIo.readFile(values.write).toString();
+      nodeIo.writeFile(values.write, withSection(document, { name: file, all, killed, survivors }));
+    }
 }
 
-if (values.write !== undefined) nodeIo.writeFile(values.write, `${report.join('\n')}\n`);
-process.exitCode = missed === 0 ? 0 : 1;
+process.exitCode = anyMissed ? 1 : 0;

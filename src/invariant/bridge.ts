@@ -1,5 +1,5 @@
 /** What nova's bridges let through, and what they leave as it is. */
-import { LIMITED_BROADCAST, printAddress } from '../address/address.ts';
+import { LIMITED_BROADCAST, familyOf, lastAddress, prefixOf, printAddress } from '../address/address.ts';
 import {
   intersectRanges,
   normalizeRanges,
@@ -9,32 +9,35 @@ import {
   type Ranges,
 } from '../address/ranges.ts';
 import type { Ending, PacketsClaim } from '../claim/claim.ts';
-import type { DeploymentHost } from '../deployment/deployment.ts';
+import type { DeploymentHost, Network as NovaNetwork } from '../deployment/deployment.ts';
 import { translates } from '../deployment/placement.ts';
 import { hasRole } from '../deployment/service.ts';
+import { interfaceOf, type Host } from '../host/host.ts';
 import type { ConntrackState } from '../packet/packet.ts';
 import { intersectSets, setOf, subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import { accepted, only } from './vocabulary/admission.ts';
 import {
+  everyFloat,
   everySubnet,
   fixedAddresses,
   hostIn,
   localTo,
+  plugOf,
   stationName,
   unicast,
   worldAround,
   worldBehind,
   type FixedAddress,
 } from './vocabulary/addresses.ts';
-import { filtersBridged, routedBy, sourcesOn } from './vocabulary/approach.ts';
+import { filtersBridged, forwards, routedBy, sourcesOn } from './vocabulary/approach.ts';
 import { chainOf, instanceChain } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, HARDENED, nearNames, opening } from './vocabulary/claims.ts';
 import { arrivalsAt, outwardEntries, portOf } from './vocabulary/entries.ts';
 import { packetsInState } from './vocabulary/openers.ts';
 import { forwardedByOperator } from './vocabulary/operator.ts';
 import { nearOf, towards } from './vocabulary/visit.ts';
-import { deliversTo, waysOut, type WayOut } from './vocabulary/ways.ts';
+import { acceptsForwarded, deliversTo, dropsThrough, waysOut, type WayOut } from './vocabulary/ways.ts';
 
 const forwardsBothWays: Law = {
   id: 'bridge/forwards-both-ways',
@@ -133,6 +136,82 @@ function nothingElse(context: LawContext, host: DeploymentHost): readonly Packet
   );
 }
 
+const forwardsToStrangers: Law = {
+  id: 'bridge/forwards-to-strangers',
+  kind: 'packets',
+  severity: 'error',
+  statement:
+    'With policies DROP: what is routed to an address of a bridge’s subnet that no instance of this host has leaves by the bridge’s own interface, to the same address; and so does what an instance of this host sends to it.',
+  source:
+    'The article: "Allow a forwarded traffic pass bridge so the IP on br100 can work as a gateway" and "allow VMs to connect with nova-network host and VMs on other compute hosts": who is behind the bridge’s own interface the rules cannot know',
+  requires: 'a bridge with an interface of the host’s own, through which nova lets pass what is forwarded',
+  brokenBy:
+    'A rule in a wrapped FORWARD chain, or an address in an instance chain’s jump, that takes in more of the subnet.',
+  knownFailures: [],
+  claims: (context) =>
+    claimsOr(
+      'nova lets nothing pass through a bridge that has an interface of the host’s own',
+      context.deployment.hosts.flatMap((host) =>
+        context.deployment.networks.flatMap((network) => toStrangers(context, host, network)),
+      ),
+    ),
+};
+
+function toStrangers(context: LawContext, host: DeploymentHost, on: NovaNetwork): readonly PacketsClaim[] {
+  const { deployment, network } = context;
+  const found = hostIn(network, host.name);
+  const uplink = plugOf(network, host.name, on.bridge);
+  if (found === undefined || uplink === undefined) return [];
+  if (!acceptsForwarded(deployment, host, on) || dropsThrough(deployment, host, on.bridge)) return [];
+  const here = fixedAddresses(deployment).filter((fixed) => fixed.host === host);
+  const taken = unionRanges(only(...here.map(({ address }) => address)), everyFloat(deployment));
+  const subnet = prefixRange(on.cidr);
+  const ends = unionRanges(only(on.cidr.address, lastAddress(on.cidr)), localTo(network, host.name));
+  const strangers = subtractRanges([subnet], unionRanges(taken, ends));
+  const common = {
+    ending: { kind: 'leaves', by: { host: host.name, interface: uplink }, as: { daddr: 'original' } },
+    postures: HARDENED,
+    near: nearNames(context),
+  } as const;
+  const names = `an address of ${on.label} that no instance of ${host.name} has`;
+  const routed = intersectRanges(strangers, connectedTo(found, on.bridge));
+  const chain = chainOf(host, hasRole(host, 'network') ? 'network' : 'compute', 'filter', 'FORWARD');
+  const byDevices = arrivalsAt(network, host.name).flatMap((point) => {
+    if (point.kind !== 'interface' || point.entry.kind !== 'in' || !forwards(found, 4)) return [];
+    // Where the frames of a flow are not believed to come from, nothing is claimed of them.
+    const saddr = subtractRanges(sourcesOn(network, found, point.entry.interface, 4), everySubnet(deployment));
+    return [
+      claimAt(point, {
+        says: `with policies DROP NEW packets to ${names} that enter by ${point.name} leave by ${uplink}`,
+        set: opening(setOf({ family: 4, saddr, daddr: routed })),
+        chain,
+        ...common,
+      }),
+    ];
+  });
+  const byInstances = here
+    .filter((fixed) => fixed.network === on)
+    .map((fixed) =>
+      claimAt(portOf(fixed), {
+        says: `with policies DROP NEW packets of ${fixed.instance.name} by ${portOf(fixed).name} to ${names} leave by ${uplink}`,
+        set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr: strangers })),
+        chain: chainOf(host, 'compute', 'filter', 'FORWARD'),
+        ...common,
+      }),
+    );
+  return [...byDevices, ...byInstances];
+}
+
+/** The addresses that a host finds on the link of a device, not behind a router there. */
+const connectedTo = (host: Host, device: string): Ranges =>
+  intersectRanges(
+    routedBy(host, device, 4),
+    (interfaceOf(host, device)?.addresses ?? [])
+      .filter(({ address }) => familyOf(address) === 4)
+      .map(({ address, length }): Ranges => [prefixRange(prefixOf(address, length))])
+      .reduce((all, next) => unionRanges(all, next), []),
+  );
+
 const notTranslated: Law = {
   id: 'bridge/not-translated',
   kind: 'packets',
@@ -209,4 +288,4 @@ function flooded(context: LawContext, fixed: FixedAddress): PacketsClaim {
 
 const MULTICAST: Ranges = [prefixRange({ address: 0xe0000000, length: 4 })];
 
-export const BRIDGE_LAWS: readonly Law[] = [forwardsBothWays, notTranslated];
+export const BRIDGE_LAWS: readonly Law[] = [forwardsBothWays, forwardsToStrangers, notTranslated];

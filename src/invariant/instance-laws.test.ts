@@ -305,6 +305,14 @@ const BREAKS: readonly (readonly [law: string, cloud: Cloud, file: string, from:
       'nova-compute-FORWARD',
     ],
     [
+      'bridge/forwards-to-strangers',
+      ARTICLE,
+      'host1.rules',
+      '-A nova-compute-FORWARD -o br100 -j ACCEPT',
+      '-A nova-compute-FORWARD -o br100 -j DROP',
+      'nova-compute-FORWARD',
+    ],
+    [
       'ipv6/parity',
       SECOND,
       'compute1.v6.rules',

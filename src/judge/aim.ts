@@ -2,7 +2,7 @@
 import { addToAddress, fromBigint, onesAddress, familyOf, type Address } from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
 import type { Aim } from '../packet/sample.ts';
-import type { AddressRange, MaskedAddress, Match, Ruleset, Target } from '../ruleset/rule.ts';
+import type { AddressRange, MaskedAddress, Match, Rule, Ruleset, Target } from '../ruleset/rule.ts';
 
 /** The first and last address of a masked one, and their neighbours outside. */
 function aroundMasked({ address, mask }: MaskedAddress): Address[] {
@@ -56,17 +56,23 @@ function namedByTarget(target: Target | undefined): Named {
   return { addresses: addresses ? aroundRange(addresses) : [], ports: ports ? aroundPorts(ports) : [] };
 }
 
-/** The addresses and ports that rulesets name, each once, with their neighbours. */
-export function aimOf(rulesets: Iterable<Ruleset>): Required<Pick<Aim, 'addresses' | 'ports'>> {
+type Values = Required<Pick<Aim, 'addresses' | 'ports'>>;
+
+/** The addresses and ports that rules name, each once, with their neighbours. */
+export function aimOfRules(rules: Iterable<Rule>): Values {
   const addresses = new Set<Address>();
   const ports = new Set<number>();
-  for (const ruleset of rulesets)
-    for (const table of ruleset.tables.values())
-      for (const chain of table.chains.values())
-        for (const rule of chain.rules)
-          for (const named of [...rule.matches.map(namedByMatch), namedByTarget(rule.target)]) {
-            for (const address of named.addresses) addresses.add(address);
-            for (const port of named.ports) ports.add(port);
-          }
+  for (const rule of rules)
+    for (const named of [...rule.matches.map(namedByMatch), namedByTarget(rule.target)]) {
+      for (const address of named.addresses) addresses.add(address);
+      for (const port of named.ports) ports.add(port);
+    }
   return { addresses: [...addresses], ports: [...ports] };
 }
+
+export const aimOf = (rulesets: Iterable<Ruleset>): Values =>
+  aimOfRules(
+    [...rulesets].flatMap(({ tables }) =>
+      [...tables.values()].flatMap(({ chains }) => [...chains.values()].flatMap(({ rules }) => rules)),
+    ),
+  );

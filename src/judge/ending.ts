@@ -2,7 +2,8 @@
 import { printAddress, type Address } from '../address/address.ts';
 import type { Ending, Image, Place, Wanted } from '../claim/claim.ts';
 import { isReached, type End, type Reached, type Way } from '../network/walk.ts';
-import type { FreshField } from '../netfilter/journey.ts';
+import type { Exit, FreshField } from '../netfilter/journey.ts';
+import type { Attachment } from '../network/network.ts';
 import { isIcmp, type Packet } from '../packet/packet.ts';
 import { printPacket } from '../packet/notation.ts';
 
@@ -126,6 +127,13 @@ function printImage(image: Image | undefined, original: Endpoints): string {
   return ` as ${source} > ${destination}`;
 }
 
+/** What leaves a host by an interface that is no bridge, or by a port of one. */
+const exitsBy = ({ hops }: Way, by: Attachment): readonly Exit[] =>
+  hops
+    .filter(({ host }) => host === by.host)
+    .flatMap(({ journey }) => journey.exits)
+    .filter(({ oif, port }) => (port ?? oif) === by.interface);
+
 /** Compares where the copies of a packet came to with what is claimed of it. */
 export function judgeEnding(way: Way, ending: Ending, original: Endpoints): Outcome {
   const undecided = way.ends.find((end) => end.kind === 'undecided');
@@ -175,6 +183,19 @@ export function judgeEnding(way: Way, ending: Ending, original: Endpoints): Outc
         };
       const [any] = atPlace(ending.place);
       return unknown() ?? { kind: 'as-claimed', ...(any === undefined ? {} : { reached: any }) };
+    }
+    case 'leaves': {
+      const { by, as } = ending;
+      const there = exitsBy(way, by);
+      if (there.some(({ packet, fresh }) => as === undefined || hasImage(packet, as, original, fresh)))
+        return { kind: 'as-claimed' };
+      const [bad] = there;
+      return (
+        unknown() ?? {
+          kind: 'otherwise',
+          because: `it should leave ${by.host} by ${by.interface}${printImage(as, original)}, but ${bad === undefined ? whatHappens : `it leaves as ${printPacket(bad.packet)}`}`,
+        }
+      );
     }
   }
 }

@@ -10,6 +10,7 @@ import { worldOf, type Way, type World } from '../network/walk.ts';
 import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { aimOf } from './aim.ts';
+import { chainKey, metOn, withMutant } from './equivalence.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { judgeClaim } from './judge.ts';
 import type { Mutant } from './mutation.ts';
@@ -39,18 +40,6 @@ interface Candidate {
   readonly chains: ReadonlySet<string>;
 }
 
-const chainKey = (host: string, family: number, table: string, chain: string): string =>
-  `${host} ${family} ${table} ${chain}`;
-
-function* chainsOf(way: Way): Generator<string> {
-  for (const { host, journey } of way.hops)
-    for (const { table, chain, target } of journey.steps) {
-      yield chainKey(host, journey.packet.family, table, chain);
-      // A chain in which nothing matched is known by the jump to it.
-      yield chainKey(host, journey.packet.family, table, target);
-    }
-}
-
 export class MutantJudge {
   readonly #cloud: Cloud;
   readonly #runs: number;
@@ -77,7 +66,7 @@ export class MutantJudge {
           if (claim.postures !== undefined && !claim.postures.includes(posture)) continue;
           const chains = new Set<string>();
           const seen = (way: Way): void => {
-            for (const chain of chainsOf(way)) chains.add(chain);
+            for (const chain of metOn(way)) chains.add(chain);
           };
           const { result, message } = judgeClaim(worlds[posture], claim, posture, { runs, seed, aim, seen });
           if (result === 'violated')
@@ -96,13 +85,6 @@ export class MutantJudge {
     };
   }
 
-  /** The rulesets of the cloud with a mistake in one of them. */
-  rulesetsWith(host: string, ruleset: Ruleset, mutant: Mutant): Cloud['rulesets'] {
-    const { rulesets } = this.#cloud;
-    const own = (rulesets.get(host) ?? []).map((other) => (other === ruleset ? mutant.ruleset : other));
-    return new Map([...rulesets, [host, own]]);
-  }
-
   /** The first claim that the mistake breaks; undefined when no law sees it. */
   brokenBy(host: string, ruleset: Ruleset, mutant: Mutant): BrokenClaim | undefined {
     for (const { law, claim } of this.#texts) {
@@ -110,7 +92,7 @@ export class MutantJudge {
       const [breach] = claim.breaches(mutant.ruleset);
       if (breach !== undefined) return { law, says: claim.says, message: breach.message };
     }
-    const rulesets = this.rulesetsWith(host, ruleset, mutant);
+    const rulesets = withMutant(this.#cloud.rulesets, host, ruleset, mutant);
     const worlds = this.#worlds(rulesets);
     const aim = aimOf([...rulesets.values()].flat());
     const key = chainKey(host, ruleset.family, mutant.table, mutant.chain);

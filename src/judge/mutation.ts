@@ -24,8 +24,20 @@ export interface Mutant {
   /** The rule as it was written. */
   readonly text: string;
   readonly line: number;
+  /**
+   * Which packets may fare otherwise, by what they did without the mistake.
+   *
+   * `entered` its chain: where it is changed what a rule matches. `matched` it: where it has another target. The rule `acted`, which is to say that it decided or ended the chain, itself or by
+   * what it calls: where it is taken away, for what does nothing is not missed; and where it changes places with the next, for if it did nothing, the next one is asked of the same packet, and
+   * if that decides, nothing is lost.
+   */
+  readonly shows: 'entered' | 'matched' | 'acted';
   readonly ruleset: Ruleset;
 }
+
+/** The rules of a chain, none where it has not got one. */
+export const rulesIn = (ruleset: Ruleset, table: TableName, chain: string): readonly Rule[] =>
+  ruleset.tables.get(table)?.chains.get(chain)?.rules ?? [];
 
 /** All mutants of a ruleset, one at a time. */
 export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
@@ -33,16 +45,27 @@ export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
     for (const chain of table.chains.values())
       for (const [index, rule] of chain.rules.entries()) {
         const place = { table: table.name, chain: chain.name, rule: index + 1, text: rule.text, line: rule.line };
-        const mutant = (change: string, rules: readonly Rule[]): Mutant => ({
+        const mutant = (shows: Mutant['shows'], change: string, rules: readonly Rule[]): Mutant => ({
           ...place,
           change,
+          shows,
           ruleset: withChain(ruleset, table.name, { ...chain, rules }),
         });
-        yield mutant('deleted', chain.rules.toSpliced(index, 1));
+        // Whoever goes to a chain does not come back, whatever it does there.
+        const moved = rule.target?.kind === 'goto' ? 'matched' : 'acted';
+        yield mutant(moved, 'deleted', chain.rules.toSpliced(index, 1));
         const next = chain.rules[index + 1];
-        if (next !== undefined) yield mutant('swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
-        for (const { change, rule: changed } of changesOf(rule, [...table.chains.keys()]))
-          yield mutant(change, chain.rules.with(index, changed));
+        if (next !== undefined)
+          yield mutant(moved, 'swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
+        for (const [at, match] of rule.matches.entries())
+          for (const { change, value } of matchChanges(match))
+            yield mutant(
+              'entered',
+              change,
+              chain.rules.with(index, { ...rule, matches: rule.matches.with(at, value) }),
+            );
+        for (const { change, value } of targetChanges(rule.target, [...table.chains.keys()]))
+          yield mutant('matched', change, chain.rules.with(index, { ...rule, target: value }));
       }
 }
 
@@ -56,14 +79,6 @@ function withChain(ruleset: Ruleset, tableName: TableName, chain: Chain): Rulese
 interface Change<T> {
   readonly change: string;
   readonly value: T;
-}
-
-function* changesOf(rule: Rule, chains: readonly string[]): Generator<{ change: string; rule: Rule }> {
-  for (const [index, match] of rule.matches.entries())
-    for (const { change, value } of matchChanges(match))
-      yield { change, rule: { ...rule, matches: rule.matches.with(index, value) } };
-  for (const { change, value } of targetChanges(rule.target, chains))
-    yield { change, rule: { ...rule, target: value } };
 }
 
 function addressChanges(address: Address): Change<Address>[] {

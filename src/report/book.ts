@@ -21,8 +21,15 @@ const describe = (end: End): string => {
 
 function shownText({ cloud, claim, arrival, way }: Shown): string[] {
   const [end] = way.ends;
+  const { ending } = claim;
+  const ends =
+    ending.kind === 'leaves'
+      ? `leaves ${ending.by.host} by ${ending.by.interface}`
+      : end === undefined
+        ? 'comes to nobody'
+        : describe(end);
   return [
-    `**Shown by** \`${printArrival(arrival)}\` on ${claim.host} of scenarios/${cloud.name}: ${claim.says}. It ${end === undefined ? 'comes to nobody' : describe(end)}.`,
+    `**Shown by** \`${printArrival(arrival)}\` on ${claim.host} of scenarios/${cloud.name}: ${claim.says}. It ${ends}.`,
     '',
   ];
 }
