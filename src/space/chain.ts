@@ -13,7 +13,7 @@ import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, YES, type Node } from './dia
 import type { Effects } from './effect.ts';
 import type { Layout } from './layout.ts';
 import type { Outcomes } from './outcome.ts';
-import type { MadeChains } from './made-chains.ts';
+import { CHANGES, type MadeChains } from './made-chains.ts';
 import { ruleNames } from './rule-names.ts';
 
 /** How a table is asked. */
@@ -52,6 +52,8 @@ export class TableSpace {
   readonly #chains: Chains;
   readonly #options: TableOptions;
   readonly #context: TableContext;
+  /** ACCEPT, or at once what becomes of such a packet where that is one thing. */
+  readonly #accept: Node;
   readonly #chainsMade: MadeChains;
   readonly #pure = new Map<string, Node>();
   readonly #ordinals = new Map<string, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
@@ -87,6 +89,7 @@ export class TableSpace {
     this.#chains = at.chains;
     this.#options = options;
     this.#context = context;
+    this.#accept = this.#outcomes.of(context.next) === undefined ? ACCEPT : context.next;
     const { diagrams } = this.#layout;
     const returnFalls = diagrams.mapping((node) => (node === RETURN ? FALL : node));
     const fallReturns = diagrams.mapping((node) => (node === FALL ? RETURN : node));
@@ -107,7 +110,11 @@ export class TableSpace {
     this.#plan(builtIn.name);
     if (this.#effectful.get(builtIn.name) === true) return this.#continuedBy(builtIn.name, end, 0);
     const rules = this.#pure.get(builtIn.name) ?? FALL;
-    return diagrams.over(diagrams.then(rules, this.#context.next), end);
+    return diagrams.over(this.#thenNext(rules), end);
+  }
+
+  #thenNext(node: Node): Node {
+    return this.#accept === ACCEPT ? this.#layout.diagrams.then(node, this.#context.next) : node;
   }
 
   #accepted(by: { readonly rule?: string }): Node {
@@ -134,30 +141,37 @@ export class TableSpace {
     for (const chain of order) {
       const passedBy = this.#passedBy.get(chain.name);
       if (this.#options.within !== undefined && passedBy === undefined) continue;
-      const isEffectful = chain.rules.some((rule, index) => passedBy?.[index] !== 1 && this.#changes(rule));
+      const { calls, changes, continues } = this.#chainsMade.summaryOf(chain);
+      const isEffectful =
+        (changes || (continues && this.#options.logs !== false) || calls.some((name) => this.#isEffectful(name))) &&
+        chain.rules.some((rule, index) => passedBy?.[index] !== 1 && this.#changes(rule));
       this.#effectful.set(chain.name, isEffectful);
       if (!isEffectful) this.#pure.set(chain.name, this.#chainOf(chain));
     }
   }
 
+  #isEffectful(name: string): boolean {
+    return this.#effectful.get(name) === true;
+  }
+
   /** The chains that `start` leads to, those that are called before those that call. No recursion: chains may be many. */
   #callsFirst(start: string): readonly Chain[] {
     const order: Chain[] = [];
-    const open: { readonly chain: Chain; next: number }[] = [];
+    const open: { readonly chain: Chain; readonly calls: readonly string[]; next: number }[] = [];
     const seen = new Set<string>();
     const enter = (name: string): void => {
       const chain = this.#chains.get(name);
       if (chain === undefined || seen.has(name) || this.#effectful.has(name)) return;
       seen.add(name);
-      open.push({ chain, next: 0 });
+      open.push({ chain, calls: this.#chainsMade.summaryOf(chain).calls, next: 0 });
     };
     enter(start);
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-      const rule = top.chain.rules[top.next++];
-      if (rule === undefined) {
+      const call = top.calls[top.next++];
+      if (call === undefined) {
         open.pop();
         order.push(top.chain);
-      } else if (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') enter(rule.target.chain);
+      } else enter(call);
     }
     return order;
   }
@@ -190,20 +204,8 @@ export class TableSpace {
   /** The rule changes a packet and lets it go on, or calls a chain that does. */
   #changes(rule: Rule): boolean {
     const action = this.#actionOf(rule);
-    switch (action.kind) {
-      case 'mark':
-      case 'connmark':
-      case 'ttl':
-      case 'untrack':
-        return true;
-      case 'jump':
-      case 'goto':
-        return this.#effectful.get(action.chain) === true;
-      case 'continue':
-        return this.#logs(rule, action);
-      default:
-        return false;
-    }
+    if (action.kind === 'jump' || action.kind === 'goto') return this.#isEffectful(action.chain);
+    return CHANGES.has(action.kind) || this.#logs(rule, action);
   }
 
   #logs({ target }: Rule, action: Action): boolean {
@@ -252,23 +254,18 @@ export class TableSpace {
 
   /** A chain without effects: FALL where none of its rules decides. */
   #chainOf(chain: Chain): Node {
-    const called: Node[] = [];
+    const { calls, translates } = this.#chainsMade.summaryOf(chain);
+    const called = calls.map((name) => this.#calledBy(name));
+    const making = { table: this.#table, rules: chain.rules, called, accepted: this.#accept };
     // Whose terminals name rules, or are told by whoever asks, is made anew.
-    let isShared = !this.#options.deciding && this.#options.instead === undefined;
-    for (const rule of chain.rules) {
-      const action = this.#actionOf(rule);
-      if (action.kind === 'jump' || action.kind === 'goto') called.push(this.#calledBy(action.chain));
-      else if (action.kind === 'nat') isShared = false;
-    }
-    const key = `${this.#table} ${chain.name}`;
-    const known = isShared ? this.#chainsMade.find(key, chain.rules, called) : undefined;
+    const isShared = !this.#options.deciding && this.#options.instead === undefined && !translates;
+    const known = isShared ? this.#chainsMade.find(chain.name, making) : undefined;
     if (known !== undefined) return known;
     const before = this.#conditions.unknowns;
     const { table, returns } = this.#runOf(chain, 0, chain.rules.length);
     const node = returns ? this.#returnFalls(table) : table;
     // What is not known is so at this hook.
-    if (isShared && this.#conditions.unknowns === before)
-      this.#chainsMade.add(key, { rules: chain.rules, called, node });
+    if (isShared && this.#conditions.unknowns === before) this.#chainsMade.add(chain.name, making, node);
     return node;
   }
 
@@ -282,7 +279,7 @@ export class TableSpace {
       case 'accept':
         return this.#options.deciding
           ? this.#outcomes.node({ kind: 'accepted', ...this.#named(chain, index) })
-          : ACCEPT;
+          : this.#accept;
       case 'drop':
         return this.#outcomes.node({ kind: 'dropped', ...this.#named(chain, index) });
       case 'reject':
@@ -297,7 +294,7 @@ export class TableSpace {
         return this.#outcomes.node({ kind: 'undecided', reason: action.because, ...this.#named(chain, index) });
       case 'nat': {
         const name = this.#options.deciding || this.#options.logs ? this.#nameOf(chain, index) : '';
-        return this.#context.translate?.(action.target, name) ?? ACCEPT;
+        return this.#context.translate?.(action.target, name) ?? this.#accept;
       }
       default:
         return FALL;
@@ -328,7 +325,7 @@ export class TableSpace {
     const close = (start: number): void => {
       const { table, returns } = this.#runOf(chain, start, end);
       const returned = returns ? diagrams.returning(table, after) : table;
-      rest = diagrams.over(diagrams.then(returned, this.#context.next), rest);
+      rest = diagrams.over(this.#thenNext(returned), rest);
     };
     for (let index = rules.length - 1; index >= 0; index--) {
       const rule = rules[index];

@@ -76,27 +76,21 @@ export interface Edge {
 export class Diagrams {
   /** The greatest value of each level. */
   readonly #max: number[];
-  /** The most edges that are kept before a SpaceLimitError: 12 octets each. */
+  /** The most edges that are kept before a SpaceLimitError: 8 octets each, and 16 a node. */
   readonly #limit: number;
-  #level = new Uint16Array(1 << 10);
-  #first = new Int32Array(1 << 10);
-  #count = new Int32Array(1 << 10);
-  #hash = new Int32Array(1 << 10);
+  /** Four words a node: its level, its first edge, their number, its hash. */
+  #node = new Int32Array(4 << 10);
   #nodes = 0;
-  #hi = new Uint32Array(1 << 12);
-  #to = new Int32Array(1 << 12);
+  /** Two words an edge: `hi`, without its sign, and where it goes. */
+  #edge = new Int32Array(2 << 12);
   #edges = 0;
   /** The unique table: node + 1, open addressing. */
   #table = new Int32Array(1 << 12);
   /** Edges of the nodes that are being built. */
-  #stackHi = new Uint32Array(1 << 12);
-  #stackTo = new Int32Array(1 << 12);
+  #stack = new Int32Array(2 << 12);
   #top = 0;
-  /** Results, by operation and operands; a later one takes an earlier one's place. */
-  #cacheOperation = new Int32Array(1 << 12);
-  #cacheLeft = new Int32Array(1 << 12);
-  #cacheRight = new Int32Array(1 << 12);
-  #cacheResult = new Int32Array(1 << 12);
+  /** Four words a result: operation, operands, result. A later one takes an earlier one's place. */
+  #cache = new Int32Array(4 << 12);
   #operations = FIRST_FREE_OPERATION;
   readonly #pairings = new Map<number, Pairing>();
   readonly #rewritings = new Map<number, Rewriting>();
@@ -130,16 +124,36 @@ export class Diagrams {
   }
 
   levelOf(node: Node): number {
-    return node < 0 ? BOTTOM : (this.#level[node] ?? BOTTOM);
+    return node < 0 ? BOTTOM : (this.#node[4 * node] ?? BOTTOM);
   }
 
   /** The edges of an inner node. */
   edgesOf(node: Node): readonly Edge[] {
-    const first = this.#first[node] ?? 0;
-    return Array.from({ length: this.#count[node] ?? 0 }, (_, index) => ({
-      hi: this.#hi[first + index] ?? 0,
-      to: this.#to[first + index] ?? NO,
+    const first = this.#firstOf(node);
+    return Array.from({ length: this.#countOf(node) }, (_, index) => ({
+      hi: this.#hiOf(first + index),
+      to: this.#toOf(first + index),
     }));
+  }
+
+  #firstOf(node: Node): number {
+    return this.#node[4 * node + 1] ?? 0;
+  }
+
+  #countOf(node: Node): number {
+    return this.#node[4 * node + 2] ?? 0;
+  }
+
+  #hashOf(node: Node): number {
+    return this.#node[4 * node + 3] ?? 0;
+  }
+
+  #hiOf(edge: number): number {
+    return (this.#edge[2 * edge] ?? 0) >>> 0;
+  }
+
+  #toOf(edge: number): Node {
+    return this.#edge[2 * edge + 1] ?? NO;
   }
 
   // --- building --------------------------------------------------------------------------------------------------------------------
@@ -172,27 +186,23 @@ export class Diagrams {
   }
 
   #push(mark: number, hi: number, to: Node): void {
-    if (this.#top > mark && this.#stackTo[this.#top - 1] === to) {
-      this.#stackHi[this.#top - 1] = hi;
-      return;
-    }
-    if (this.#top === this.#stackHi.length) {
-      this.#stackHi = grown(this.#stackHi, new Uint32Array(this.#top * 2));
-      this.#stackTo = grown(this.#stackTo, new Int32Array(this.#top * 2));
-    }
-    this.#stackHi[this.#top] = hi;
-    this.#stackTo[this.#top] = to;
-    this.#top++;
+    let top = this.#top;
+    if (top > mark && this.#stack[2 * top - 1] === to) top--;
+    else if (2 * top === this.#stack.length) this.#stack = grown(this.#stack);
+    this.#stack[2 * top] = hi;
+    this.#stack[2 * top + 1] = to;
+    this.#top = top + 1;
   }
 
   #finish(level: number, mark: number): Node {
     const count = this.#top - mark;
     this.#top = mark;
-    if (count === 1) return this.#stackTo[mark] ?? NO;
+    const stack = this.#stack;
+    if (count === 1) return stack[2 * mark + 1] ?? NO;
     let hash = Math.imul(level + 1, 0x9e3779b1);
-    for (let i = mark; i < mark + count; i++) {
-      hash = Math.imul(hash ^ (this.#stackHi[i] ?? 0), 0x85ebca6b);
-      hash = Math.imul(hash ^ (this.#stackTo[i] ?? 0) ^ (hash >>> 15), 0xc2b2ae35);
+    for (let i = 2 * mark; i < 2 * (mark + count); i += 2) {
+      hash = Math.imul(hash ^ (stack[i] ?? 0), 0x85ebca6b);
+      hash = Math.imul(hash ^ (stack[i + 1] ?? 0) ^ (hash >>> 15), 0xc2b2ae35);
     }
     hash = (hash ^ (hash >>> 16)) & 0x7fffffff;
     const mask = this.#table.length - 1;
@@ -200,19 +210,16 @@ export class Diagrams {
     for (;;) {
       const entry = this.#table[slot] ?? 0;
       if (entry === 0) break;
-      if (this.#hash[entry - 1] === hash && this.#isSame(entry - 1, level, mark, count)) return entry - 1;
+      if (this.#hashOf(entry - 1) === hash && this.#isSame(entry - 1, level, mark, count)) return entry - 1;
       slot = (slot + 1) & mask;
     }
     return this.#insert(level, mark, count, hash, slot);
   }
 
   #isSame(node: Node, level: number, mark: number, count: number): boolean {
-    if (this.#level[node] !== level || this.#count[node] !== count) return false;
-    const first = this.#first[node] ?? 0;
-    for (let i = 0; i < count; i++) {
-      if (this.#hi[first + i] !== this.#stackHi[mark + i] || this.#to[first + i] !== this.#stackTo[mark + i])
-        return false;
-    }
+    if (this.#node[4 * node] !== level || this.#countOf(node) !== count) return false;
+    const first = 2 * this.#firstOf(node);
+    for (let i = 0; i < 2 * count; i++) if (this.#edge[first + i] !== this.#stack[2 * mark + i]) return false;
     return true;
   }
 
@@ -222,25 +229,15 @@ export class Diagrams {
         `the sets of packets need more than ${this.#limit} edges: these rules overlap in too many ways`,
       );
     const node = this.#nodes++;
-    if (node === this.#level.length) {
-      this.#level = grown(this.#level, new Uint16Array(node * 2));
-      this.#first = grown(this.#first, new Int32Array(node * 2));
-      this.#count = grown(this.#count, new Int32Array(node * 2));
-      this.#hash = grown(this.#hash, new Int32Array(node * 2));
-    }
-    while (this.#edges + count > this.#hi.length) {
-      this.#hi = grown(this.#hi, new Uint32Array(this.#hi.length * 2));
-      this.#to = grown(this.#to, new Int32Array(this.#to.length * 2));
-    }
-    this.#level[node] = level;
-    this.#first[node] = this.#edges;
-    this.#count[node] = count;
-    this.#hash[node] = hash;
-    for (let i = 0; i < count; i++) {
-      this.#hi[this.#edges] = this.#stackHi[mark + i] ?? 0;
-      this.#to[this.#edges] = this.#stackTo[mark + i] ?? 0;
-      this.#edges++;
-    }
+    if (4 * node === this.#node.length) this.#node = grown(this.#node);
+    while (2 * (this.#edges + count) > this.#edge.length) this.#edge = grown(this.#edge);
+    this.#node[4 * node] = level;
+    this.#node[4 * node + 1] = this.#edges;
+    this.#node[4 * node + 2] = count;
+    this.#node[4 * node + 3] = hash;
+    const first = 2 * this.#edges;
+    for (let i = 0; i < 2 * count; i++) this.#edge[first + i] = this.#stack[2 * mark + i] ?? 0;
+    this.#edges += count;
     this.#table[slot] = node + 1;
     if (this.#nodes * 2 > this.#table.length) this.#rehash();
     return node;
@@ -250,19 +247,14 @@ export class Diagrams {
     const table = new Int32Array(this.#table.length * 2);
     const mask = table.length - 1;
     for (let node = 0; node < this.#nodes; node++) {
-      let slot = (this.#hash[node] ?? 0) & mask;
+      let slot = this.#hashOf(node) & mask;
       while (table[slot] !== 0) slot = (slot + 1) & mask;
       table[slot] = node + 1;
     }
     this.#table = table;
     // The cache of results grows with what there is to remember; it starts again empty.
-    const size = Math.min(table.length, 1 << 22);
-    if (size > this.#cacheOperation.length) {
-      this.#cacheOperation = new Int32Array(size);
-      this.#cacheLeft = new Int32Array(size);
-      this.#cacheRight = new Int32Array(size);
-      this.#cacheResult = new Int32Array(size);
-    }
+    const size = 4 * Math.min(table.length, 1 << 22);
+    if (size > this.#cache.length) this.#cache = new Int32Array(size);
   }
 
   // --- operations ------------------------------------------------------------------------------------------------------------------
@@ -394,15 +386,14 @@ export class Diagrams {
   }
 
   #childAt(node: Node, value: number): Node {
-    const first = this.#first[node] ?? 0;
-    let low = first;
-    let high = first + (this.#count[node] ?? 1) - 1;
+    let low = this.#firstOf(node);
+    let high = low + this.#countOf(node) - 1;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#hi[middle] ?? 0) < value) low = middle + 1;
+      if (this.#hiOf(middle) < value) low = middle + 1;
       else high = middle;
     }
-    return this.#to[low] ?? NO;
+    return this.#toOf(low);
   }
 
   #rewrite(operation: Substitution, rewriting: Rewriting, f: Node): Node {
@@ -413,14 +404,14 @@ export class Diagrams {
     const move = moves[level];
     if (typeof move === 'number') return this.#rewrite(operation, rewriting, this.#childAt(f, move));
     const slot = this.#slot(operation, f, 0);
-    if (this.#isCached(slot, operation, f, 0)) return this.#cacheResult[slot] ?? NO;
+    if (this.#isCached(slot, operation, f, 0)) return this.#cache[slot + 3] ?? NO;
     const mark = this.#top;
     if (move === undefined) {
-      const count = this.#count[f] ?? 0;
-      const first = this.#first[f] ?? 0;
-      for (let i = first; i < first + count; i++) {
-        const child = this.#rewrite(operation, rewriting, this.#to[i] ?? NO);
-        this.#push(mark, this.#hi[i] ?? 0, child);
+      const first = this.#firstOf(f);
+      const end = first + this.#countOf(f);
+      for (let i = first; i < end; i++) {
+        const child = this.#rewrite(operation, rewriting, this.#toOf(i));
+        this.#push(mark, this.#hiOf(i), child);
       }
     } else {
       const max = this.maxOf(level);
@@ -434,23 +425,26 @@ export class Diagrams {
     return result;
   }
 
+  /** Where in the cache a result is kept. */
   #slot(operation: number, f: Node, g: Node): number {
     let hash = Math.imul(f, 0x9e3779b1) ^ Math.imul(g, 0x85ebca6b) ^ Math.imul(operation, 0xc2b2ae35);
     hash ^= hash >>> 15;
-    return hash & (this.#cacheOperation.length - 1);
+    return (4 * hash) & (this.#cache.length - 1);
   }
 
   #isCached(slot: number, operation: number, f: Node, g: Node): boolean {
-    return this.#cacheOperation[slot] === operation && this.#cacheLeft[slot] === f && this.#cacheRight[slot] === g;
+    const cache = this.#cache;
+    return cache[slot] === operation && cache[slot + 1] === f && cache[slot + 2] === g;
   }
 
   /** The cache may have grown since the result was looked for, so its slot is sought again. */
   #remember(operation: number, f: Node, g: Node, result: Node): void {
     const slot = this.#slot(operation, f, g);
-    this.#cacheOperation[slot] = operation;
-    this.#cacheLeft[slot] = f;
-    this.#cacheRight[slot] = g;
-    this.#cacheResult[slot] = result;
+    const cache = this.#cache;
+    cache[slot] = operation;
+    cache[slot + 1] = f;
+    cache[slot + 2] = g;
+    cache[slot + 3] = result;
   }
 
   /** The result where it can be seen at once, else OPEN. */
@@ -499,28 +493,28 @@ export class Diagrams {
     const f = swap ? right : left;
     const g = swap ? left : right;
     const slot = this.#slot(operation, f, g);
-    if (this.#isCached(slot, operation, f, g)) return this.#cacheResult[slot] ?? NO;
+    if (this.#isCached(slot, operation, f, g)) return this.#cache[slot + 3] ?? NO;
     const levelF = this.levelOf(f);
     const levelG = this.levelOf(g);
     const mark = this.#top;
-    let i = this.#first[f] ?? 0;
-    let j = this.#first[g] ?? 0;
+    let i = this.#firstOf(f);
+    let j = this.#firstOf(g);
     if (levelF < levelG) {
-      for (const end = i + (this.#count[f] ?? 0); i < end; i++) {
-        const child = this.#apply(operation, this.#to[i] ?? NO, g);
-        this.#push(mark, this.#hi[i] ?? 0, child);
+      for (const end = i + this.#countOf(f); i < end; i++) {
+        const child = this.#apply(operation, this.#toOf(i), g);
+        this.#push(mark, this.#hiOf(i), child);
       }
     } else if (levelG < levelF) {
-      for (const end = j + (this.#count[g] ?? 0); j < end; j++) {
-        const child = this.#apply(operation, f, this.#to[j] ?? NO);
-        this.#push(mark, this.#hi[j] ?? 0, child);
+      for (const end = j + this.#countOf(g); j < end; j++) {
+        const child = this.#apply(operation, f, this.#toOf(j));
+        this.#push(mark, this.#hiOf(j), child);
       }
     } else {
-      const end = i + (this.#count[f] ?? 0);
+      const end = i + this.#countOf(f);
       while (i < end) {
-        const hiF = this.#hi[i] ?? 0;
-        const hiG = this.#hi[j] ?? 0;
-        const child = this.#apply(operation, this.#to[i] ?? NO, this.#to[j] ?? NO);
+        const hiF = this.#hiOf(i);
+        const hiG = this.#hiOf(j);
+        const child = this.#apply(operation, this.#toOf(i), this.#toOf(j));
         this.#push(mark, hiF < hiG ? hiF : hiG, child);
         if (hiF <= hiG) i++;
         if (hiG <= hiF) j++;
@@ -548,7 +542,8 @@ export class Diagrams {
       if (seen.has(at)) return;
       seen.add(at);
       // As deep as there are levels.
-      if (at >= 0) for (const { to } of this.edgesOf(at)) visit(to);
+      if (at >= 0)
+        for (let edge = this.#firstOf(at), end = edge + this.#countOf(at); edge < end; edge++) visit(this.#toOf(edge));
       order.push(at);
     };
     visit(node);
@@ -593,7 +588,8 @@ export class Diagrams {
   }
 }
 
-function grown<T extends Uint16Array | Uint32Array | Int32Array>(from: T, into: T): T {
-  into.set(from);
-  return into;
+function grown(words: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(words.length * 2);
+  larger.set(words);
+  return larger;
 }

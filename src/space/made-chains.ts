@@ -1,18 +1,38 @@
 /** What a space remembers from table to table: a chain that stands in two rulesets, or is met at two hooks, is made once. */
 import { compileTarget, type Action } from '../netfilter/compile.ts';
-import type { Rule, Target } from '../ruleset/rule.ts';
+import type { Chain, Rule, TableName, Target } from '../ruleset/rule.ts';
 import type { Node } from './diagram.ts';
 import { areSameRules } from './rule-names.ts';
 
-interface Made {
+/** What stands in a chain, as far as its surroundings need to know. */
+export interface Summary {
+  /** The chains that its rules jump or go to, in order. */
+  readonly calls: readonly string[];
+  /** Some rule changes packets and lets them go on. */
+  readonly changes: boolean;
+  /** Some rule does nothing to a packet of which outcomes tell, unless it is asked for. */
+  readonly continues: boolean;
+  readonly translates: boolean;
+}
+
+/** Where a chain was made, and of what. */
+export interface Making {
+  readonly table: TableName;
   readonly rules: readonly Rule[];
   /** What the rules' jumps and gotos lead to, in order. */
   readonly called: readonly Node[];
+  /** What stands for a packet that is accepted. */
+  readonly accepted: Node;
+}
+
+interface Made extends Making {
   readonly node: Node;
 }
 
 export class MadeChains {
   readonly #actions = new Map<Target | undefined, Action>();
+  readonly #summaries = new Map<Chain, Summary>();
+  /** By the chain's name. */
   readonly #made = new Map<string, Made[]>();
 
   actionOf(target: Target | undefined): Action {
@@ -24,20 +44,46 @@ export class MadeChains {
     return action;
   }
 
-  find(key: string, rules: readonly Rule[], called: readonly Node[]): Node | undefined {
-    return this.#made
-      .get(key)
-      ?.find(
-        (one) =>
-          one.called.length === called.length &&
-          one.called.every((node, index) => node === called[index]) &&
-          areSameRules(one.rules, rules),
-      )?.node;
+  summaryOf(chain: Chain): Summary {
+    const known = this.#summaries.get(chain);
+    if (known !== undefined) return known;
+    const calls: string[] = [];
+    let changes = false;
+    let continues = false;
+    let translates = false;
+    for (const { target } of chain.rules) {
+      const action = this.actionOf(target);
+      if (action.kind === 'jump' || action.kind === 'goto') calls.push(action.chain);
+      else if (action.kind === 'continue') continues = true;
+      else if (action.kind === 'nat') translates = true;
+      else changes ||= CHANGES.has(action.kind);
+    }
+    const summary = { calls, changes, continues, translates };
+    this.#summaries.set(chain, summary);
+    return summary;
   }
 
-  add(key: string, made: Made): void {
-    const list = this.#made.get(key);
-    if (list === undefined) this.#made.set(key, [made]);
-    else list.push(made);
+  find(name: string, making: Making): Node | undefined {
+    const list = this.#made.get(name);
+    const found = list?.find(
+      (one) =>
+        one.table === making.table &&
+        one.accepted === making.accepted &&
+        one.called.length === making.called.length &&
+        one.called.every((node, index) => node === making.called[index]) &&
+        areSameRules(one.rules, making.rules),
+    );
+    // The same rules again are found at a glance.
+    if (found !== undefined && found.rules !== making.rules) list?.unshift({ ...making, node: found.node });
+    return found?.node;
+  }
+
+  add(name: string, making: Making, node: Node): void {
+    const list = this.#made.get(name);
+    if (list === undefined) this.#made.set(name, [{ ...making, node }]);
+    else list.push({ ...making, node });
   }
 }
+
+/** Actions that change a packet and let it go on. */
+export const CHANGES: ReadonlySet<Action['kind']> = new Set(['mark', 'connmark', 'ttl', 'untrack']);

@@ -169,16 +169,12 @@ interface Change {
 
 function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName, domain: Node): readonly Region[] {
   const { diagrams } = space.layout;
-  const inDomain = (node: Node): Node => diagrams.guard(domain, node);
   // Without the rules' names equal functions are one node, and most tables have not changed.
   const [plainOld, plainNew] = [sides.old, sides.now].map((side) => verdictsOf(space, side, { hook, table }, false));
   if (plainOld === plainNew || plainOld === undefined || plainNew === undefined) return [];
-  if (inDomain(plainOld) === inDomain(plainNew)) return [];
-  const changed = diagrams.pair(
-    diagrams.pairing((a, b) => (a === b ? NO : YES), NO),
-    inDomain(plainOld),
-    inDomain(plainNew),
-  );
+  const unlike = diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
+  const changed = diagrams.and(domain, diagrams.pair(unlike, plainOld, plainNew));
+  if (changed === NO) return [];
   const changes: Change[] = [];
   const numbers = new Map<string, number>();
   const pairing = diagrams.pairing((a, b) => {
