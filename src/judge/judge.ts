@@ -112,7 +112,7 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
 const OPENING_FLAGS = [SYN, ACK, PSH | ACK].map((flags) => ({ from: flags, to: flags }));
 
 /** The packets of a NEW claim that can open a flow at all: a SYN (or, picked up loosely, an ACK) for tcp, a query for icmp (S6). */
-function openable(claim: PacketsClaim): PacketsClaim['set'] {
+export function openable(claim: PacketsClaim): PacketsClaim['set'] {
   if (claim.state !== 'NEW') return claim.set;
   const boxes = claim.set.boxes.flatMap((box) => {
     const { family } = box;

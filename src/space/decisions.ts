@@ -264,6 +264,7 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
   const linkRuns = addressRuns(host, family, assumedOwners(family, known));
   const runs = addressRuns({ ...host, neighbours: [] }, family);
   const table = routingTable(host);
+  const somebody: Address = family === 4 ? 0xcb007107 : (0x20010db8n << 96n) | 7n;
   const classes = runs.map(({ from }) => {
     const route = table.findIndex(({ to }) => prefixContains(to, from));
     const output = atClass(routeOutput(host, { saddr: zeroAddress(family), daddr: from }), from);
@@ -279,6 +280,10 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
         // The class of a next hop that is itself one of its addresses would not be alike for all of them.
         gateways.has(from) ? `${from}` : '',
         output,
+        // Whatever else a decision about a destination may turn on.
+        ...host.interfaces.map(({ name }) =>
+          atClass(routeInput(host, { saddr: somebody, daddr: from }, name, true), from),
+        ),
       ],
       (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part),
     );

@@ -6,21 +6,31 @@ import type { HookName, TableName } from '../ruleset/rule.ts';
 import type { LevelValue } from './binding.ts';
 import { endsOf, type Cell, type Ends, type Flow, type Header, type Tracking } from './cell.ts';
 import { NO, YES, type Node } from './diagram.ts';
+import { equalValues } from './equality.ts';
 import type { HostSpace } from './ground.ts';
 import { headerLevels, tupleLevels, type Levels, type TupleKind } from './header-levels.ts';
 import type { LostEnd } from './host-path.ts';
 import { NOT_SEEN, stateNumber, type Field, type Layout } from './layout.ts';
 import { IDENTITY, type Affine, type Outcome, type TtlStep } from './outcome.ts';
 import { Translation } from './translation.ts';
-import { isValue, shifted, whereEqual, whereIn, type Value } from './value.ts';
+import { isValue, shifted, whereIn, type Value } from './value.ts';
 
 export interface Devices {
   readonly iif?: string;
   readonly oif?: string;
 }
 
+const pairsOf = (one: Ends, other: Ends): readonly (readonly [Value, Value])[] => [
+  [one.saddr, other.saddr],
+  [one.daddr, other.daddr],
+  [one.sport, other.sport],
+  [one.dport, other.dport],
+];
+
 const PACKET_TYPES = ['unicast', 'broadcast', 'multicast'] as const;
 const TUPLE_PORTS: readonly Field[] = ['origSport', 'origDport', 'replySport', 'replyDport'];
+const IN_THE_WAY =
+  'a flow of the same packet on this host may have the same addresses and ports: sets do not follow that';
 /** struct pptp_gre_header without its optional fields. */
 const GRE_HEADER = 8;
 
@@ -105,87 +115,94 @@ export class HookPath {
     const cells: Cell[] = [];
     let rest = cell.region;
     for (const flow of cell.flows) {
-      if (flow.host !== this.#space.host.name) continue;
-      const [answers, again] = [this.#answers(cell, flow), this.#isSame(cell.header, flow.original)];
-      if (answers === undefined || again === undefined) {
-        stop({
-          kind: 'undecided',
-          cell: { ...cell, region: rest },
-          reason: 'it may belong to a flow that the host knows: sets cannot tell',
-        });
-        return cells;
-      }
-      const known = diagrams.and(rest, again);
-      if (known !== NO) {
-        stop({
-          kind: 'undecided',
-          cell: { ...cell, region: known },
-          reason: 'it comes to the same host twice: sets do not follow that',
-        });
-        rest = diagrams.less(rest, again);
-      }
-      const region = diagrams.and(rest, answers);
+      if (flow.host !== this.#space.host.name || rest === NO) continue;
+      const answers = this.#answers(cell, rest, flow.translated);
       rest = diagrams.less(rest, answers);
-      if (region !== NO) cells.push(...this.#answer({ ...cell, region }, flow, stop));
+      if (answers !== NO) cells.push(...this.#answer({ ...cell, region: answers }, flow, hook, stop));
+      const known = equalValues(this.#layout, rest, pairsOf(cell.header, flow.original));
+      rest = diagrams.less(rest, known);
+      if (known !== NO) cells.push(...this.#again({ ...cell, region: known }, flow, hook, stop));
     }
     if (rest === NO) return cells;
     const states = this.#space.ground.openings.states(this.#space.settings, hook === 'PREROUTING');
     const levels = this.#levelsOf(cell.header);
     for (const { region, to } of this.#space.ground.bindings.pieces(rest, states, levels)) {
+      const taken = cell.flows.filter(({ host }) => host === this.#space.host.name);
+      if (taken.length > 0 && this.#isTaken({ ...cell, region }, endsOf(cell.header))) {
+        stop({ kind: 'undecided', cell: { ...cell, region }, reason: IN_THE_WAY });
+        continue;
+      }
       const state = this.#space.ground.openings.stateOf(to);
       const tracked: Tracking =
         state === 'NEW'
           ? { kind: 'flow', state, direction: 'ORIGINAL', flow: this.#flow(cell.header) }
-          : { kind: 'none', state };
+          : { kind: 'none', state: state === 'UNTRACKED' ? state : 'INVALID' };
       cells.push({ ...cell, region, tracked });
     }
     return cells;
   }
 
-  /** A packet of a flow's other direction. */
-  #answer(cell: Cell, flow: Flow, stop: (end: LostEnd) => void): readonly Cell[] {
-    const found =
-      cell.opened === undefined
-        ? { state: 'ESTABLISHED' as ConntrackState, assured: false }
-        : this.#space.ground.openings.answer(cell.opened, this.#space.settings);
-    if (found?.state === 'INVALID' || found?.state === 'UNTRACKED')
-      return [{ ...cell, tracked: { kind: 'none', state: found.state } }];
-    if (found?.state !== 'ESTABLISHED') {
-      stop({ kind: 'undecided', cell, reason: 'the answer opens a flow of its own' });
+  /** The packet has been here before, and comes again as it came then. */
+  #again(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
+    const { openings, bindings } = this.#space.ground;
+    const states = openings.again(this.#space.settings, hook === 'PREROUTING');
+    return bindings.pieces(cell.region, states, this.#levelsOf(cell.header)).flatMap(({ region, to }): Cell[] => {
+      const own: Cell = { ...cell, region };
+      if (openings.stateOf(to) === 'NEW')
+        return [{ ...own, tracked: { kind: 'flow', state: 'NEW', direction: 'ORIGINAL', flow } }];
+      stop({ kind: 'undecided', cell: own, reason: 'it comes to the same host twice, and is then no first packet' });
       return [];
+    });
+  }
+
+  /** A packet of a flow's other direction. */
+  #answer(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
+    const { openings, bindings } = this.#space.ground;
+    const { settings } = this.#space;
+    const as = (own: Cell, state: ConntrackState | undefined, assured: boolean): Cell[] => {
+      if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, tracked: { kind: 'none', state } }];
+      const known: Flow = { ...flow, seenReply: true, assured };
+      if (state === 'ESTABLISHED')
+        return [{ ...own, tracked: { kind: 'flow', state, direction: 'REPLY', flow: known } }];
+      stop({ kind: 'undecided', cell: own, reason: 'the answer opens a flow of its own' });
+      return [];
+    };
+    if (cell.answers !== undefined) {
+      const found = cell.opened === undefined ? undefined : openings.answer(cell.opened, settings);
+      return cell.opened === undefined
+        ? as(cell, 'ESTABLISHED', false)
+        : as(cell, found?.state, found?.assured === true);
     }
-    const known: Flow = { ...flow, seenReply: true, assured: found.assured };
-    return [{ ...cell, tracked: { kind: 'flow', state: 'ESTABLISHED', direction: 'REPLY', flow: known } }];
+    // What somebody sends to itself, and meets again.
+    return bindings
+      .pieces(cell.region, openings.turned(settings, hook === 'PREROUTING'), this.#levelsOf(cell.header))
+      .flatMap(({ region, to }) => as({ ...cell, region }, openings.stateOf(to), false));
   }
 
-  /** The packets that are of a flow's other direction; undefined where sets cannot say. */
-  #answers({ header, answers }: Cell, { translated }: Flow): Node | undefined {
-    const addresses = this.#and(
-      whereEqual(this.#layout, header.saddr, translated.daddr),
-      whereEqual(this.#layout, header.daddr, translated.saddr),
+  /** The packets of a region that are of a flow's other direction. */
+  #answers(
+    { header, answers }: { readonly header: Ends; readonly answers?: Cell['answers'] },
+    region: Node,
+    translated: Ends,
+  ): Node {
+    const { diagrams } = this.#layout;
+    const addresses = [
+      [header.saddr, translated.daddr],
+      [header.daddr, translated.saddr],
+    ] as const;
+    const some = equalValues(this.#layout, region, addresses);
+    if (some === NO) return NO;
+    const icmp = this.#layout.chooseValues('protocol', [ICMP, ICMPV6], YES, NO);
+    // The type of an answer to a message is as it has to be; what is no answer has another.
+    const messages = answers === 'icmp' ? diagrams.and(some, icmp) : NO;
+    const others = answers === 'icmp' ? NO : diagrams.less(some, icmp);
+    return diagrams.or(
+      equalValues(this.#layout, messages, [[header.sport, translated.sport]]),
+      equalValues(this.#layout, others, [
+        [header.sport, translated.dport],
+        [header.dport, translated.sport],
+      ]),
     );
-    if (addresses === NO) return NO;
-    if (answers === undefined) return undefined;
-    const ports =
-      answers === 'icmp'
-        ? whereEqual(this.#layout, header.sport, translated.sport)
-        : this.#and(
-            whereEqual(this.#layout, header.sport, translated.dport),
-            whereEqual(this.#layout, header.dport, translated.sport),
-          );
-    return this.#and(addresses, ports);
-  }
-
-  #isSame(header: Header, ends: Ends): Node | undefined {
-    return this.#and(
-      this.#and(whereEqual(this.#layout, header.saddr, ends.saddr), whereEqual(this.#layout, header.daddr, ends.daddr)),
-      this.#and(whereEqual(this.#layout, header.sport, ends.sport), whereEqual(this.#layout, header.dport, ends.dport)),
-    );
-  }
-
-  #and(a: Node | undefined, b: Node | undefined): Node | undefined {
-    if (a === NO || b === NO) return NO;
-    return a === undefined || b === undefined ? undefined : this.#layout.diagrams.and(a, b);
   }
 
   // --- tables --------------------------------------------------------------------------------------------------------------------------
@@ -392,8 +409,8 @@ export class HookPath {
         }
         const changed = piece.changed ? (isSource ? { sourceNat: true } : { destinationNat: true }) : {};
         const mapped = as(part, { translated: piece.ends, ...changed });
-        if (piece.changed && this.#isTaken(mapped, piece.ends)) {
-          stop({ kind: 'undecided', cell: mapped, reason: 'another flow may have the same addresses and ports' });
+        if (this.#isTaken(mapped, piece.ends)) {
+          stop({ kind: 'undecided', cell: mapped, reason: IN_THE_WAY });
           return [];
         }
         return [mapped];
@@ -402,13 +419,12 @@ export class HookPath {
   }
 
   /** Another flow of the packet's on this host may have the same tuple. */
-  #isTaken(cell: Cell, ends: Ends): boolean {
-    return cell.flows.some(
+  #isTaken({ flows, region }: Cell, ends: Ends): boolean {
+    return flows.some(
       (flow) =>
         flow.host === this.#space.host.name &&
-        (whereEqual(this.#layout, ends.saddr, flow.translated.saddr) !== NO ||
-          whereEqual(this.#layout, ends.daddr, flow.translated.daddr) !== NO) &&
-        this.#isSame({ ...cell.header, ...ends }, flow.translated) !== NO,
+        (equalValues(this.#layout, region, pairsOf(ends, flow.translated)) !== NO ||
+          this.#answers({ header: ends }, region, flow.original) !== NO),
     );
   }
 

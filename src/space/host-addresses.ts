@@ -36,7 +36,8 @@ export function addressRuns(host: Host, family: Family, more: readonly Address[]
     ...host.interfaces.flatMap(({ addresses }) =>
       addresses.flatMap(({ address, length }) => {
         const subnet = prefixOf(address, length);
-        return [hostPrefix(address), subnet, hostPrefix(lastAddress(subnet))];
+        // The first address of an IPv6 subnet is every router's.
+        return [hostPrefix(address), subnet, hostPrefix(subnet.address), hostPrefix(lastAddress(subnet))];
       }),
     ),
     ...routingTable(host).flatMap(({ to, via }) => (via === undefined ? [to] : [to, hostPrefix(via)])),

@@ -102,7 +102,9 @@ function unshifted(layout: Layout, { field, plus }: Extract<Value, { kind: 'fiel
 export function whereEqual(layout: Layout, a: Value, b: Value): Node | undefined {
   if (a.kind === 'is') return whereIs(layout, b, a.value);
   if (b.kind === 'is') return whereIs(layout, a, b.value);
-  return valueKey(a) === valueKey(b) ? YES : undefined;
+  if (valueKey(a) === valueKey(b)) return YES;
+  // The same number, moved by so much here and by so much there.
+  return a.kind === 'field' && b.kind === 'field' && a.field === b.field && !isAddressSource(a.field) ? NO : undefined;
 }
 
 function whereIs(layout: Layout, value: Value, wanted: Address): Node | undefined {

@@ -7,6 +7,7 @@ import { afterExit, isReached } from '../network/walk.ts';
 import { ACK, isIcmp, makePacket, RST, SYN, TCP, type ConntrackState, type Entry } from '../packet/packet.ts';
 import { packetLength } from '../packet/length.ts';
 import { zeroAddress } from '../address/address.ts';
+import { normalizeRanges, type Ranges } from '../address/ranges.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { AS_SENT, type Cell, type Header } from './cell.ts';
 import { NO, YES, type Node } from './diagram.ts';
@@ -17,6 +18,8 @@ import { isValue, shifted, whereIn } from './value.ts';
 /** Where packets of a cell come to their end. */
 export type CellEnd =
   | { readonly kind: 'reached'; readonly cell: Cell; readonly place: CellPlace }
+  /** No end, but a way out of a host: by an interface that is no bridge, or by a port of one. */
+  | { readonly kind: 'left'; readonly cell: Cell; readonly by: Attachment }
   | {
       readonly kind: 'dropped' | 'rejected' | 'undecided';
       readonly cell: Cell;
@@ -57,6 +60,8 @@ export class WaySpace {
   readonly ground: Ground;
   readonly network: Network;
   readonly #hosts: ReadonlyMap<string, HostSpace>;
+  readonly #others: readonly { readonly set: Node; readonly length: number }[];
+  readonly #opened: readonly Opened[];
 
   constructor(ground: Ground, rulesets: ReadonlyMap<string, readonly Ruleset[]>) {
     this.ground = ground;
@@ -70,6 +75,8 @@ export class WaySpace {
         ),
       ]),
     );
+    this.#others = this.#protocolsByLength();
+    this.#opened = this.#flagsByAnswer();
   }
 
   hostNamed(name: string): HostSpace | undefined {
@@ -113,6 +120,7 @@ export class WaySpace {
       if (end.kind === 'delivered') ends.push({ kind: 'reached', cell: end.cell, place: { kind: 'process', host } });
       else if (end.kind === 'exit') {
         const { oif, port, dmac, smac, cell: gone } = end;
+        ends.push({ kind: 'left', cell: gone, by: { host, interface: port ?? oif } });
         const packet = makePacket({ family: this.ground.family, saddr: 0, daddr: 0, protocol: 0 });
         const onward = afterExit(this.network, host, {
           oif,
@@ -200,7 +208,7 @@ export class WaySpace {
   /** packet/reply.ts for all packets of a cell. */
   #answersTo(cell: Cell): readonly Cell[] {
     const { layout } = this.ground;
-    const { diagrams, family } = layout;
+    const { diagrams } = layout;
     const { saddr, daddr, sport, dport } = cell.header;
     const base: Cell = {
       region: cell.region,
@@ -213,54 +221,26 @@ export class WaySpace {
       flows: cell.flows,
       copied: cell.copied === true,
     };
-    const zero = zeroAddress(family);
-    const lengthOf = (protocol: number): number =>
-      packetLength(makePacket({ family, saddr: zero, daddr: zero, protocol }));
     const put = (set: Node, more: Partial<Cell>, header: Partial<Header>): Cell[] => {
       const region = diagrams.and(cell.region, set);
       return region === NO ? [] : [{ ...base, ...more, region, header: { ...base.header, ...header } }];
     };
-    const protocols = (values: Iterable<number>): Node => layout.chooseValues('protocol', values, YES, NO);
-    const byLength = new Map<number, number[]>();
-    for (let protocol = 0; protocol < 256; protocol++)
-      if (protocol !== TCP && !isIcmp({ protocol }))
-        byLength.set(lengthOf(protocol), [...(byLength.get(lengthOf(protocol)) ?? []), protocol]);
-    const others = [...byLength].flatMap(([length, own]) =>
-      put(protocols(own), { answers: 'other' }, { sport: dport, dport: sport, length: isValue(length) }),
+    const others = this.#others.flatMap(({ set, length }) =>
+      put(set, { answers: 'other' }, { sport: dport, dport: sport, length: isValue(length) }),
     );
-    return [...this.#answersOfTcp(cell, put, lengthOf(TCP)), ...others, ...this.#answersOfIcmp(cell, put, lengthOf)];
+    return [...this.#answersOfTcp(cell, put), ...others, ...this.#answersOfIcmp(cell, put)];
   }
 
   #answersOfTcp(
     { header: { sport, dport, flags } }: Cell,
     put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
-    length: number,
   ): Cell[] {
-    const { layout, openings } = this.ground;
-    const settings = [...this.#hosts.values()].map((host) => host.settings);
-    const groups = new Map<string, { readonly opened: number; readonly reply: number; readonly values: number[] }>();
-    for (let value = 0; value < 256; value++) {
-      if ((value & RST) !== 0) continue;
-      const all = settings.map((own) => openings.answer(value, own));
-      const reply = (value & SYN) !== 0 && (value & ACK) === 0 ? SYN | ACK : ACK;
-      const key = JSON.stringify([reply, all.map((one) => [one?.state, one?.assured])]);
-      const group = groups.get(key) ?? { opened: value, reply, values: [] };
-      groups.set(key, group);
-      group.values.push(value);
-    }
-    const tcp = layout.chooseValues('protocol', [TCP], YES, NO);
-    return [...groups.values()].flatMap(({ opened, reply, values }) =>
+    const { layout } = this.ground;
+    return this.#opened.flatMap(({ opened, reply, values }) =>
       put(
-        layout.diagrams.and(
-          tcp,
-          whereIn(
-            layout,
-            flags,
-            values.map((value) => ({ from: value, to: value })),
-          ),
-        ),
+        layout.chooseValues('protocol', [TCP], whereIn(layout, flags, values), NO),
         { answers: 'other', opened },
-        { sport: dport, dport: sport, flags: isValue(reply), length: isValue(length) },
+        { sport: dport, dport: sport, flags: isValue(reply), length: isValue(this.#lengthOf(TCP)) },
       ),
     );
   }
@@ -268,7 +248,6 @@ export class WaySpace {
   #answersOfIcmp(
     { header: { sport, dport } }: Cell,
     put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
-    lengthOf: (protocol: number) => number,
   ): Cell[] {
     const { layout } = this.ground;
     return ANSWERED.flatMap(({ protocol, type, answer }) => {
@@ -276,13 +255,55 @@ export class WaySpace {
         layout.chooseValues('protocol', [protocol], YES, NO),
         whereIn(layout, dport, [{ from: type * 256, to: type * 256 + 255 }]),
       );
-      const turned =
-        dport.kind === 'is'
-          ? isValue(Number(dport.value) + (answer - type) * 256)
-          : shifted(dport, [(answer - type) * 256]);
-      return put(set, { answers: 'icmp' }, { sport, dport: turned, length: isValue(lengthOf(protocol)) });
+      const by = (answer - type) * 256;
+      const turned = dport.kind === 'is' ? isValue(Number(dport.value) + by) : shifted(dport, [by]);
+      return put(set, { answers: 'icmp' }, { sport, dport: turned, length: isValue(this.#lengthOf(protocol)) });
     });
   }
+
+  #lengthOf(protocol: number): number {
+    const { family } = this.ground;
+    const zero = zeroAddress(family);
+    return packetLength(makePacket({ family, saddr: zero, daddr: zero, protocol }));
+  }
+
+  /** Protocols whose answers are as long; not those of tcp and icmp. */
+  #protocolsByLength(): readonly { readonly set: Node; readonly length: number }[] {
+    const byLength = new Map<number, number[]>();
+    for (let protocol = 0; protocol < 256; protocol++)
+      if (protocol !== TCP && !isIcmp({ protocol }))
+        byLength.set(this.#lengthOf(protocol), [...(byLength.get(this.#lengthOf(protocol)) ?? []), protocol]);
+    return [...byLength].map(([length, own]) => ({
+      length,
+      set: this.ground.layout.chooseValues('protocol', own, YES, NO),
+    }));
+  }
+
+  /** Flags of packets whose answers every host takes alike. */
+  #flagsByAnswer(): readonly Opened[] {
+    const settings = [...this.#hosts.values()].map((host) => host.settings);
+    const groups = new Map<string, { readonly opened: number; readonly reply: number; readonly values: number[] }>();
+    for (let value = 0; value < 256; value++) {
+      if ((value & RST) !== 0) continue;
+      const all = settings.map((own) => this.ground.openings.answer(value, own));
+      const reply = (value & SYN) !== 0 && (value & ACK) === 0 ? SYN | ACK : ACK;
+      const key = JSON.stringify([reply, all.map((one) => [one?.state, one?.assured])]);
+      const group = groups.get(key) ?? { opened: value, reply, values: [] };
+      groups.set(key, group);
+      group.values.push(value);
+    }
+    return [...groups.values()].map((group) => ({
+      ...group,
+      values: normalizeRanges(group.values.map((value) => ({ from: value, to: value }))),
+    }));
+  }
+}
+
+interface Opened {
+  /** One of `values`. */
+  readonly opened: number;
+  readonly reply: number;
+  readonly values: Ranges<number>;
 }
 
 /** Queries and their answers (packet/reply.ts). */

@@ -1,0 +1,251 @@
+/**
+ * The judge of all packets: a claim is proved for every packet of its set, or broken for those of a region, or open where something that is not known would decide.
+ *
+ * It judges as ending.ts does one packet, and as judge.ts has the claim: NEW packets are those that can open a flow, sent as machines send them (no mark, a ttl
+ * that lasts, any length).
+ */
+import type { Address, Family } from '../address/address.ts';
+import { anyAddress, type Ranges } from '../address/ranges.ts';
+import type { Attachment } from '../network/network.ts';
+import type { Ending, Image, PacketsClaim, Place, Wanted } from '../claim/claim.ts';
+import { GRE, ICMP, ICMPV6 } from '../packet/packet.ts';
+import type { PacketSet, Pattern } from '../packet/pattern.ts';
+import { AS_SENT, endsOf, type Ends, type Header } from '../space/cell.ts';
+import { NO, YES, type Node } from '../space/diagram.ts';
+import type { Layout } from '../space/layout.ts';
+import { fromSet } from '../space/packet-set.ts';
+import { fieldValue, isValue, whereEqual, whereIn, type Value } from '../space/value.ts';
+import type { CellEnd, CellPlace, WaySpace } from '../space/way.ts';
+import { wellFormed } from '../space/well-formed.ts';
+import { entryOf, openable } from './judge.ts';
+
+export type Proof =
+  | { readonly kind: 'holds' | 'vacuous' }
+  /** `sure`: those that break it however what is not known turns out; `possible`: those that may. */
+  | {
+      readonly kind: 'broken';
+      readonly sure: Node;
+      readonly possible: Node;
+      readonly header: Header;
+      readonly because?: string;
+    };
+
+const isUnclear = (end: CellEnd): end is Exclude<CellEnd, SomewhereEnd> => end.kind === 'undecided';
+
+type ReachedEnd = Extract<CellEnd, { kind: 'reached' }>;
+type LeftEnd = Extract<CellEnd, { kind: 'left' }>;
+type SomewhereEnd = ReachedEnd | LeftEnd;
+
+const isReachedAt = (end: CellEnd, place: Place | undefined): end is ReachedEnd =>
+  end.kind === 'reached' && (place === undefined || isThere(end.place, place));
+
+const isLeftBy = (end: CellEnd, by: Attachment): end is LeftEnd =>
+  end.kind === 'left' && end.by.host === by.host && end.by.interface === by.interface;
+
+/** What becomes of a set of packets: those that break a claim, and those of which that is open. */
+interface Verdict {
+  readonly broken: Node;
+  readonly open: Node;
+  /** Who is reached as claimed, in order, each with the packets that nobody before has got. */
+  readonly reached: readonly ReachedEnd[];
+}
+
+/** Packets go through so many hosts at most, and none of them may come to its end for that. */
+const LASTING_TTL: Ranges<number> = [{ from: 32, to: 255 }];
+
+/** GRE packets without room for the header that translation rewrites (nat.ts): the kernel drops them, and nobody sends them. */
+const SHORT_GRE: Readonly<Record<Family, Ranges<number>>> = { 4: [{ from: 0, to: 27 }], 6: [{ from: 0, to: 47 }] };
+
+export class Prover {
+  readonly #ways: WaySpace;
+  readonly #layout: Layout;
+  readonly #possible: Node;
+
+  constructor(ways: WaySpace) {
+    this.#ways = ways;
+    const { layout } = ways.ground;
+    this.#layout = layout;
+    const headless = layout.chooseValues(
+      'protocol',
+      [GRE],
+      layout.chooseNumbers('length', SHORT_GRE[layout.family], YES, NO),
+      NO,
+    );
+    const lasting = layout.diagrams.and(wellFormed(layout), layout.chooseNumbers('ttl', LASTING_TTL, YES, NO));
+    this.#possible = layout.diagrams.less(lasting, headless);
+  }
+
+  get layout(): Layout {
+    return this.#layout;
+  }
+
+  /** Throws SpaceLimitError. */
+  prove(claim: PacketsClaim): Proof {
+    const { diagrams } = this.#layout;
+    const { header, set } = pinned(openable(claim));
+    const region = diagrams.and(fromSet(this.#layout, set), this.#possible);
+    if (region === NO) return { kind: 'vacuous' };
+    const ends = this.#ways.send(claim.host, entryOf(claim), region, {
+      header,
+      ...(claim.state === 'NEW' ? {} : { state: claim.state }),
+    });
+    const original = endsOf(header);
+    const verdict = this.#judge(ends, region, claim.ending, original, false);
+    let { broken, open } = verdict;
+    const unclear = ends.filter(isUnclear);
+    if (claim.reply !== undefined)
+      for (const end of verdict.reached) {
+        const answer = this.#ways.answer(end);
+        unclear.push(...answer.ends.filter(isUnclear));
+        const answered = diagrams.less(end.cell.region, answer.unanswered);
+        const reply = this.#judge(answer.ends, answered, claim.reply, original, true);
+        broken = diagrams.or(broken, reply.broken);
+        open = diagrams.or(open, reply.open);
+      }
+    const sure = this.#whatever(broken, (node) => node === YES);
+    const possible = this.#whatever(diagrams.or(broken, open), (node) => node !== NO);
+    if (possible === NO) return { kind: 'holds' };
+    const because = unclear.find(({ cell }) => diagrams.and(cell.region, possible) !== NO)?.reason;
+    return { kind: 'broken', sure, possible, header, ...(because === undefined ? {} : { because }) };
+  }
+
+  /** A set without the unknowns: of packets for which `holds` of what they come to below. */
+  #whatever(node: Node, holds: (node: Node) => boolean): Node {
+    const { diagrams, floor } = this.#layout;
+    return diagrams.substitute(
+      diagrams.mapping((below) => (holds(below) ? YES : NO), floor),
+      node,
+    );
+  }
+
+  #judge(ends: readonly CellEnd[], region: Node, ending: Ending, original: Ends, isAnswer: boolean): Verdict {
+    const { diagrams } = this.#layout;
+    const { as } = ending;
+    const there = ending.kind === 'leaves' ? [] : ends.filter((end) => isReachedAt(end, ending.place));
+    const unclear = diagrams.orAll(ends.flatMap((end) => (end.kind === 'undecided' ? [end.cell.region] : [])));
+    const looks = (end: SomewhereEnd, must: boolean): Node =>
+      as === undefined
+        ? YES
+        : this.#hasImage(
+            end,
+            as,
+            isAnswer ? mirroredEnds(original) : plainEnds(original),
+            must,
+            ending.kind !== 'never-reaches',
+          );
+    switch (ending.kind) {
+      case 'reaches': {
+        const reached: ReachedEnd[] = [];
+        let sure = NO;
+        let maybe = NO;
+        for (const end of there) {
+          const own = diagrams.and(end.cell.region, looks(end, true));
+          maybe = diagrams.or(maybe, diagrams.and(end.cell.region, looks(end, false)));
+          const first = diagrams.less(own, sure);
+          sure = diagrams.or(sure, own);
+          if (first !== NO) reached.push({ ...end, cell: { ...end.cell, region: first } });
+        }
+        const missing = diagrams.less(region, sure);
+        const broken = diagrams.less(diagrams.less(missing, maybe), unclear);
+        return { broken, open: diagrams.less(missing, broken), reached };
+      }
+      case 'leaves': {
+        const leaving = ends.filter((end) => isLeftBy(end, ending.by));
+        const sure = diagrams.orAll(leaving.map((end) => diagrams.and(end.cell.region, looks(end, true))));
+        const maybe = diagrams.orAll(leaving.map((end) => diagrams.and(end.cell.region, looks(end, false))));
+        const missing = diagrams.less(region, sure);
+        const broken = diagrams.less(diagrams.less(missing, maybe), unclear);
+        return { broken, open: diagrams.less(missing, broken), reached: [] };
+      }
+      case 'never-reaches': {
+        const broken = diagrams.orAll(there.map((end) => diagrams.and(end.cell.region, looks(end, true))));
+        const maybe = diagrams.orAll(there.map((end) => diagrams.and(end.cell.region, looks(end, false))));
+        return { broken, open: diagrams.less(diagrams.or(maybe, unclear), broken), reached: [] };
+      }
+      case 'whatever-is-reached': {
+        const broken = diagrams.orAll(there.map((end) => diagrams.less(end.cell.region, looks(end, false))));
+        const maybe = diagrams.orAll(there.map((end) => diagrams.less(end.cell.region, looks(end, true))));
+        return { broken, open: diagrams.less(diagrams.or(maybe, unclear), broken), reached: [] };
+      }
+    }
+  }
+
+  /** The packets that look so where they end: ending.ts hasImage. `must`: whatever the kernel chooses. */
+  #hasImage(
+    { cell: { header }, ...end }: SomewhereEnd,
+    image: Image,
+    original: SplitEnds,
+    must: boolean,
+    fresh: boolean,
+  ): Node {
+    const { diagrams } = this.#layout;
+    const isFresh = (value: Value): boolean =>
+      fresh && value.kind === 'any' && !('place' in end && end.place.kind === 'process');
+    const icmp = this.#layout.chooseValues('protocol', [ICMP, ICMPV6], YES, NO);
+    const of = (ends: Ends, seen: Ends): Node =>
+      [
+        this.#meets(image.saddr, seen.saddr, ends.saddr, must),
+        this.#meets(image.daddr, seen.daddr, ends.daddr, must),
+        isFresh(header.sport) ? YES : this.#meets(image.sport, seen.sport, ends.sport, must),
+        isFresh(header.dport) ? YES : this.#meets(image.dport, seen.dport, ends.dport, must),
+      ].reduce((one, other) => diagrams.and(one, other), YES);
+    // Type and code of a message are no port.
+    const ofMessages = of(original.icmp, { ...endsOf(header), dport: isValue(0) });
+    return diagrams.ifThenElse(icmp, ofMessages, of(original.others, endsOf(header)));
+  }
+
+  #meets<T extends Address>(wanted: Wanted<T> | undefined, value: Value, original: Value, must: boolean): Node {
+    if (wanted === undefined) return YES;
+    if (wanted === 'original') return whereEqual(this.#layout, value, original) ?? (must ? NO : YES);
+    if ('is' in wanted) return whereIn(this.#layout, value, [{ from: wanted.is, to: wanted.is }], must);
+    if ('isNot' in wanted)
+      return this.#layout.diagrams.not(whereIn(this.#layout, value, [{ from: wanted.isNot, to: wanted.isNot }], !must));
+    return whereIn(this.#layout, value, wanted.within, must);
+  }
+}
+
+/** What a packet was sent as, of messages and of others. */
+interface SplitEnds {
+  readonly icmp: Ends;
+  readonly others: Ends;
+}
+
+const plainEnds = (ends: Ends): SplitEnds => ({ icmp: { ...ends, dport: isValue(0) }, others: ends });
+
+const mirroredEnds = ({ saddr, daddr, sport, dport }: Ends): SplitEnds => ({
+  icmp: { saddr: daddr, daddr: saddr, sport, dport: isValue(0) },
+  others: { saddr: daddr, daddr: saddr, sport: dport, dport: sport },
+});
+
+function isThere(place: CellPlace, wanted: Place): boolean {
+  switch (wanted.kind) {
+    case 'process':
+      return place.kind === 'process' && place.host === wanted.host;
+    case 'instance':
+      return place.kind === 'instance' && place.name === wanted.name;
+    case 'outside':
+      return (
+        place.kind === 'outside' &&
+        (wanted.name === undefined || place.name === wanted.name) &&
+        (wanted.at === undefined || (place.at.host === wanted.at.host && place.at.interface === wanted.at.interface))
+      );
+  }
+}
+
+const isSingle = (ranges: Ranges): boolean => ranges.length === 1 && ranges[0]?.from === ranges[0]?.to;
+
+/** An address that all packets of a set have is no variable: sets of many claims are then the same but for it. */
+function pinned(set: PacketSet): { readonly header: Header; readonly set: PacketSet } {
+  const value = (field: 'saddr' | 'daddr'): Value => {
+    const [first, ...rest] = set.boxes.map((box) => box[field]);
+    if (first === undefined || !isSingle(first)) return fieldValue(field);
+    const address = first[0]?.from;
+    return address !== undefined && rest.every((other) => isSingle(other) && other[0]?.from === address)
+      ? isValue(address)
+      : fieldValue(field);
+  };
+  const header: Header = { ...AS_SENT, saddr: value('saddr'), daddr: value('daddr') };
+  const free = (box: Pattern, field: 'saddr' | 'daddr'): Pattern =>
+    header[field].kind === 'is' ? { ...box, [field]: anyAddress(box.family) } : box;
+  return { header, set: { boxes: set.boxes.map((box) => free(free(box, 'saddr'), 'daddr')) } };
+}
