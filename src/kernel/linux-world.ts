@@ -6,7 +6,7 @@
 import { zeroAddress } from '../address/address.ts';
 import { bridgeOfPort, interfaceOf, sysctlOf, type Host } from '../host/host.ts';
 import type { FreshField, Journey } from '../netfilter/journey.ts';
-import { arrive, flush, freshMachine, machineOf, type Machine } from '../netfilter/traverse.ts';
+import { arrive, flush, machineOf, type Machine } from '../netfilter/traverse.ts';
 import type { Network } from '../network/network.ts';
 import { follow, type Hop, type Way } from '../network/walk.ts';
 import type { Arrival, Packet } from '../packet/packet.ts';
@@ -14,6 +14,7 @@ import { encodeFrame, encodePacket } from '../packet/wire.ts';
 import { printRuleset } from '../ruleset/print.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { emptyRuleset, withAllTables } from '../ruleset/tables.ts';
+import { bringAbout } from './assertion.ts';
 import { KernelFailure, type Kernel } from './client.ts';
 import { compareOne, observedState, unknownNeighbours, type Found } from './compare.ts';
 import { fragmentOctets } from './fragment-octets.ts';
@@ -71,6 +72,8 @@ export class LinuxWorld {
   readonly #world: WorldAnswer;
   readonly #backend: Backend;
   #twins: ReadonlyMap<string, Twin>;
+  /** Hosts where conntrack leaves every packet alone. */
+  readonly #untracked = new Set<string>();
   /** Nothing has been sent since the last flush. */
   #isFresh = false;
   /** Of the IP identification: the kernel keeps fragments over a flush. */
@@ -156,10 +159,8 @@ export class LinuxWorld {
     if (twin === undefined) return `there is no host ${name}`;
     const { host, machine } = twin;
     const { entry, packet, state } = arrival;
-    if (state !== undefined && tracks(machine)) {
-      const alone = arrive(freshMachine(machine), { packet, entry });
-      if (alone.state !== state) return `its state ${state} is asserted, and nobody can assert it to Linux`;
-    }
+    if (bringAbout(machine, arrival) === undefined)
+      return `nothing makes Linux see this packet in state ${state ?? ''}, which is asserted of it`;
     if (entry.kind === 'local') return undefined;
     const port = bridgeOfPort(host, entry.interface);
     if (port === undefined) {
@@ -176,9 +177,11 @@ export class LinuxWorld {
     return undefined;
   }
 
-  #arrive(twin: Twin, arrival: Arrival, datagrams: readonly Packet[]): LinuxHop {
+  #arrive(twin: Twin, asserted: Arrival, datagrams: readonly Packet[]): LinuxHop {
     const { host, given, complete, machine } = twin;
-    const { entry, packet, state } = arrival;
+    const { entry, state } = asserted;
+    const { packet, flow, untracked = false } = bringAbout(machine, asserted) ?? { packet: asserted.packet };
+    const arrival = { ...asserted, packet };
     const local = entry.kind === 'local';
     const tracked = machine.rules.get(packet.family)?.conntrack === true;
     const model = arrive(machine, arrival);
@@ -190,6 +193,8 @@ export class LinuxWorld {
       : { host: host.name, dev: entry.interface, frame: hex(headOf(model.packet)) + hex(octets) };
     const observation = this.#ask(host, [
       ...unknownNeighbours(host, [{ sent: { kind: 'packet', arrival, octets }, journey: model }]),
+      ...this.#untrack(host, untracked),
+      ...(flow === undefined ? [] : [{ host: host.name, flow }]),
       step,
     ]);
     const substitutions: Substitution[] = [];
@@ -225,6 +230,14 @@ export class LinuxWorld {
       model,
       ...(difference === undefined ? {} : { difference }),
     };
+  }
+
+  /** What was said last stays said. */
+  #untrack({ name }: Host, untracked: boolean): KernelStep[] {
+    if (this.#untracked.has(name) === untracked) return [];
+    if (untracked) this.#untracked.add(name);
+    else this.#untracked.delete(name);
+    return [{ host: name, untracked }];
   }
 
   #ask(host: Host, steps: readonly KernelStep[]): Observation {

@@ -85,8 +85,31 @@ export type KernelStep =
   | { readonly flush: true; readonly host?: string }
   /** The rules change; connections stay. */
   | ({ readonly host: string; readonly restore: true } & RulesetTexts)
+  /** conntrack is told of a flow. */
+  | { readonly host: string; readonly flow: FlowSpec }
+  /** From now on conntrack leaves every packet alone, or no longer. */
+  | { readonly host: string; readonly untracked: boolean }
   /** A permanent neighbour appears. */
   | ({ readonly host: string; readonly neighbour: true } & NeighbourSpec);
+
+/** A flow's addresses and ports in one direction. For icmp `sport` is the identifier and `dport` type * 256 + code. */
+export interface FlowTuple {
+  readonly protocol: number;
+  readonly saddr: string;
+  readonly daddr: string;
+  readonly sport: number;
+  readonly dport: number;
+}
+
+/** A flow that nobody opened, without any translation. */
+export interface FlowSpec {
+  readonly original: FlowTuple;
+  readonly reply: FlowTuple;
+  /** Packets of both directions are ESTABLISHED; else the next one of the original direction opens it. */
+  readonly seenReply: boolean;
+  /** Another flow has expected it: what opens it is RELATED. */
+  readonly expected?: boolean;
+}
 
 export interface CaseRequest {
   readonly op: 'case';

@@ -231,12 +231,15 @@ export class Conntrack {
   asserted(packet: Packet, state: ConntrackState, settings: ConntrackSettings): Tracked {
     if (state === 'INVALID' || state === 'UNTRACKED') return { kind: 'none', state };
     const tuple = tupleOf(packet);
-    const connection = newConnection(tuple, invertTuple(tuple) ?? tuple);
-    if (packet.protocol === TCP) {
-      const opened = openTcp(packet, settings.tcpLoose);
+    const reply = invertTuple(tuple);
+    const connection = newConnection(tuple, reply ?? tuple);
+    if (state === 'NEW') {
+      const opened = packet.protocol === TCP ? openTcp(packet, settings.tcpLoose) : undefined;
       if (opened !== undefined) connection.tcp = opened;
+      return { kind: 'flow', connection, direction: 'ORIGINAL', state };
     }
-    if (state === 'NEW') return { kind: 'flow', connection, direction: 'ORIGINAL', state };
+    // Its answers belong to the same flow; an icmp error has none.
+    if (reply !== undefined) this.confirm({ kind: 'flow', connection, direction: 'ORIGINAL', state });
     Object.assign(connection, { confirmed: true, seenReply: true, sourceNatDone: true, destinationNatDone: true });
     return { kind: 'flow', connection, direction: 'ORIGINAL', state };
   }

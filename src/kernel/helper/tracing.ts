@@ -31,7 +31,8 @@ import {
   zeroTerminated,
   type Message,
 } from './netlink.ts';
-import type { Backend, Delivery, SeenState, TraceEvent } from '../protocol.ts';
+import { makeFlow } from './flow.ts';
+import type { Backend, Delivery, FlowSpec, SeenState, TraceEvent } from '../protocol.ts';
 
 /** Our own table: its events are never reported. */
 const TABLE = 'nfverdict';
@@ -48,6 +49,7 @@ const NFT_NEWTABLE = (SUBSYS_NFTABLES << 8) | 0;
 const NFT_NEWCHAIN = (SUBSYS_NFTABLES << 8) | 3;
 const NFT_NEWRULE = (SUBSYS_NFTABLES << 8) | 6;
 const NFT_GETRULE = (SUBSYS_NFTABLES << 8) | 7;
+const NFT_DELRULE = (SUBSYS_NFTABLES << 8) | 8;
 const ULOG_CONFIG = (SUBSYS_ULOG << 8) | 1;
 const CT_DELETE = (SUBSYS_CTNETLINK << 8) | 2;
 const GROUP_NFTRACE = 9;
@@ -60,6 +62,8 @@ const NF_DROP = 0;
 const META_NFTRACE = 12;
 /** NF_IP_PRI_CONNTRACK + 1. */
 const AFTER_CONNTRACK = -199;
+/** NF_IP_PRI_RAW - 1. */
+const BEFORE_RAW = -301;
 
 const chain = (name: string, hook: number, priority: number): Message =>
   message(
@@ -84,6 +88,15 @@ const rule = (chainName: string, ...expressions: readonly Buffer[]): Message =>
     attribute(1, zeroTerminated(TABLE)),
     attribute(2, zeroTerminated(chainName)),
     nested(4, ...expressions),
+  );
+
+const allRulesOf = (chainName: string): Message =>
+  message(
+    NFT_DELRULE,
+    NLM_F_ACK,
+    netfilterHead(NFPROTO_INET),
+    attribute(1, zeroTerminated(TABLE)),
+    attribute(2, zeroTerminated(chainName)),
   );
 
 const SET_NFTRACE = [
@@ -138,6 +151,8 @@ export class Tracing {
   readonly #nflog: NetlinkSocket | undefined;
   readonly #sink: NetlinkSocket;
   #rules: RuleIndex = new Map();
+  /** Absent: the chains for it are not made yet. */
+  #isUntracked: boolean | undefined;
 
   /** `names` are the devices of the namespace by interface index. */
   constructor(host: string, backend: Backend, names: ReadonlyMap<number, string>) {
@@ -183,6 +198,26 @@ export class Tracing {
 
   flushConntrack(): void {
     this.#control.request('conntrack flush', message(CT_DELETE, NLM_F_ACK, netfilterHead(0)));
+  }
+
+  /** conntrack takes the flow for one that it knows. */
+  makeFlow(flow: FlowSpec): void {
+    makeFlow(this.#control, flow);
+  }
+
+  /** Whether conntrack leaves every packet alone: by `notrack` in chains of our own just before raw, made when they are first needed. */
+  setUntracked(isUntracked: boolean): void {
+    if (isUntracked === (this.#isUntracked ?? false)) return;
+    const chains = [
+      chain('untrack-prerouting', NF_PREROUTING, BEFORE_RAW),
+      chain('untrack-output', NF_OUTPUT, BEFORE_RAW),
+    ];
+    const names = ['untrack-prerouting', 'untrack-output'];
+    const change = isUntracked
+      ? [...(this.#isUntracked === undefined ? chains : []), ...names.map((name) => rule(name, expression('notrack')))]
+      : names.map((name) => allRulesOf(name));
+    this.#control.request('what conntrack leaves alone', ...batch(...change));
+    this.#isUntracked = isUntracked;
   }
 
   /** Reads which rule has which handle; to be called after each change of an nft ruleset. */

@@ -76,7 +76,9 @@ export class World {
     } else if ('restore' in step) {
       const refused = host.load(step);
       return { ...this.#collect(), ...(refused === undefined ? {} : { refused }) };
-    } else host.addNeighbour(step);
+    } else if ('flow' in step) host.tracing.makeFlow(step.flow);
+    else if ('untracked' in step) host.tracing.setUntracked(step.untracked);
+    else host.addNeighbour(step);
     return this.#collect();
   }
 
