@@ -154,6 +154,7 @@ export class Campaign {
       schema: 'nfverdict/kernel-campaign-v1',
       campaigns: [{ seed: options.seed, from: options.from, next }],
       backend: options.backend,
+      family: options.family,
       ...versions,
       cases,
       packets,

@@ -547,6 +547,8 @@ function isAllowed(match: Match, { hook, depth }: Place): boolean {
 export interface GeneratedRuleset {
   readonly family: Family;
   readonly rules: readonly GeneratedRule[];
+  /** Built-in chains whose policy is DROP: `filter FORWARD`. */
+  readonly drops: readonly string[];
   readonly text: string;
 }
 
@@ -566,7 +568,7 @@ const arbitraryDrops = (): fc.Arbitrary<readonly string[]> =>
 export const arbitraryRuleset = (family: Family = 4, maxRules = 24): fc.Arbitrary<GeneratedRuleset> =>
   fc
     .record({ rules: fc.array(arbitraryRule(family), { maxLength: maxRules, size: 'max' }), drops: arbitraryDrops() })
-    .map(({ rules, drops }) => ({ family, rules, text: printGenerated(rules, drops) }));
+    .map(({ rules, drops }) => ({ family, rules, drops, text: printGenerated(rules, drops) }));
 
 /** The text as iptables-save would print it, but for counters: the four tables, their chains, the rules. */
 export function printGenerated(rules: readonly GeneratedRule[], drops: readonly string[] = []): string {

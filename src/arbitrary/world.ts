@@ -83,7 +83,7 @@ function withChances(text: string, indexes: readonly number[]): string {
 }
 
 /** A rule without its matches: one of two loses those that its target can be without, one of four those about a protocol also. */
-function loosened(rule: GeneratedRule, draw: number): GeneratedRule {
+export function loosened(rule: GeneratedRule, draw: number): GeneratedRule {
   if (draw % 2 === 0) return rule;
   const { target } = rule;
   const bound =

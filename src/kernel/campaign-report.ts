@@ -8,6 +8,8 @@ export interface Report<T> {
   /** Each campaign's seed, and its cases of it: from, and up to but without `next`. */
   readonly campaigns: readonly { readonly seed: number; readonly from: number; readonly next: number }[];
   readonly backend: string;
+  /** Of addresses: `4`, `6` or `both`. */
+  readonly family: string;
   readonly kernel: string;
   readonly iptables: string;
   readonly cases: number;
@@ -30,6 +32,7 @@ export function mergeReports<T>(reports: readonly Report<T>[]): Report<T> {
     schema: 'nfverdict/kernel-campaign-v1',
     campaigns: reports.flatMap(({ campaigns }) => campaigns),
     backend: all(({ backend }) => backend),
+    family: all(({ family }) => family),
     kernel: all(({ kernel }) => kernel),
     iptables: all(({ iptables }) => iptables),
     cases: sum(({ cases }) => cases),
@@ -44,9 +47,13 @@ export function mergeReports<T>(reports: readonly Report<T>[]): Report<T> {
 /** Cases after which a class that was not met says something about the generator, not about chance. */
 const TELLING = 2000;
 
-/** Classes that the campaign has met too seldom; none where it is too short to say. */
-export const rareClasses = ({ cases, coverage }: Pick<Report<unknown>, 'cases' | 'coverage'>): readonly string[] =>
-  cases < TELLING ? [] : tooRare(new Map(Object.entries(coverage)), cases);
+/** Classes that the campaign has met too seldom; none where it is too short to say, or leaves a family out. */
+export const rareClasses = ({
+  cases,
+  family,
+  coverage,
+}: Pick<Report<unknown>, 'cases' | 'family' | 'coverage'>): readonly string[] =>
+  cases < TELLING || family !== 'both' ? [] : tooRare(new Map(Object.entries(coverage)), cases);
 
 /** The coverage, what was met too seldom, and the sum of it all. */
 export function printReport(report: Report<unknown>): string {

@@ -1,7 +1,8 @@
 /** What a comparison has met: classes of rules, packets and fates, counted, so that a campaign can say what its agreement is worth. */
 import type { Journey } from '../netfilter/journey.ts';
-import type { Ruleset } from '../ruleset/rule.ts';
+import type { Match, Ruleset } from '../ruleset/rule.ts';
 import type { Comparison } from './compare.ts';
+import { FLOORS } from './floors.ts';
 
 /** How often each class was met, by its name: `match conntrack`, `fate forwarded`. */
 export type Coverage = Map<string, number>;
@@ -48,23 +49,32 @@ function addJourney(coverage: Coverage, journey: Journey, rulesets: readonly Rul
       ?.tables.get(table)
       ?.chains.get(chain)?.rules[rule - 1];
     count(coverage, `target ${written?.target?.kind ?? 'none'}`);
-    for (const match of written?.matches ?? [])
-      count(coverage, `match ${match.kind}${'not' in match && match.not ? ' negated' : ''}`);
+    for (const match of written?.matches ?? []) for (const name of namesOf(match)) count(coverage, `match ${name}`);
   }
 }
+
+/** A match by its kind; one that asks several things by each of them. */
+function namesOf(match: Match): readonly string[] {
+  switch (match.kind) {
+    case 'conntrack':
+    case 'physdev':
+    case 'addrtype':
+    case 'iprange':
+      return Object.entries(match).flatMap(([name, asked]: [string, unknown]) =>
+        name === 'kind' ? [] : [`${match.kind} ${name}${isNegated(asked) ? ' negated' : ''}`],
+      );
+    default:
+      return [`${match.kind}${isNegated(match) ? ' negated' : ''}`];
+  }
+}
+
+const isNegated = (asked: unknown): boolean =>
+  typeof asked === 'object' && asked !== null && 'not' in asked && asked.not === true;
 
 /** Two campaigns' counts as one's. */
 export function mergeCoverage(into: Coverage, other: Iterable<readonly [string, number]>): void {
   for (const [name, number] of other) into.set(name, (into.get(name) ?? 0) + number);
 }
-
-/**
- * What a campaign must have met, and how often in a thousand cases at least: about a fifth of what the generator makes on average, so that falling below is no
- * chance.
- */
-const FLOORS: Readonly<Record<string, readonly string[]>> = {
-  100: ['fate forwarded', 'fate delivered', 'fate dropped'],
-};
 
 /** The classes that a campaign of so many cases has met less often than it should, with both numbers. */
 export const tooRare = (coverage: Coverage, cases: number): readonly string[] =>

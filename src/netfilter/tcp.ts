@@ -133,8 +133,6 @@ export interface FlowStatus {
   readonly beLiberal: boolean;
 }
 
-const UNSEEN: Side = { end: 0, maxEnd: 0, maxWindow: 0, liberal: false, closeInit: false };
-
 const CLOSING: readonly TcpState[] = ['FW', 'CW', 'LA', 'TW', 'CL'];
 
 export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direction, status: FlowStatus): TcpVerdict {
@@ -162,7 +160,10 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
     seen = {
       ...tracking,
       expectsChallenge: false,
-      sides: withSide(withSide(tracking.sides, peer, opened), direction, UNSEEN),
+      sides: withSide(withSide(tracking.sides, peer, opened), direction, {
+        ...tracking.sides[direction],
+        maxWindow: 0,
+      }),
     };
     old = 'SS';
     next = 'SR';
