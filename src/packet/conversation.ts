@@ -56,7 +56,7 @@ export function parseConversation(text: string, path: string): Conversation {
 }
 
 /** A comment begins at a `#` at the start of a word. */
-function withoutComment(line: string): string {
+export function withoutComment(line: string): string {
   for (let at = line.indexOf('#'); at >= 0; at = line.indexOf('#', at + 1)) {
     if (at === 0 || /\s/.test(line[at - 1] ?? '')) return line.slice(0, at);
   }

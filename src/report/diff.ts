@@ -63,10 +63,10 @@ export const printWitness = ({ packet, iif, oif, physin, physout, tracked, hook 
     .filter((word) => word !== '')
     .join(' ');
 
-const fateOf = ({ kind, with: how, translation }: Replayed): string =>
+export const fateWords = ({ kind, with: how, translation }: Replayed): string =>
   [kind, ...(how === undefined ? [] : [`with ${how}`]), ...(translation === undefined ? [] : [translation])].join(' ');
 
-const whereOf = ({ path, table, chain, rule, line }: Replayed): string =>
+export const whereOf = ({ path, table, chain, rule, line }: Replayed): string =>
   chain === undefined
     ? `no table ${table}`
     : `${line === undefined ? printable(path) : `${printable(path)}:${line}`} (${table} ${printable(chain)} ${rule === 'policy' ? 'policy' : `rule ${rule ?? ''}`})`;
@@ -94,8 +94,8 @@ function printRegion(region: ShownRegion, paint: Paint): string[] {
   const { witness } = region;
   if (witness === undefined) return lines;
   lines.push(`    witness  ${printWitness(witness.skb)}`);
-  lines.push(`      old:   ${fateOf(witness.old)}  ${paint.dim(whereOf(witness.old))}`);
-  lines.push(`      new:   ${fateOf(witness.now)}  ${paint.dim(whereOf(witness.now))}`);
+  lines.push(`      old:   ${fateWords(witness.old)}  ${paint.dim(whereOf(witness.old))}`);
+  lines.push(`      new:   ${fateWords(witness.now)}  ${paint.dim(whereOf(witness.now))}`);
   if (witness.confirmed === false)
     lines.push(
       `      ${paint.bad('the model does not confirm this packet: please report it, it is a mistake of ours')}`,
@@ -124,12 +124,12 @@ function counts(regions: readonly ShownRegion[]): ReadonlyMap<ChangeClass, numbe
 const summaryOf = (regions: readonly ShownRegion[]): string =>
   regions.length === 0 ? 'no difference' : [...counts(regions)].map(([one, count]) => `${count} ${one}`).join(', ');
 
-const replayDocument = (replayed: Replayed): object => {
-  const { path, table, chain, rule, line, ...fate } = replayed;
+export const replayDocument = (replayed: Replayed): object => {
+  const { path, table, chain, rule, line, steps, unknownAt, ...fate } = replayed;
   return fate;
 };
 
-const locationOf = ({ path, table, chain, rule, line }: Replayed): object => ({
+export const locationOf = ({ path, table, chain, rule, line }: Replayed): object => ({
   path,
   ...(line === undefined ? {} : { line }),
   table,

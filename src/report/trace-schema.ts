@@ -39,7 +39,8 @@ const JOURNEY = {
     .meta({ description: 'of a frame that left by several ports: every copy' }),
 };
 
-const consequenceSchema = z.strictObject({
+/** One packet's way through one host, and what the host made because of it. */
+export const journeySchema = z.strictObject({
   ...JOURNEY,
   get consequences() {
     return CONSEQUENCES;
@@ -47,7 +48,7 @@ const consequenceSchema = z.strictObject({
 });
 
 const CONSEQUENCES: z.ZodOptional<z.ZodArray<z.ZodType>> = z
-  .array(z.lazy(() => consequenceSchema))
+  .array(z.lazy(() => journeySchema))
   .optional()
   .meta({ description: 'packets that the host itself made because of this one' });
 

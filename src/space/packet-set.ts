@@ -67,7 +67,7 @@ function fromPattern(layout: Layout, box: Pattern): Node {
 
 const isAll = (ranges: Ranges<number>): boolean => ranges[0]?.from === 0 && ranges[0].to === ANY_OCTET[0]?.to;
 
-const typeCodes = (types: Ranges<number>, codes: Ranges<number>): Ranges<number> =>
+export const typeCodes = (types: Ranges<number>, codes: Ranges<number>): Ranges<number> =>
   normalizeRanges(
     types.flatMap(({ from, to }) =>
       isAll(codes)

@@ -19,6 +19,17 @@ export interface Replayed {
   readonly rule?: number | 'policy';
   readonly line?: number;
   readonly target?: string;
+  /** The rules that it met, and the policy, in order. */
+  readonly steps: readonly ReplayedStep[];
+  /** Where it could not be decided: the line of the first rule that asked for what is not known. */
+  readonly unknownAt?: number;
+}
+
+export interface ReplayedStep {
+  readonly chain: string;
+  readonly rule: number | 'policy';
+  readonly line?: number;
+  readonly target: string;
 }
 
 const NO_CHAINS: ReadonlyMap<string, CompiledChain> = new Map();
@@ -49,8 +60,8 @@ export class Replay {
     chains: Pick<ReadonlyMap<string, CompiledChain>, 'get'> | undefined = this.#onDemand.get(table),
   ): Replayed {
     const { path } = this.#ruleset;
-    if (chains === undefined) return { kind: 'accepted', path, table };
-    let last: Pick<Replayed, 'chain' | 'rule' | 'line' | 'target'> = {};
+    if (chains === undefined) return { kind: 'accepted', path, table, steps: [] };
+    const steps: ReplayedStep[] = [];
     let translation: string | undefined;
     const asked: CompiledRule[] = [];
     const tracked =
@@ -66,7 +77,7 @@ export class Replay {
           return false;
         },
         record: (_table, chain, rule, line, target) => {
-          last = { chain, rule, target, ...(line === undefined ? {} : { line }) };
+          steps.push({ chain, rule, target, ...(line === undefined ? {} : { line }) });
         },
         translateTo: (target) => {
           translation = printTarget(target);
@@ -77,7 +88,9 @@ export class Replay {
     const kind = ({ accept: 'accepted', drop: 'dropped', reject: 'rejected', unknown: 'undecided' } as const)[
       verdict.kind
     ];
+    const last: Partial<ReplayedStep> = steps.at(-1) ?? {};
     const line = last.line ?? this.#ruleset.tables.get(table)?.chains.get(last.chain ?? '')?.line;
+    const unknownAt = asked[0]?.line ?? (verdict.kind === 'unknown' ? verdict.line : undefined);
     return {
       kind: asked.length > 0 ? 'undecided' : kind,
       ...(verdict.kind === 'reject' ? { with: verdict.with } : {}),
@@ -86,6 +99,8 @@ export class Replay {
       table,
       ...last,
       ...(line === undefined ? {} : { line }),
+      steps,
+      ...(unknownAt === undefined ? {} : { unknownAt }),
     };
   }
 }

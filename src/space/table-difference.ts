@@ -87,7 +87,7 @@ export function tableDifference(old: Ruleset, now: Ruleset, options: DifferenceO
 }
 
 /** A set of packets at a hook: where they enter is the device that they came in by. */
-function atHook(layout: Layout, set: PacketSet): Node {
+export function atHook(layout: Layout, set: PacketSet): Node {
   const { devices } = layout.alphabets;
   const boxes = set.boxes.map((box) => {
     const held: number[] = [];

@@ -39,3 +39,10 @@ export function wellFormed(layout: Layout): Node {
     Array.from({ length: 256 }, (_, protocol) => ({ hi: protocol, to: of(protocol) })),
   );
 }
+
+/** The same packets, said shortly: without the least lengths that go without saying. */
+export function withoutSaying(layout: Layout, wellFormed: Node, packets: Node): Node {
+  const { diagrams } = layout;
+  const short = layout.restrictNumber(packets, 'length', 65535);
+  return diagrams.and(short, wellFormed) === packets ? short : packets;
+}

@@ -4,16 +4,16 @@ import type { Host } from '../host/host.ts';
 import { Conntrack, type Connection, type Tracked } from '../netfilter/conntrack.ts';
 import type { Backend, Skb } from '../netfilter/skb.ts';
 import { packetLength } from '../packet/length.ts';
-import { CONNTRACK_STATES, type Packet } from '../packet/packet.ts';
+import { CONNTRACK_STATES, type Arrival, type Packet } from '../packet/packet.ts';
 import { leastPacket } from '../packet/sample.ts';
-import { holdsPacket, nameSet, NO_NAME, type Pattern } from '../packet/pattern.ts';
+import { entrySetOf, holdsPacket, nameSet, NO_NAME, type Pattern } from '../packet/pattern.ts';
 import type { HookName } from '../ruleset/rule.ts';
 import type { Ranges } from '../address/ranges.ts';
 import { partsOf, type Box, type BoxField } from './box.ts';
 import { YES, type Node } from './diagram.ts';
 import { NOT_SEEN, type Layout } from './layout.ts';
 import { patternsOf } from './packet-set.ts';
-import { pointOfSkb } from './point.ts';
+import { pointOfArrival, pointOfSkb } from './point.ts';
 
 /** A host about which nothing is known: its own addresses, routes and sets play no part. */
 export const NOWHERE: Host = {
@@ -62,6 +62,40 @@ export function witnessAt(
   const end = layout.diagrams.evaluate(packets, point.at, layout.floor);
   const isHeld = end === YES || (end >= 0 && layout.diagrams.terminalsOf(end).includes(YES));
   return isHeld ? { skb, supposes: [...box.unknowns.keys()] } : undefined;
+}
+
+export interface ArrivalWitness {
+  readonly arrival: Arrival;
+  /** It is a packet of the set only if something holds that the model does not know. */
+  readonly supposes: readonly string[];
+}
+
+/** The most readable packet of a set of those that are sent, as it enters there; undefined where none could be put together. */
+export function arrivalIn(
+  layout: Layout,
+  packets: Node,
+  { entry, state }: Pick<Arrival, 'entry' | 'state'>,
+): ArrivalWitness | undefined {
+  const candidates: { readonly box: Box; readonly pattern: Pattern }[] = [];
+  let boxes = 0;
+  for (const { box } of partsOf(layout, packets)) {
+    for (const pattern of patternsOf(layout, box).patterns)
+      candidates.push({ box, pattern: { ...pattern, entry: entrySetOf([entry]) } });
+    if (++boxes === MOST_BOXES) break;
+  }
+  // The least of those that suppose nothing, if there are any.
+  const certain = candidates.filter(({ box }) => box.unknowns.size === 0);
+  const chosen = certain.length > 0 ? certain : candidates;
+  const least = leastPacket({ boxes: chosen.map(({ pattern }) => pattern) }, { entries: [entry] });
+  const found = least && chosen.find(({ pattern }) => holdsPacket(pattern, least.packet));
+  if (least === undefined || found === undefined) return undefined;
+  const plain: Packet = { ...least.packet, ttl: pick(found.box, 'ttl', [64]) };
+  const length = pick(found.box, 'length', [packetLength(plain)]);
+  const packet: Packet = { ...plain, payload: Math.max(0, length - packetLength(plain)) };
+  const arrival: Arrival = { packet, entry, ...(state === undefined ? {} : { state }) };
+  const end = layout.diagrams.evaluate(packets, pointOfArrival(layout, arrival).at, layout.floor);
+  const isHeld = end === YES || (end >= 0 && layout.diagrams.terminalsOf(end).includes(YES));
+  return isHeld ? { arrival, supposes: [...found.box.unknowns.keys()] } : undefined;
 }
 
 const numbersOf = (box: Box, field: BoxField): Ranges<number> | undefined =>
