@@ -236,6 +236,29 @@ function program(io: Io, exit: (code: number) => void): Command {
 
   reporting(
     main
+      .command('expect')
+      .description('your own claims about your packets, proved for every packet or broken by one')
+      .argument('<ruleset>', 'a ruleset')
+      .argument('<claims>', "a file, a line each: 'SET [out INTERFACE] [at HOOK] => FATE'; - is stdin")
+      .option('-d, --deployment <file>', 'the deployment that the host is of')
+      .option('--host <file>', 'or a host file')
+      .option('--name <host>', 'which host of the deployment')
+      .addOption(backendOption())
+      .option('--sets <file>', 'ipset save output'),
+    outputs,
+  ).action(
+    async (
+      ruleset: string,
+      claims: string,
+      options: Common & { deployment?: string; host?: string; name?: string },
+    ) => {
+      const { runExpect } = await import('./expect.ts');
+      exit(runExpect({ ...options, ruleset, claims, outputs: outputs.list }, io));
+    },
+  );
+
+  reporting(
+    main
       .command('lint')
       .description('rules that can never match or have no effect, and what covers them')
       .argument('<ruleset>', 'the file; - is stdin')

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { deploymentSchema } from '../deployment/schema.ts';
 import { hostSchema } from '../host/schema.ts';
 import { checkSchema, invariantsSchema } from '../report/check-schema.ts';
+import { expectSchema } from '../report/expect-schema.ts';
 import { lintSchema } from '../report/lint-schema.ts';
 import { traceSchema } from '../report/trace-schema.ts';
 import { nodeIo } from './io.ts';
@@ -15,6 +16,7 @@ const SCHEMAS = {
   trace: traceSchema,
   invariants: invariantsSchema,
   lint: lintSchema,
+  expect: expectSchema,
 };
 
 /** The text of each published schema, by the name of its file. */

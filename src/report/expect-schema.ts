@@ -52,9 +52,7 @@ const onHost = z.strictObject({
   ...BREACH,
   entry: z.string().meta({ description: '`in INTERFACE` or `local`' }),
   state: z.string().optional(),
-  witness: z
-    .strictObject({ packet: packetText, fate: fateSchema, journey: journeySchema, confirmed })
-    .optional(),
+  witness: z.strictObject({ packet: packetText, fate: fateSchema, journey: journeySchema, confirmed }).optional(),
 });
 
 /** `nfverdict/expect-v1`: what became of each claim, in the order of the file. */

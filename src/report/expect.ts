@@ -9,7 +9,9 @@ import { fateDocument, journeyDocument, printJourney } from './trace.ts';
 import type { Paint } from './paint.ts';
 import { printable } from './printable.ts';
 
-export type Judged = { readonly kind: 'tables'; readonly judged: JudgedAtTables } | { readonly kind: 'host'; readonly judged: JudgedOnHost };
+export type Judged =
+  | { readonly kind: 'tables'; readonly judged: JudgedAtTables }
+  | { readonly kind: 'host'; readonly judged: JudgedOnHost };
 
 export interface ExpectSubject {
   /** Of the claims. */
@@ -40,7 +42,7 @@ export function printExpect(subject: ExpectSubject, paint: Paint): string {
     paint.bold(`${printable(rulesetPath)}, as ${printable(path)} claims`),
     host === undefined
       ? 'any host: a claim has to hold at each hook that such a packet can meet, in the table filter; no deployment or host file was given'
-      : `${printable(host)}: the whole way through the host, of the first packet of a flow unless a state is written`,
+      : `${printable(host)}: the whole way through the host; packets open a flow unless a state is written, and have a ttl to be sent on`,
     '',
   ];
   for (const { kind, judged } of subject.claims) {
@@ -49,7 +51,10 @@ export function printExpect(subject: ExpectSubject, paint: Paint): string {
     lines.push(
       `${colourOf(result, paint)(WORDS[result].padEnd(9))}  ${printable(claim.text)}  ${paint.dim(`${printable(path)}:${claim.line}`)}${at}`,
     );
-    if (result === 'vacuous') lines.push('    no packet is so: it says nothing');
+    if (result === 'vacuous')
+      lines.push(
+        `    no packet${kind === 'host' ? ' that opens a flow, or has the state that is written,' : ''} is so: it says nothing`,
+      );
     if (kind === 'tables') for (const breach of judged.breaches) lines.push(...printBreach(breach, subject, paint));
     else for (const breach of judged.breaches) lines.push(...printWayBreach(breach, subject, paint));
   }
@@ -120,7 +125,10 @@ function summaryOf(claims: readonly Judged[]): string {
   return `${claims.length} ${claims.length === 1 ? 'claim' : 'claims'}: ${parts.join(', ')}`;
 }
 
-const breachDocument = ({ result, hook, packets, more, witness, replayed, confirmed }: Breach, path: string): object => ({
+const breachDocument = (
+  { result, hook, packets, more, witness, replayed, confirmed }: Breach,
+  path: string,
+): object => ({
   result,
   hook,
   packets,

@@ -130,6 +130,12 @@ function macsOf({ hosts, stations }: Network, { alphabets: { macs } }: Layout): 
   return known;
 }
 
+/** How a host's conntrack is set. */
+export const connectionSettings = (host: Host): ConntrackSettings => ({
+  tcpLoose: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_loose') !== 0,
+  tcpBeLiberal: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_be_liberal') !== 0,
+});
+
 /** One host with its rules. */
 export class HostSpace {
   readonly ground: Ground;
@@ -150,10 +156,7 @@ export class HostSpace {
     this.decisions = ground.decisionsOf(host);
     this.conntrack = ruleset !== undefined && compileRuleset(ruleset).conntrack;
     this.translates = ruleset?.tables.has('nat') === true;
-    this.settings = {
-      tcpLoose: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_loose') !== 0,
-      tcpBeLiberal: sysctlOf(host, 'net.netfilter.nf_conntrack_tcp_be_liberal') !== 0,
-    };
+    this.settings = connectionSettings(host);
     const name = ground.family === 4 ? 'bridge-nf-call-iptables' : 'bridge-nf-call-ip6tables';
     this.callsIptables = sysctlOf(host, `net.bridge.${name}`) !== 0;
   }

@@ -44,7 +44,9 @@ export function judgeOnHost(ways: HostWays, ruleset: Ruleset, claim: WrittenClai
   const breaches: WayBreach[] = [];
   let isAboutSome = false;
   const boxes = claim.set.boxes.filter(({ family }) => family === ways.layout.family);
-  for (const { entry, state, region } of waysIn(ways, boxes)) {
+  for (const { entry, state, region: headers } of waysIn(ways, boxes)) {
+    const meant = state === undefined ? ways.opening(entry) : ways.alive;
+    const region = diagrams.and(headers, meant);
     isAboutSome ||= region !== NO;
     const { bad, doubtful } = failing(ways, ways.ends(ruleset, entry, region, state), region, claim.fate);
     const inEveryReading = diagrams.substitute(
@@ -58,6 +60,7 @@ export function judgeOnHost(ways: HostWays, ruleset: Ruleset, claim: WrittenClai
         result: inEveryReading === NO ? 'undecided' : 'broken',
         entry,
         packets,
+        meant,
         ...(state === undefined ? {} : { state }),
       }),
     );
@@ -166,15 +169,17 @@ function breachOf(
     entry,
     state,
     packets,
+    meant,
   }: {
     readonly result: 'broken' | 'undecided';
     readonly entry: Entry;
     readonly state?: ConntrackState;
     readonly packets: Node;
+    readonly meant: Node;
   },
 ): WayBreach {
   const { layout, ground } = ways;
-  const { boxes, more } = ways.describe(packets);
+  const { boxes, more } = ways.describe(packets, meant);
   const where = { entry, ...(state === undefined ? {} : { state }) };
   const found = arrivalIn(layout, packets, where);
   const journey = found && arrive(machineOf(ways.host, [ruleset], ground.backend), found.arrival);

@@ -8,7 +8,7 @@ import type { Ruleset } from '../ruleset/rule.ts';
 import { AS_SENT } from './cell.ts';
 import { describe, type Described } from './description.ts';
 import { NO, YES, type Node } from './diagram.ts';
-import { Ground, type HostSpace } from './ground.ts';
+import { connectionSettings, Ground, type HostSpace } from './ground.ts';
 import { HostPath, type HostEnd } from './host-path.ts';
 import type { Layout } from './layout.ts';
 import { fromSet } from './packet-set.ts';
@@ -65,9 +65,23 @@ export class HostWays {
     return layout.diagrams.and(this.#wellFormed, fromSet(layout, { boxes: [free] }));
   }
 
-  /** The boxes of a region. */
-  describe(region: Node): Described {
-    return describe(this.layout, withoutSaying(this.layout, this.#wellFormed, region), YES);
+  /** Those that open a flow, as conntrack takes them there, and that live long enough to be sent on. */
+  opening(entry: Entry): Node {
+    const { layout, ground } = this;
+    const states = ground.openings.states(connectionSettings(this.host), entry.kind === 'in');
+    const isNew = (node: Node): Node => (ground.openings.stateOf(node) === 'NEW' ? YES : NO);
+    return layout.diagrams.and(layout.diagrams.substitute(layout.diagrams.mapping(isNew), states), this.alive);
+  }
+
+  /** Those that a host sends on: it counts one off. */
+  get alive(): Node {
+    return this.layout.chooseNumbers('ttl', [{ from: 2, to: 255 }], YES, NO);
+  }
+
+  /** The boxes of a region, without what is so of `all`. */
+  describe(region: Node, all: Node = YES): Described {
+    const possible = this.layout.diagrams.and(this.#wellFormed, all);
+    return describe(this.layout, withoutSaying(this.layout, possible, region), YES);
   }
 
   /** Every way in of a set: the devices that it names, or all but bridges with ports, whose packets come in by those. */

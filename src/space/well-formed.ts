@@ -1,9 +1,9 @@
 /** Which values of fields a packet can have together, as it is sent: no ports without a protocol that has them, no length below that of its headers. */
 import { zeroAddress } from '../address/address.ts';
 import { packetLength } from '../packet/length.ts';
-import { hasIdentifier, hasPorts, icmpOf, makePacket, TCP } from '../packet/packet.ts';
+import { hasIdentifier, hasPorts, icmpOf, makePacket, SYN, TCP } from '../packet/packet.ts';
 import { NO, YES, type Node } from './diagram.ts';
-import { single, type Layout } from './layout.ts';
+import { single, type Field, type Layout } from './layout.ts';
 
 /** Whole packets. */
 export function wellFormed(layout: Layout): Node {
@@ -40,9 +40,18 @@ export function wellFormed(layout: Layout): Node {
   );
 }
 
-/** The same packets, said shortly: without the least lengths that go without saying. */
-export function withoutSaying(layout: Layout, wellFormed: Node, packets: Node): Node {
+/** What a packet usually has there. */
+const USUAL: readonly (readonly [Field, number])[] = [
+  ['length', 65535],
+  ['ttl', 64],
+  ['flags', SYN],
+];
+
+/** Packets of `all`, said shortly: without what goes without saying of those. */
+export function withoutSaying(layout: Layout, all: Node, packets: Node): Node {
   const { diagrams } = layout;
-  const short = layout.restrictNumber(packets, 'length', 65535);
-  return diagrams.and(short, wellFormed) === packets ? short : packets;
+  return USUAL.reduce((node, [field, usual]) => {
+    const short = layout.restrictNumber(node, field, usual);
+    return diagrams.and(short, all) === packets ? short : node;
+  }, packets);
 }
