@@ -29,7 +29,8 @@ export interface CheckOptions extends OutputOptions {
   /** Globs of law ids; none: all. */
   readonly invariants: readonly string[];
   readonly seed: number;
-  readonly runs: number;
+  /** Samples of each claim besides its proof. */
+  readonly runs?: number;
   /** Seconds. */
   readonly timeLimit?: number;
   readonly failOn: 'error' | 'warning';
@@ -63,7 +64,7 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
       rulesets: byHost,
       laws,
       backend: options.backend,
-      runs: options.runs,
+      ...(options.runs === undefined ? {} : { runs: options.runs }),
       seed: options.seed,
       ...(timeLimit === undefined ? {} : { expired: () => options.now() - started > timeLimit * 1000 }),
       ...(io.stderrIsTTY && !options.quiet ? { progress: progressLine(io) } : {}),

@@ -84,7 +84,11 @@ function program(io: Io, exit: (code: number) => void): Command {
       .requiredOption('-d, --deployment <file>', 'the deployment file')
       .option('--invariant <glob>', 'only laws whose id matches; several times for several', listed)
       .option('--seed <n>', 'of the samples', whole, 1)
-      .option('--runs <n>', 'samples of each claim', positive, 50)
+      .option(
+        '--runs <n>',
+        'samples of each claim besides its proof (default: only of those that cannot be proved)',
+        positive,
+      )
       .option('--time-limit <time>', 'such as 30s; what is not reached then is undecided', seconds)
       .addOption(
         new Option('--fail-on <severity>', 'what makes exit code 1').choices(['error', 'warning']).default('error'),
@@ -101,7 +105,7 @@ function program(io: Io, exit: (code: number) => void): Command {
         deployment: string;
         invariant?: string[];
         seed: number;
-        runs: number;
+        runs?: number;
         timeLimit?: number;
         failOn: 'error' | 'warning';
       },

@@ -19,7 +19,6 @@ const code = runCheck(
     deployment,
     invariants: [],
     seed: 1,
-    runs: 50,
     failOn: 'error',
     backend: 'nft',
     verbose: false,

@@ -10,14 +10,15 @@ import type { Backend } from '../netfilter/skb.ts';
 import type { Hidden, Rule, Ruleset, TableName } from '../ruleset/rule.ts';
 import { aimOf } from './aim.ts';
 import { hardenedRuleset } from './hardened.ts';
-import { judgeClaim, lastHop, type Judgement, type Witness } from './judge.ts';
+import { judgeClaim, lastHop, type Judgement, type JudgeSettings, type Witness } from './judge.ts';
+import { Proofs } from './prove.ts';
 
 export type FindingResult = 'holds' | 'violated' | 'undecided' | 'vacuous' | 'not-applicable';
 
 export interface Finding {
   readonly law: Law;
   readonly result: FindingResult;
-  readonly strength?: 'tested';
+  readonly strength?: 'proved' | 'tested';
   /** Packets tried. */
   readonly count: number;
   readonly posture?: Posture;
@@ -27,6 +28,8 @@ export interface Finding {
   readonly location?: Location;
   readonly message: string;
   readonly witness?: Witness;
+  /** All packets that break the claim, in the SET notation. */
+  readonly set?: string;
 }
 
 /** A place in a ruleset. `line` and `rule` are absent where it is a chain that lacks something. */
@@ -45,7 +48,8 @@ export interface CheckInput {
   readonly rulesets: ReadonlyMap<string, readonly Ruleset[]>;
   readonly laws: readonly Law[];
   readonly backend: Backend;
-  readonly runs: number;
+  /** Samples of each claim besides its proof; absent: only where there is no proof. */
+  readonly runs?: number;
   readonly seed: number;
   /** True when no time is left. */
   readonly expired?: () => boolean;
@@ -66,6 +70,7 @@ export function checkLaws(input: CheckInput): CheckResult {
     'as-given': worldOf(network, rulesets, backend),
     hardened: worldOf(network, hardened, backend),
   };
+  const proofs = new Proofs(network, { 'as-given': rulesets, hardened }, backend);
   const used = new UsedRules();
   const aim = aimOf([...rulesets.values()].flat());
   const findings: Finding[] = [];
@@ -77,7 +82,7 @@ export function checkLaws(input: CheckInput): CheckResult {
       return;
     }
     const settings = {
-      runs: input.runs,
+      runs: input.runs ?? USUAL_RUNS,
       seed: input.seed,
       aim,
       seen: (way: Way) => {
@@ -88,7 +93,7 @@ export function checkLaws(input: CheckInput): CheckResult {
     const packets = applies.claims.filter((claim) => claim.kind === 'packets');
     // A law may claim something of packets and of the text.
     if (packets.length === 0 || ruleset.length > 0) findings.push(...rulesetFindings(law, ruleset, rulesets));
-    if (packets.length > 0) findings.push(...packetsFindings(law, packets, input, worlds, settings));
+    if (packets.length > 0) findings.push(...packetsFindings(law, packets, input, { worlds, proofs, settings }));
   });
   return { findings, unusedRules: used.unused(rulesets) };
 }
@@ -130,7 +135,7 @@ function rulesetFindings(law: Law, claims: readonly RulesetClaim[], rulesets: Ch
     {
       law,
       result: 'holds',
-      strength: 'tested',
+      strength: 'proved',
       count: judged,
       message: `${judged} ${judged === 1 ? 'ruleset' : 'rulesets'} read`,
     },
@@ -166,13 +171,7 @@ const nothingToJudge = (law: Law, claims: number): Finding => ({
       : 'no ruleset of the hosts and families that it speaks of was given',
 });
 
-function packetsFindings(
-  law: Law,
-  claims: readonly PacketsClaim[],
-  input: CheckInput,
-  worlds: Readonly<Record<Posture, World>>,
-  settings: Parameters<typeof judgeClaim>[3],
-): Finding[] {
+function packetsFindings(law: Law, claims: readonly PacketsClaim[], input: CheckInput, judges: Judges): Finding[] {
   const given = claims.filter((claim) => rulesetOf(input.rulesets, claim.host, claim.family) !== undefined);
   if (given.length === 0) return [nothingToJudge(law, claims.length)];
   return POSTURES.flatMap((posture) => {
@@ -184,11 +183,36 @@ function packetsFindings(
         late = true;
         break;
       }
-      judgements.push(judgeClaim(worlds[posture], claim, posture, settings));
+      judgements.push(judged(claim, posture, judges, input.runs));
     }
     return postureFindings(law, posture, judgements, late, input.rulesets);
   });
 }
+
+interface Judges {
+  readonly worlds: Readonly<Record<Posture, World>>;
+  readonly proofs: Proofs;
+  readonly settings: JudgeSettings;
+}
+
+/** Proved where that can be; tried on samples where it cannot, or where somebody asks for it. A sample that breaks a claim is believed before a proof. */
+function judged(claim: PacketsClaim, posture: Posture, judges: Judges, runs: number | undefined): Judgement {
+  const { worlds, proofs, settings } = judges;
+  const proof = proofs.judge(worlds[posture], claim, posture);
+  if ('kind' in proof) {
+    const tested = judgeClaim(worlds[posture], claim, posture, settings);
+    return tested.result === 'holds' ? { ...tested, message: proof.because } : tested;
+  }
+  if (proof.result === 'vacuous') return proof;
+  // Which rules a claim has to do with is seen on a few packets.
+  const tested = judgeClaim(worlds[posture], claim, posture, { ...settings, runs: runs ?? FEW_RUNS });
+  return runs === undefined || tested.result === proof.result || proof.result === 'violated' ? proof : tested;
+}
+
+/** Samples of a claim that is not proved. */
+const USUAL_RUNS = 50;
+/** Samples of one that is, to see which rules it has to do with. */
+const FEW_RUNS = 6;
 
 function postureFindings(
   law: Law,
@@ -207,13 +231,14 @@ function postureFindings(
       .map((judgement) => ({
         law,
         result: violated ? 'violated' : 'undecided',
-        strength: 'tested',
+        strength: judgement.strength,
         count: judgement.tested,
         posture,
         host: judgement.claim.host,
         claim: judgement.claim.says,
         message: judgement.message ?? '',
         ...(judgement.witness === undefined ? {} : { witness: judgement.witness }),
+        ...(judgement.set === undefined ? {} : { set: judgement.set }),
         ...locationOf(judgement, rulesets),
       }));
   }
@@ -222,7 +247,13 @@ function postureFindings(
     return [
       { law, result: 'vacuous', count: 0, posture, message: 'the set of packets that it speaks of is empty here' },
     ];
-  return [{ law, result: 'holds', strength: 'tested', count, posture, message: `${count} packets tried` }];
+  const unproved = judgements.filter(({ result, strength }) => result === 'holds' && strength === 'tested');
+  const [first] = unproved;
+  const claims = judgements.length === 1 ? '1 claim' : `${judgements.length} claims`;
+  if (first === undefined)
+    return [{ law, result: 'holds', strength: 'proved', count, posture, message: `${claims} proved` }];
+  const message = `${count} packets tried; ${unproved.length} of ${claims} not proved: ${first.message ?? ''}`;
+  return [{ law, result: 'holds', strength: 'tested', count, posture, claim: first.claim.says, message }];
 }
 
 /** The rule that decided against the claim, or the chain that lacks one. */

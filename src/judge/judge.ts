@@ -26,8 +26,12 @@ export interface Judgement {
   readonly claim: PacketsClaim;
   readonly posture: Posture;
   readonly result: 'holds' | 'violated' | 'undecided' | 'vacuous';
+  /** `proved`: it is so of every packet of the claim's set, or of the witness. */
+  readonly strength: 'proved' | 'tested';
   /** How many packets were tried. */
   readonly tested: number;
+  /** All packets that break the claim, in the SET notation, where that is known. */
+  readonly set?: string;
   /** What is wrong or unknown, and the packet that shows it. */
   readonly message?: string;
   readonly witness?: Witness;
@@ -80,6 +84,7 @@ export function tryPacket(
 
 export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, settings: JudgeSettings): Judgement {
   const { runs, seed, aim, seen } = settings;
+  const strength = 'tested';
   const near: Aim = {
     addresses: [...(claim.near?.addresses ?? []), ...(aim?.addresses ?? [])],
     ports: [...(claim.near?.ports ?? []), ...(aim?.ports ?? [])],
@@ -87,7 +92,7 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
   };
   const set = openable(claim);
   const sampler = samplerOf(set, near);
-  if (isEmptySet(set) || sampler === undefined) return { claim, posture, result: 'vacuous', tested: 0 };
+  if (isEmptySet(set) || sampler === undefined) return { claim, posture, result: 'vacuous', strength, tested: 0 };
   const random = randomFrom(seed ^ hashText(`${claim.host} ${claim.says}`));
   const least = leastPacket(set, near);
   let undecided: Judgement | undefined;
@@ -103,10 +108,10 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
       ...(outcome.kind === 'undecided' && outcome.line !== undefined ? { line: outcome.line } : {}),
     };
     if (outcome.kind === 'otherwise')
-      return { claim, posture, result: 'violated', tested, message: outcome.because, witness };
-    undecided ??= { claim, posture, result: 'undecided', tested, message: outcome.because, witness };
+      return { claim, posture, result: 'violated', strength, tested, message: outcome.because, witness };
+    undecided ??= { claim, posture, result: 'undecided', strength, tested, message: outcome.because, witness };
   }
-  return undecided ?? { claim, posture, result: 'holds', tested: runs };
+  return undecided ?? { claim, posture, result: 'holds', strength, tested: runs };
 }
 
 const OPENING_FLAGS = [SYN, ACK, PSH | ACK].map((flags) => ({ from: flags, to: flags }));

@@ -47,6 +47,7 @@ export const checkSchema = z.strictObject({
       claim: z.string().optional(),
       location: locationSchema.optional(),
       message: z.string(),
+      set: z.string().optional().meta({ description: 'all packets that break the claim, in the SET notation' }),
       witness: z
         .strictObject({ packet: packetText, trace: z.array(hopSchema), reply: z.array(hopSchema).optional() })
         .optional(),

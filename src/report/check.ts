@@ -53,10 +53,16 @@ const placeOf = ({ path, line, table, chain, rule }: Location): string => {
   return printable(`${at} ${where.filter((part) => part !== undefined && part !== '').join(' ')}`.trim());
 };
 
+/** All that holds is proved. */
+const isProved = (findings: readonly Finding[]): boolean =>
+  findings.some(({ result }) => result === 'holds') &&
+  findings.every(({ result, strength }) => result !== 'holds' || strength === 'proved');
+
 const strengthOf = (findings: readonly Finding[]): string => {
   const held = findings.filter(({ result }) => result === 'holds');
+  if (isProved(findings)) return 'proved';
   const count = held.reduce((sum, finding) => sum + finding.count, 0);
-  return held.some(({ strength }) => strength !== undefined) ? `tested ${count}` : '';
+  return held.length === 0 ? '' : `tested ${count}`;
 };
 
 function lawLines(law: Law, findings: readonly Finding[], paint: Paint): string[] {
@@ -133,6 +139,7 @@ function printFinding(finding: Finding, subject: CheckSubject, paint: Paint): st
     ),
     ...wrap(printable(message), '    '),
   ];
+  if (finding.set !== undefined) lines.push(`    ${paint.dim('all of:')} ${printable(shortened(finding.set))}`);
   if (location !== undefined) lines.push(...printLocation(location, finding, subject));
   if (witness !== undefined) {
     lines.push(`    ${paint.bold(printable(printArrival(witness.arrival)))}`);
@@ -149,6 +156,11 @@ function printFinding(finding: Finding, subject: CheckSubject, paint: Paint): st
   }
   return lines;
 }
+
+/** More than this of a set nobody reads on a screen; JSON has all of it. */
+const LONGEST_SET = 400;
+
+const shortened = (set: string): string => (set.length > LONGEST_SET ? `${set.slice(0, LONGEST_SET)} ...` : set);
 
 const pathAt = ({ rulesetAt }: CheckSubject, { host, journey }: Hop): string =>
   rulesetAt(host, journey.packet.family)?.path ?? '';
@@ -180,7 +192,7 @@ export function summaryOf(laws: ReadonlyMap<Law, readonly Finding[]>): Record<st
   const summary = { proved: 0, tested: 0, kernel: 0, violated: 0, undecided: 0, vacuous: 0, notApplicable: 0 };
   for (const own of laws.values()) {
     const result = lawResult(own);
-    if (result === 'ok') summary.tested++;
+    if (result === 'ok') summary[isProved(own) ? 'proved' : 'tested']++;
     else if (result === 'FAIL' || result === 'warn') summary.violated++;
     else if (result === 'undecided') summary.undecided++;
     else if (result === 'vacuous') summary.vacuous++;
@@ -196,6 +208,9 @@ function summaryLine(laws: ReadonlyMap<Law, readonly Finding[]>, paint: Paint): 
     laws.size === 1 ? '1 law' : `${laws.size} laws`,
     count('ok') === 1 ? '1 holds' : `${count('ok')} hold`,
   ];
+  const proved = [...laws.values()].filter((own) => lawResult(own) === 'ok' && isProved(own)).length;
+  if (proved < count('ok')) parts.push(`${proved} of them proved`);
+  else if (proved > 0) parts[1] = `${parts[1] ?? ''}, proved for every packet`;
   if (count('FAIL') > 0) parts.push(paint.bad(`${count('FAIL')} violated`));
   if (count('warn') > 0) parts.push(count('warn') === 1 ? '1 warning' : `${count('warn')} warnings`);
   if (count('undecided') > 0) parts.push(paint.doubtful(`${count('undecided')} undecided`));
@@ -238,6 +253,7 @@ export function checkDocument({ findings, unusedRules }: CheckResult): object {
       ...(finding.claim === undefined ? {} : { claim: finding.claim }),
       ...(finding.location === undefined ? {} : { location: finding.location }),
       message: finding.message,
+      ...(finding.set === undefined ? {} : { set: finding.set }),
       ...(finding.witness === undefined ? {} : { witness: witnessDocument(finding.witness) }),
     })),
     unusedRules,
