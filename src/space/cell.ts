@@ -47,6 +47,8 @@ export interface Flow {
   readonly seenReply: boolean;
   readonly assured: boolean;
   readonly mark: number;
+  /** Somebody said that it was there: nothing is known of how it began. */
+  readonly asserted?: true;
 }
 
 export type Tracking =
@@ -61,6 +63,8 @@ export interface Cell {
   readonly header: Header;
   readonly mark: number;
   readonly tracked?: Tracking | undefined;
+  /** The state was asserted, and holds at every hook of this host. */
+  readonly asserted?: boolean | undefined;
   readonly iif?: string | undefined;
   readonly oif?: string | undefined;
   readonly physin?: string | undefined;

@@ -49,11 +49,17 @@ export class HookPath {
   /** A cell whose conntrack state is asserted; undefined: it is as conntrack finds it. */
   assert(cell: Cell, state: ConntrackState | undefined): Cell {
     if (state === undefined || !this.#space.conntrack) return cell;
-    if (state === 'INVALID' || state === 'UNTRACKED') return { ...cell, tracked: { kind: 'none', state } };
+    if (state === 'INVALID' || state === 'UNTRACKED')
+      return { ...cell, asserted: true, tracked: { kind: 'none', state } };
     const flow = this.#flow(cell.header);
     if (state === 'NEW') return { ...cell, tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow } };
-    const known: Flow = { ...flow, confirmed: true, seenReply: true, sourceDone: true, destinationDone: true };
-    return { ...cell, tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow: known } };
+    const done = { confirmed: true, seenReply: true, sourceDone: true, destinationDone: true };
+    const known: Flow = { ...flow, ...done, asserted: true };
+    return {
+      ...cell,
+      flows: [...cell.flows, known],
+      tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow: known },
+    };
   }
 
   #flow(header: Header): Flow {
@@ -110,7 +116,9 @@ export class HookPath {
   }
 
   #track(cell: Cell, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
-    if (!this.#space.conntrack || cell.tracked !== undefined) return [cell];
+    // A packet that comes by a second time is asked about again where it was INVALID.
+    const isKnown = cell.tracked !== undefined && (cell.tracked.state !== 'INVALID' || cell.asserted === true);
+    if (!this.#space.conntrack || isKnown) return [cell];
     const { diagrams } = this.#layout;
     const cells: Cell[] = [];
     let rest = cell.region;
@@ -145,6 +153,8 @@ export class HookPath {
   /** The packet has been here before, and comes again as it came then. */
   #again(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
     const { openings, bindings } = this.#space.ground;
+    if (flow.asserted === true)
+      return [{ ...cell, tracked: { kind: 'flow', state: 'ESTABLISHED', direction: 'ORIGINAL', flow } }];
     const states = openings.again(this.#space.settings, hook === 'PREROUTING');
     return bindings.pieces(cell.region, states, this.#levelsOf(cell.header)).flatMap(({ region, to }): Cell[] => {
       const own: Cell = { ...cell, region };
@@ -167,6 +177,7 @@ export class HookPath {
       stop({ kind: 'undecided', cell: own, reason: 'the answer opens a flow of its own' });
       return [];
     };
+    if (flow.asserted === true) return as(cell, 'ESTABLISHED', false);
     if (cell.answers !== undefined) {
       const found = cell.opened === undefined ? undefined : openings.answer(cell.opened, settings);
       return cell.opened === undefined

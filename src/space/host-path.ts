@@ -224,8 +224,10 @@ export class HostPath {
   #transmit(cell: Cell, oif: string, via: Extract<ClassDecision, { kind: 'forward' }>['via']): void {
     const { host, decisions } = this.#space;
     if (oif === 'lo') {
-      for (const on of this.#hooks.pass({ ...cell, framed: false }, 'PREROUTING', { iif: 'lo' }))
-        this.#deliver(on, 'lo');
+      const groups = [{ from: 0xffn << 120n, to: (1n << 128n) - 1n }];
+      const many = this.#layout.family === 6 ? whereIn(this.#layout, cell.header.saddr, groups) : NO;
+      for (const own of this.#unless({ ...cell, framed: false }, many, 'a multicast source'))
+        for (const on of this.#hooks.pass(own, 'PREROUTING', { iif: 'lo' })) this.#deliver(on, 'lo');
       return;
     }
     const smac = interfaceOf(host, oif)?.mac ?? BROADCAST_MAC;

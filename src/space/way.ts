@@ -135,7 +135,17 @@ export class WaySpace {
             entry: arrival.entry,
             from: 'host',
             hops: hops + 1,
-            cell: { ...gone, copied, mark: 0, tracked: undefined, physin: undefined, physout: undefined, smac, dmac },
+            cell: {
+              ...gone,
+              copied,
+              mark: 0,
+              tracked: undefined,
+              asserted: undefined,
+              physin: undefined,
+              physout: undefined,
+              smac,
+              dmac,
+            },
           });
         for (const own of onward.ends)
           if (own.kind === 'instance' || own.kind === 'outside') {

@@ -1,0 +1,88 @@
+/** A proof says of every packet what the model says of each: on random deployments, as nova writes their rules and with a mistake in them. */
+import { expect } from 'vitest';
+import { at, INDEX } from '../src/arbitrary/choice.ts';
+import { deploymentFileArb } from '../src/arbitrary/deployment.ts';
+import { POSTURES } from '../src/claim/claim.ts';
+import type { DeploymentText } from '../src/deployment/schema.ts';
+import { LAWS } from '../src/invariant/laws.ts';
+import { aimOf } from '../src/judge/aim.ts';
+import { hardenedRuleset } from '../src/judge/hardened.ts';
+import { judgeClaim } from '../src/judge/judge.ts';
+import { mutantsOf } from '../src/judge/mutation.ts';
+import { Proofs } from '../src/judge/prove.ts';
+import { worldOf } from '../src/network/walk.ts';
+import { printArrival } from '../src/packet/notation.ts';
+import type { Ruleset } from '../src/ruleset/rule.ts';
+import { DEPLOYMENT, prepare } from './support/deployment.ts';
+import { law } from './support/law.ts';
+
+/** Claims of one deployment that are judged, and packets of each. */
+const CLAIMS = 14;
+const PACKETS = 5;
+
+type Rulesets = ReadonlyMap<string, readonly Ruleset[]>;
+
+/** The rulesets with one mistake, or none. */
+function mistaken(rulesets: Rulesets, which: number): { readonly rulesets: Rulesets; readonly mistake?: string } {
+  const places = [...rulesets].flatMap(([host, own]) => own.map((ruleset) => ({ host, ruleset })));
+  if (which % 4 === 0 || places.length === 0) return { rulesets };
+  const { host, ruleset } = at(places, which);
+  const mutants = [...mutantsOf(ruleset)];
+  if (mutants.length === 0) return { rulesets };
+  const mutant = at(mutants, Math.imul(which, 0x9e3779b1) >>> 16);
+  const own = (rulesets.get(host) ?? []).map((other) => (other === ruleset ? mutant.ruleset : other));
+  return { rulesets: new Map([...rulesets, [host, own]]), mistake: `${mutant.change}: ${mutant.text}` };
+}
+
+law<[DeploymentText, number]>(
+  'judge/a-proof-says-of-every-packet-what-the-model-says-of-each',
+  [deploymentFileArb(), INDEX],
+  (file, draw, seen) => {
+    const context = prepare(file);
+    const { network } = context;
+    const { rulesets, mistake } = mistaken(context.rulesets, draw);
+    const hardened = new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
+    const worlds = { 'as-given': worldOf(network, rulesets), hardened: worldOf(network, hardened) };
+    const proofs = new Proofs(network, { 'as-given': rulesets, hardened }, 'nft');
+    const aim = aimOf([...rulesets.values()].flat());
+    const claims = LAWS.flatMap((one) => {
+      const applies = one.claims(context);
+      return applies.kind === 'not-applicable' ? [] : applies.claims.filter((claim) => claim.kind === 'packets');
+    });
+    for (let count = 0; count < Math.min(CLAIMS, claims.length); count++) {
+      const claim = at(claims, draw + count * Math.max(1, Math.floor(claims.length / CLAIMS)));
+      const posture = at(claim.postures ?? POSTURES, draw + count);
+      const proof = proofs.judge(worlds[posture], claim, posture);
+      const tested = judgeClaim(worlds[posture], claim, posture, { runs: PACKETS, seed: draw, aim });
+      const sample = tested.witness === undefined ? '' : printArrival(tested.witness.arrival);
+      const told = `${claim.host}: ${claim.says} (${posture}); ${mistake ?? 'no mistake'}; ${tested.message ?? ''} ${sample}`;
+      if ('kind' in proof) {
+        expect(proof.because, told).not.toContain('mistake in this tool');
+        seen('not proved');
+        continue;
+      }
+      if (proof.result === 'holds') {
+        seen('proved');
+        expect(tested.result, told).toBe('holds');
+      } else if (tested.result === 'vacuous') expect(proof.result, told).toBe('vacuous');
+      else if (tested.result !== 'holds') expect([tested.result, 'violated'], told).toContain(proof.result);
+      if (proof.result === 'violated') {
+        seen('broken');
+        expect(proof.witness, told).toBeDefined();
+        // Few packets do not find what all packets show.
+        if (tested.result === 'holds') seen('broken, and no sample shows it');
+      }
+    }
+    return true;
+  },
+  {
+    runs: 16,
+    stored: DEPLOYMENT,
+    cover: {
+      proved: { atLeast: 60 },
+      broken: { atLeast: 10 },
+      'broken, and no sample shows it': { atLeast: 0 },
+      'not proved': { atLeast: 0 },
+    },
+  },
+);
