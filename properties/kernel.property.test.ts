@@ -5,9 +5,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { arbitraryKernelCase, caseOf } from '../src/arbitrary/kernel-case.ts';
+import { arbitraryNetworkCase, compareNetworkCase, sampleDeployment } from '../src/arbitrary/network-case.ts';
 import { openKernel, type Kernel } from '../src/kernel/client.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../src/kernel/compare.ts';
 import { addCoverage, type Coverage } from '../src/kernel/coverage.ts';
+import { liveNetworkOracle } from '../src/kernel/network-compare.ts';
 import { availableKernel } from '../src/kernel/probe.ts';
 import type { Backend } from '../src/kernel/protocol.ts';
 
@@ -23,6 +25,9 @@ afterAll(() => {
 /** KERNEL_CASES sets how many legacy cases are tried; nft, whose rules load a hundred times slower, gets a seventh. */
 const LEGACY_CASES = Number(process.env['KERNEL_CASES'] ?? 42);
 const SEED = Number(process.env['SEED'] ?? 20_121_122);
+
+/** A deployment of several hosts. */
+const NETWORK_SEED = 104;
 
 /** What must have been met in any campaign worth the name. */
 const CLASSES = [
@@ -82,24 +87,72 @@ test.skipIf(!probe.backends.includes('nft'))('kernel/the-model-agrees-with-ip6ta
   agree('nft', 6, Math.ceil(LEGACY_CASES / 14));
 });
 
-test.skipIf(!probe.backends.includes('legacy'))('kernel/a-wrong-model-is-caught', () => {
-  const live = liveOracle(kernel);
-  // The model is given other rules than the kernel: it takes DROP for ACCEPT.
-  const wrong: Oracle = {
-    ...live,
-    load: (given, tracked) =>
-      live.load({ ...given, texts: { text4: (given.texts.text4 ?? '').replaceAll('-j ACCEPT', '-j DROP') } }, tracked),
-  };
-  const result = fc.check(
-    fc.property(
-      arbitraryKernelCase(4, 6, 4),
-      (drawn) => compareCase(caseOf(drawn, 'legacy'), wrong).difference === undefined,
-    ),
-    { seed: SEED, numRuns: 100 },
+test.skipIf(!probe.backends.includes('legacy'))('kernel/the-model-of-several-hosts-agrees', () => {
+  const oracle = liveNetworkOracle(kernel);
+  const deployment = sampleDeployment(NETWORK_SEED);
+  expect(deployment.hosts.length).toBeGreaterThan(1);
+  let hosts = 0;
+  let packets = 0;
+  fc.assert(
+    fc.property(arbitraryNetworkCase(4), (drawn) => {
+      const comparisons = compareNetworkCase(deployment, drawn, 'legacy', oracle);
+      hosts = Math.max(hosts, comparisons.length);
+      packets += comparisons.reduce((sum, comparison) => sum + comparison.packets, 0);
+      const different = comparisons.flatMap(({ difference }) => difference ?? []);
+      expect(different.map(printDifference)).toEqual([]);
+    }),
+    { seed: SEED, numRuns: Math.ceil(LEGACY_CASES / 4) },
   );
-  expect(result.failed).toBe(true);
-  // What is left of it after shrinking says what is wrong: one rule, which accepts.
-  const [smallest] = result.counterexample ?? [];
-  expect(smallest?.ruleset.rules.length).toBeLessThanOrEqual(2);
-  expect(smallest?.ruleset.text).toContain('-j ACCEPT');
+  expect(hosts).toBeGreaterThan(1);
+  expect(packets).toBeGreaterThan(50);
 });
+
+/**
+ * Models that read a rule wrongly: each loads in the kernel what it takes the rules for. `wrong` is to be found in what is left of a case once it is as small as
+ * it gets.
+ */
+const MISTAKES: readonly { readonly what: string; readonly wrong: RegExp; readonly read: (text: string) => string }[] =
+  [
+    { what: 'takes DROP for ACCEPT', wrong: /-j ACCEPT/, read: (text) => text.replaceAll('-j ACCEPT', '-j DROP') },
+    { what: 'overlooks a negation', wrong: / ! -[psd] /, read: (text) => text.replaceAll(/ ! (-[psd]) /g, ' $1 ') },
+    { what: 'takes RETURN for ACCEPT', wrong: /-j RETURN/, read: (text) => text.replaceAll('-j RETURN', '-j ACCEPT') },
+    {
+      what: 'translates to another port',
+      wrong: /(DNAT|SNAT).*:8775/,
+      read: (text) => text.replaceAll(/((?:DNAT|SNAT).*):8775/g, '$1:8776'),
+    },
+    {
+      what: 'asks the first two rules of a chain in the other order',
+      wrong: /^-A (.*)\n-A /m,
+      read: (text) => text.replaceAll(/^(-A (\S+) .*\n)(-A \2 .*\n)/gm, '$3$1'),
+    },
+  ];
+
+test.skipIf(!probe.backends.includes('legacy')).each(MISTAKES)(
+  'kernel/a-wrong-model-is-caught: one that $what',
+  ({ wrong, read }) => {
+    const live = liveOracle(kernel);
+    const misreading: Oracle = {
+      ...live,
+      load: (given, tracked) => live.load({ ...given, texts: { text4: read(given.texts.text4 ?? '') } }, tracked),
+    };
+    let smallest: { readonly text: string; readonly moves: number; readonly printed: string } | undefined;
+    fc.check(
+      fc.property(arbitraryKernelCase(4, 8, 5), (drawn) => {
+        const { difference } = compareCase(caseOf(drawn, 'legacy'), misreading);
+        if (difference === undefined) return true;
+        smallest = { text: drawn.ruleset.text, moves: drawn.moves.length, printed: printDifference(difference) };
+        return false;
+      }),
+      { seed: SEED, numRuns: 400 },
+    );
+    // What is left says what is wrong: a rule or two, a packet or two, and both sides where they differ.
+    const { text = '', moves = Infinity, printed = '' } = smallest ?? {};
+    expect(text.match(/^-A /gm)?.length ?? Infinity).toBeLessThanOrEqual(3);
+    expect(text).toMatch(wrong);
+    expect(moves).toBeLessThanOrEqual(3);
+    expect(printed).toMatch(/^differs in \w+ at packet \d: /);
+    expect(printed).toContain('! model');
+    expect(printed).toContain('! kernel');
+  },
+);

@@ -4,7 +4,7 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { hostWith, type HostTraits } from '../src/arbitrary/host.ts';
+import { hostOfRecorded, type RecordedHost } from '../src/arbitrary/host.ts';
 import { compareCase, printDifference } from '../src/kernel/compare.ts';
 import { addCoverage, type Coverage } from '../src/kernel/coverage.ts';
 import { replayed, type RecordedFile } from '../src/kernel/recording.ts';
@@ -16,15 +16,15 @@ const all = readdirSync(FOLDER).filter((name) => name.endsWith('.json'));
 const found = all.filter((name) => name.startsWith('found-'));
 const files = all.filter((name) => !found.includes(name));
 
-const read = (name: string): RecordedFile<HostTraits> =>
-  JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8')) as RecordedFile<HostTraits>;
+const read = (name: string): RecordedFile<RecordedHost> =>
+  JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8')) as RecordedFile<RecordedHost>;
 
 test.each(files)('the model agrees with the kernel that %s is of', (name) => {
   const { cases } = read(name);
   expect(cases.length).toBeGreaterThan(40);
   const coverage: Coverage = new Map();
   for (const recorded of cases) {
-    const { given, oracle } = replayed(recorded, hostWith);
+    const { given, oracle } = replayed(recorded, hostOfRecorded);
     const comparison = compareCase(given, oracle);
     const { difference } = comparison;
     if (difference !== undefined)
@@ -41,7 +41,7 @@ test.each(files)('the model agrees with the kernel that %s is of', (name) => {
 
 describe.each(found)('%s', (name) => {
   test.each(read(name).cases)('$title', (recorded) => {
-    const { given, oracle } = replayed(recorded, hostWith);
+    const { given, oracle } = replayed(recorded, hostOfRecorded);
     const { difference } = compareCase(given, oracle);
     expect(difference && printDifference(difference)).toBeUndefined();
   });
@@ -54,7 +54,7 @@ test.each(files)('what %s says of the kernel is what is compared: a changed reco
       ...recorded,
       runs: recorded.runs.map((run) => run.map((observation) => ({ ...observation, exits: [], local: [] }))),
     };
-    const { given, oracle } = replayed(changed, hostWith);
+    const { given, oracle } = replayed(changed, hostOfRecorded);
     return compareCase(given, oracle).difference !== undefined;
   });
   expect(differing.length).toBeGreaterThan(cases.length / 2);

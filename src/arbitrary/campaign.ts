@@ -3,14 +3,18 @@
  * goes on where it stopped, and several machines share one by taking different seeds.
  */
 import fc from 'fast-check';
+import type { Family } from '../address/address.ts';
+import { printHost } from '../host/print.ts';
 import type { Report } from '../kernel/campaign-report.ts';
 import { compareCase, printDifference, type Comparison, type Oracle } from '../kernel/compare.ts';
 import { addCoverage, type Coverage } from '../kernel/coverage.ts';
+import type { NetworkOracle } from '../kernel/network-compare.ts';
 import type { Backend, KernelStep } from '../kernel/protocol.ts';
 import { RecordingOracle, type RecordedCase } from '../kernel/recording.ts';
 import { printArrival } from '../packet/notation.ts';
-import type { HostTraits } from './host.ts';
+import type { RecordedHost } from './host.ts';
 import { arbitraryKernelCase, caseOf, type KernelCase } from './kernel-case.ts';
+import { arbitraryNetworkCase, compareNetworkCase, sampleDeployment, type NetworkCase } from './network-case.ts';
 
 /** Cases that one seed decides together. */
 export const CHUNK = 50;
@@ -25,8 +29,11 @@ export interface CampaignOptions {
   readonly recording: boolean;
 }
 
+/** Of so many chunks one is on several hosts, those of a random deployment. */
+const NETWORK_EVERY = 9;
+
 /** Each time after so many chunks the kernel is asked the last one's requests once more, with generator and judge switched off. */
-const SAMPLED = 8;
+const SAMPLED_EVERY = 7;
 
 type Asked = (oracle: Oracle) => void;
 
@@ -66,12 +73,31 @@ class RememberingOracle implements Oracle {
   }
 }
 
+interface Failing {
+  readonly text: string;
+  readonly recorded: RecordedCase<RecordedHost>;
+}
+
+/** What one case came to: what agrees, host by host, or the difference. */
+interface Outcome {
+  readonly comparisons: readonly Comparison[];
+  /** What it was, beside what was met in it. */
+  readonly classes: readonly string[];
+  readonly failing?: Failing;
+  readonly record: () => RecordedCase<RecordedHost>;
+}
+
+interface Trials<T> {
+  readonly arbitrary: fc.Arbitrary<T>;
+  readonly trial: (drawn: T) => Outcome;
+}
+
 export class Campaign {
   readonly options: CampaignOptions;
   readonly coverage: Coverage = new Map();
   readonly differences: string[] = [];
-  readonly found: RecordedCase<HostTraits>[] = [];
-  readonly recorded: RecordedCase<HostTraits>[] = [];
+  readonly found: RecordedCase<RecordedHost>[] = [];
+  readonly recorded: RecordedCase<RecordedHost>[] = [];
   cases = 0;
   packets = 0;
   undecided = 0;
@@ -79,14 +105,16 @@ export class Campaign {
   next: number;
   readonly #remembering: RememberingOracle;
   readonly #oracle: RecordingOracle;
+  readonly #networkOracle: NetworkOracle;
   #milliseconds = 0;
   /** Milliseconds of the sampled chunks: as they were tried, and of the helper alone. */
   readonly #sampled = { whole: 0, helper: 0 };
   /** How often a class has been recorded. */
   readonly #recordedClasses = new Map<string, number>();
 
-  constructor(options: CampaignOptions, oracle: Oracle) {
+  constructor(options: CampaignOptions, oracle: Oracle, networkOracle: NetworkOracle) {
     this.options = options;
+    this.#networkOracle = networkOracle;
     this.next = options.from - (options.from % CHUNK);
     this.#remembering = new RememberingOracle(oracle);
     this.#oracle = new RecordingOracle(this.#remembering);
@@ -110,37 +138,19 @@ export class Campaign {
   step(): string | undefined {
     this.#remembering.forget();
     const start = performance.now();
-    const { cases, seed, backend, family, from, recording } = this.options;
+    const { seed, backend, family, cases, from, recording } = this.options;
     const chunk = Math.floor(this.next / CHUNK);
     const ipv6 = family === '6' || (family === 'both' && chunk % 4 === 3);
-    // Recorded cases are kept, so they are small.
-    const size = recording ? ([10, 8] as const) : ([24, 24] as const);
-    let failing: { readonly text: string; readonly recorded: RecordedCase<HostTraits> } | undefined;
-    fc.check(
-      fc.property(arbitraryKernelCase(ipv6 ? 6 : 4, ...size), (drawn) => {
-        const given = caseOf(drawn, backend);
-        const comparison = compareCase(given, this.#oracle);
-        if (comparison.difference !== undefined) {
-          failing = {
-            text: describe(drawn, comparison, backend),
-            recorded: this.#oracle.record(given, drawn.traits),
-          };
-          return false;
-        }
-        // What is tried while a difference is made smaller is no case of the campaign.
-        if (failing === undefined) {
-          this.#count(comparison);
-          if (recording) this.#record(comparison, this.#oracle.record(given, drawn.traits));
-        }
-        return true;
-      }),
-      { seed: (seed * 1_000_003 + chunk) | 0, numRuns: Math.min(CHUNK, from + cases - this.next) },
-    );
+    const isNetwork = chunk % NETWORK_EVERY === NETWORK_EVERY - 1 && !recording;
+    const parameters = { seed: (seed * 1_000_003 + chunk) | 0, numRuns: Math.min(CHUNK, from + cases - this.next) };
+    const failing = isNetwork
+      ? this.#try(networkTrials(parameters.seed, ipv6 ? 6 : 4, backend, this.#networkOracle), parameters)
+      : this.#try(this.#hostTrials(ipv6 ? 6 : 4), parameters);
     this.next = Math.min((chunk + 1) * CHUNK, from + cases);
     const spent = performance.now() - start;
     this.#milliseconds += spent;
     if (failing === undefined) {
-      if (chunk % SAMPLED === SAMPLED - 1) this.#sample(spent);
+      if (chunk % SAMPLED_EVERY === SAMPLED_EVERY - 1 && !isNetwork) this.#sample(spent);
       return undefined;
     }
     this.differences.push(failing.text);
@@ -148,7 +158,42 @@ export class Campaign {
     return failing.text;
   }
 
-  report(versions: { readonly kernel: string; readonly iptables: string }): Report<HostTraits> {
+  /** The smallest difference in a chunk. */
+  #try<T>({ arbitrary, trial }: Trials<T>, parameters: fc.Parameters<[T]>): Failing | undefined {
+    let failing: Failing | undefined;
+    fc.check(
+      fc.property(arbitrary, (drawn) => {
+        const outcome = trial(drawn);
+        if (outcome.failing !== undefined) {
+          failing = outcome.failing;
+          return false;
+        }
+        // What is tried while a difference is made smaller is no case of the campaign.
+        if (failing === undefined) this.#count(outcome);
+        return true;
+      }),
+      parameters,
+    );
+    return failing;
+  }
+
+  #hostTrials(family: Family): Trials<KernelCase> {
+    const { backend, recording } = this.options;
+    return {
+      // Recorded cases are kept, so they are small.
+      arbitrary: recording ? arbitraryKernelCase(family, 10, 8) : arbitraryKernelCase(family, 24, 24),
+      trial: (drawn) => {
+        const given = caseOf(drawn, backend);
+        const comparison = compareCase(given, this.#oracle);
+        const record = (): RecordedCase<RecordedHost> => this.#oracle.record(given, drawn.traits);
+        if (comparison.difference === undefined) return { comparisons: [comparison], classes: [], record };
+        const text = describe(`${backend}, ${JSON.stringify(drawn.traits)}`, drawn.ruleset.text, comparison);
+        return { comparisons: [], classes: [], record, failing: { text, recorded: record() } };
+      },
+    };
+  }
+
+  report(versions: { readonly kernel: string; readonly iptables: string }): Report<RecordedHost> {
     const { options, coverage, next, cases, packets, undecided, differences, found } = this;
     return {
       schema: 'nfverdict/kernel-campaign-v1',
@@ -172,33 +217,65 @@ export class Campaign {
     this.#sampled.whole += whole;
   }
 
-  #count(comparison: Comparison): void {
+  #count({ comparisons, classes, record }: Outcome): void {
     this.cases++;
-    this.packets += comparison.packets;
-    this.undecided += comparison.undecided;
-    addCoverage(this.coverage, comparison);
+    for (const comparison of comparisons) {
+      this.packets += comparison.packets;
+      this.undecided += comparison.undecided;
+      addCoverage(this.coverage, comparison);
+    }
+    for (const name of classes) this.coverage.set(name, (this.coverage.get(name) ?? 0) + 1);
+    if (this.options.recording) for (const comparison of comparisons) this.#record(comparison, record);
   }
 
   /** Keeps a case that shows something which few of the kept ones show. */
-  #record(comparison: Comparison, recorded: RecordedCase<HostTraits>): void {
+  #record(comparison: Comparison, record: () => RecordedCase<RecordedHost>): void {
     const classes: Coverage = new Map();
     addCoverage(classes, comparison);
     const isRare = [...classes.keys()].some((name) => (this.#recordedClasses.get(name) ?? 0) < 3);
     if (!isRare) return;
     for (const name of classes.keys()) this.#recordedClasses.set(name, (this.#recordedClasses.get(name) ?? 0) + 1);
-    this.recorded.push(recorded);
+    this.recorded.push(record());
   }
 }
 
+/** Cases on the hosts of one deployment, which the seed decides. Without IPv6 there they are of IPv4. */
+function networkTrials(seed: number, wanted: Family, backend: Backend, oracle: NetworkOracle): Trials<NetworkCase> {
+  const deployment = sampleDeployment(seed);
+  const family = deployment.hosts.some(({ flags }) => flags.use_ipv6) ? wanted : 4;
+  return {
+    arbitrary: arbitraryNetworkCase(family),
+    trial: (drawn) => {
+      const comparisons = compareNetworkCase(deployment, drawn, backend, oracle);
+      const classes = ['case network', `case network of ${comparisons.length} hosts`];
+      const differing = comparisons.find(({ difference }) => difference !== undefined);
+      const record = (): RecordedCase<RecordedHost> => {
+        const one = differing ?? comparisons[0];
+        if (one === undefined) throw new Error('nothing came to any host');
+        return one.record({ file: printHost(one.host) });
+      };
+      if (differing === undefined) return { comparisons, classes, record };
+      const recorded = record();
+      const { text4 = '', text6 = '' } = recorded.texts;
+      const text = describe(
+        `${backend}, ${differing.host.name} of a network of ${deployment.hosts.length}`,
+        family === 4 ? text4 : text6,
+        differing,
+      );
+      return { comparisons, classes, record, failing: { text, recorded } };
+    },
+  };
+}
+
 /** All that it takes to see a difference again: host, rules, packets, and both sides. */
-function describe({ traits, ruleset }: KernelCase, { played, difference }: Comparison, backend: Backend): string {
+function describe(title: string, rules: string, { played, difference }: Comparison): string {
   const packets = played.map(
     ({ sent }, i) => `${i + 1} ${sent.kind === 'flush' ? 'flush' : printArrival(sent.arrival)}`,
   );
   return [
-    `# ${backend}, ${JSON.stringify(traits)}`,
+    `# ${title}`,
     // Empty tables and chains say nothing.
-    ruleset.text
+    rules
       .split('\n')
       .filter((line) => /^(\*|-A|:\S+ (DROP|-))/.test(line))
       .join('\n'),

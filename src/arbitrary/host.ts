@@ -14,6 +14,7 @@ import {
 } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import type { Host, InterfaceAddress, Neighbour } from '../host/host.ts';
+import { readHost } from '../host/read.ts';
 
 /** What a generated host may differ in. */
 export interface HostTraits {
@@ -193,6 +194,12 @@ export function hostWith(traits: HostTraits): Host {
     sets: new Map(),
   };
 }
+
+/** A host of a recorded case: by its traits, or as a host file says it. */
+export type RecordedHost = HostTraits | { readonly file: string };
+
+export const hostOfRecorded = (host: RecordedHost): Host =>
+  'file' in host ? readHost(host.file, 'recorded host') : hostWith(host);
 
 /** Traits that occur, the plain host most often; few enough that their worlds are worth keeping. */
 const TRAITS: readonly HostTraits[] = [

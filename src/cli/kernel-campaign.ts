@@ -7,10 +7,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Campaign } from '../arbitrary/campaign.ts';
-import { hostWith, type HostTraits } from '../arbitrary/host.ts';
-import { KernelFailure, openKernel } from '../kernel/client.ts';
+import { hostOfRecorded, type RecordedHost } from '../arbitrary/host.ts';
+import { KernelFailure, openKernel, type Kernel } from '../kernel/client.ts';
 import { exitCodeOf, mergeReports, printReport, type Report } from '../kernel/campaign-report.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../kernel/compare.ts';
+import { liveNetworkOracle } from '../kernel/network-compare.ts';
 import { printProbe, probeKernel, type Probe } from '../kernel/probe.ts';
 import type { Backend } from '../kernel/protocol.ts';
 import { RecordingOracle, replayed, type RecordedCase, type RecordedFile } from '../kernel/recording.ts';
@@ -41,7 +42,7 @@ const writeJson = (file: string, value: unknown): void => {
 };
 
 function merge(options: Options, files: readonly string[]): number {
-  const merged = mergeReports(files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Report<HostTraits>));
+  const merged = mergeReports(files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Report<RecordedHost>));
   say(printReport(merged));
   if (options.report !== undefined) writeJson(options.report, merged);
   return exitCodeOf(merged);
@@ -55,10 +56,14 @@ function progress({ cases, differences, rate, next, options }: Campaign): void {
   );
 }
 
-async function campaign(options: Options, oracle: Oracle, probe: Probe): Promise<number> {
+async function campaign(options: Options, kernel: Kernel, probe: Probe): Promise<number> {
   const { Campaign } = await import('../arbitrary/campaign.ts');
   const seed = options.seed ?? Math.floor(Math.random() * 1_000_000);
-  const running = new Campaign({ ...options, seed, recording: options.record !== undefined }, oracle);
+  const running = new Campaign(
+    { ...options, seed, recording: options.record !== undefined },
+    liveOracle(kernel),
+    liveNetworkOracle(kernel),
+  );
   const stop = new AbortController();
   process.once('SIGINT', () => {
     stop.abort();
@@ -95,11 +100,11 @@ async function campaign(options: Options, oracle: Oracle, probe: Probe): Promise
 
 /** Plays recorded cases again on the kernel of this machine. */
 function replay(options: Options, file: string, oracle: Oracle, probe: Probe): number {
-  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as RecordedFile<HostTraits>;
+  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as RecordedFile<RecordedHost>;
   const recording = new RecordingOracle(oracle);
   let differing = 0;
   const recorded = cases.map((one) => {
-    const { given } = replayed(one, hostWith);
+    const { given } = replayed(one, hostOfRecorded);
     const { difference } = compareCase(given, recording);
     if (difference !== undefined) {
       differing++;
@@ -115,11 +120,11 @@ function replay(options: Options, file: string, oracle: Oracle, probe: Probe): n
 /** A case a line: a person may look for one, and a change of one is a change of one line. */
 function writeRecording(
   file: string,
-  recorded: readonly RecordedCase<HostTraits>[],
+  recorded: readonly RecordedCase<RecordedHost>[],
   backend: Backend,
   probe: Probe,
 ): void {
-  const head: Omit<RecordedFile<HostTraits>, 'cases'> = {
+  const head: Omit<RecordedFile<RecordedHost>, 'cases'> = {
     kernel: probe.kernel,
     iptables: probe.iptables[backend] ?? '',
   };
@@ -151,10 +156,9 @@ async function main(): Promise<number> {
   }
   const kernel = openKernel(probe.mode === undefined ? {} : { mode: probe.mode });
   try {
-    const oracle = liveOracle(kernel);
     return options.replay === undefined
-      ? await campaign(options, oracle, probe)
-      : replay(options, options.replay, oracle, probe);
+      ? await campaign(options, kernel, probe)
+      : replay(options, options.replay, liveOracle(kernel), probe);
   } finally {
     kernel.close();
   }

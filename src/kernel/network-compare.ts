@@ -13,6 +13,7 @@ import type { Kernel } from './client.ts';
 import { comparePlayed, type Case, type Comparison, type Oracle } from './compare.ts';
 import type { Played } from './dialogue.ts';
 import { hostSpec } from './host-spec.ts';
+import { RecordingOracle, type RecordedCase } from './recording.ts';
 import type { Backend, HostSpec, KernelStep, Observation, Refusal, RulesetTexts } from './protocol.ts';
 
 /** Hosts with their rules, complete (`withAllTables`). */
@@ -28,7 +29,8 @@ export type Sent = Way | 'flush';
 /** What one host made of all that came to it. */
 export interface HostComparison extends Comparison {
   readonly host: Host;
-  readonly given: Case;
+  /** The same, to be played again on that host alone. */
+  record<T>(host: T): RecordedCase<T>;
 }
 
 /** Who answers for the kernels of several hosts. */
@@ -100,7 +102,9 @@ export function compareWays(
       load: () => undefined,
       send: (steps) => oracle.send(host.name, steps),
     };
-    return [{ ...comparePlayed(given, rulesetsOf(host.name), machine, played, one), host, given }];
+    const recording = new RecordingOracle(one);
+    const comparison = comparePlayed(given, rulesetsOf(host.name), machine, played, recording);
+    return [{ ...comparison, host, record: (described) => recording.record(given, described) }];
   });
 }
 
