@@ -63,6 +63,8 @@ law<[WorldCase, number, number]>(
         const skb = skbOf(drawn, packet, hook, Math.imul(draw + turn + 31 * index, 0x9e3779b1) >>> 0);
         const walked = walks(ruleset, table, skb);
         const outcomes = classifier.classify(skb);
+        const [place = -1] = classifier.classifyAll(classifier.pack([skb]));
+        expect(classifier.ends[place]).toBe(outcomes);
         for (const { kind } of outcomes) if (kind in COVER) seen(kind);
         if (outcomes.length > 1) seen('undecided');
         if (outcomes.some(({ rewritten }) => rewritten.mark !== undefined)) seen('marked');

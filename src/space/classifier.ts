@@ -22,8 +22,14 @@ export interface Classifier {
   readonly family: Family;
   readonly space: Space;
   readonly frozen: Frozen;
+  /** What the table can make of a packet. */
+  readonly ends: readonly (readonly Outcome[])[];
   /** What the table makes of a packet at its hook; several outcomes where a match is not modelled. */
   readonly classify: (skb: Skb) => readonly Outcome[];
+  /** Packets as `classifyAll` takes them: of each the values of `frozen.levels`. */
+  readonly pack: (skbs: readonly Skb[]) => Uint32Array;
+  /** For each packet the place of its outcomes in `ends`. By the million: nothing is made for a packet. */
+  readonly classifyAll: (packed: Uint32Array) => Int32Array;
 }
 
 /** Compiles one table at one hook (filter FORWARD unless said otherwise). Throws SpaceLimitError. */
@@ -50,11 +56,34 @@ export function compile(ruleset: Ruleset, options: ClassifierOptions = {}): Clas
     places.set(end, made);
     return made;
   };
-  const frozen = new Frozen(diagrams, diagrams.substitute(diagrams.mapping(endOf, layout.floor), node));
+  const [high = 0, low = 0, ...more] = layout.wordLevels('daddr');
+  const root = diagrams.substitute(diagrams.mapping(endOf, layout.floor), node);
+  const frozen = new Frozen(diagrams, root, more.length === 0 ? [high, low] : undefined);
+  const packInto = (skb: Skb, packed: Uint32Array, offset: number): void => {
+    const { values } = pointOfSkb(layout, skb);
+    for (const [index, level] of frozen.levels.entries()) packed[offset + index] = values[level] ?? 0;
+  };
+  // A packet has a place even where nothing is asked of it.
+  const width = Math.max(1, frozen.levels.length);
+  const one = new Uint32Array(width);
   return {
     family: ruleset.family,
     space,
     frozen,
-    classify: (skb) => ends[-1 - frozen.classify(pointOfSkb(layout, skb).values)] ?? [],
+    ends,
+    classify: (skb) => {
+      packInto(skb, one, 0);
+      return ends[-1 - frozen.classify(one)] ?? [];
+    },
+    pack: (skbs) => {
+      const packed = new Uint32Array(skbs.length * width);
+      for (const [index, skb] of skbs.entries()) packInto(skb, packed, index * width);
+      return packed;
+    },
+    classifyAll: (packed) => {
+      const found = new Int32Array(packed.length / width);
+      for (let index = 0; index < found.length; index++) found[index] = -1 - frozen.classify(packed, index * width);
+      return found;
+    },
   };
 }

@@ -1,0 +1,117 @@
+/** The figures as a table, as ratios, and as docs/bench.md. */
+import type { Figure, Shape } from './subjects.ts';
+
+export interface Ratio {
+  readonly what: string;
+  readonly rules: number;
+  readonly value: number;
+}
+
+const seconds = (value: number): string =>
+  value >= 1
+    ? `${value.toFixed(2)} s`
+    : value >= 0.001
+      ? `${(value * 1000).toFixed(value >= 0.01 ? 0 : 1)} ms`
+      : `${(value * 1e6).toFixed(0)} µs`;
+const rate = (value: number): string =>
+  value >= 1e6
+    ? `${(value / 1e6).toFixed(1)} M/s`
+    : value >= 1e3
+      ? `${(value / 1e3).toFixed(1)} k/s`
+      : `${value.toFixed(0)} /s`;
+
+const rowOf = ({ shape, rules, what, cpu, wall, rate: packets, says }: Figure): readonly string[] => [
+  shape,
+  rules.toLocaleString('en'),
+  what,
+  cpu === undefined ? '' : seconds(cpu),
+  wall === undefined ? '' : seconds(wall),
+  packets === undefined ? '' : rate(packets),
+  says ?? '',
+];
+
+const HEAD = ['shape', 'rules', 'what', 'processor', 'clock', 'packets', ''];
+
+/** Aligned, for a terminal; each row ends its line. */
+export function tableOf(figures: readonly Figure[], head: boolean): string {
+  const widths = [5, 8, 33, 10, 10, 10, 0];
+  const rows = [...(head ? [HEAD] : []), ...figures.map(rowOf)];
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, index) => (index > 2 ? cell.padStart(widths[index] ?? 0) : cell.padEnd(widths[index] ?? 0)))
+          .join(' ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
+
+/** Figures of one run against each other: what another machine should find, too. */
+export function ratiosOf(figures: readonly Figure[]): readonly Ratio[] {
+  const find = (shape: Shape, what: string, rules: number): Figure | undefined =>
+    figures.find((one) => one.shape === shape && one.what === what && one.rules === rules);
+  const sizes = [...new Set(figures.filter(({ shape }) => shape === 'nova').map(({ rules }) => rules))];
+  const ratios: Ratio[] = [];
+  const add = (what: string, rules: number, one: number | undefined, other: number | undefined): void => {
+    if (one !== undefined && other !== undefined && other > 0) ratios.push({ what, rules, value: one / other });
+  };
+  for (const [index, rules] of sizes.entries()) {
+    const cpu = (what: string, at = rules): number | undefined => find('nova', what, at)?.cpu;
+    const packets = (what: string, at = rules): number | undefined => find('nova', what, at)?.rate;
+    const restore = 'iptables-legacy-restore --test';
+    add('parse / iptables-legacy-restore --test', rules, cpu('parse'), cpu(restore));
+    add('build / iptables-legacy-restore --test', rules, cpu('build'), cpu(restore));
+    add('prove / iptables-legacy-restore --test', rules, cpu('prove'), cpu(restore));
+    add('diff, cold process / iptables-legacy-restore --test', rules, cpu('diff, cold process'), cpu(restore));
+    add('z3 / equal though rewritten', rules, cpu('equal though rewritten, z3'), cpu('equal though rewritten'));
+    add('classify / C with a hash', rules, packets('classify'), packets('classify, C with a hash'));
+    add('classify / C rule after rule', rules, packets('classify'), packets('classify, C rule after rule'));
+    add('classify / model packet by packet', rules, packets('classify'), packets('classify, model packet by packet'));
+    add('classify / classify at the smallest size', rules, packets('classify'), packets('classify', sizes[0]));
+    const before = sizes[index - 1];
+    if (before === undefined) continue;
+    for (const what of ['parse', 'build', 'prove', 'diff, cold process', 'equal though rewritten'])
+      add(`${what} / ${what} at ${before.toLocaleString('en')} rules`, rules, cpu(what), cpu(what, before));
+  }
+  return ratios;
+}
+
+const markdown = (rows: readonly (readonly string[])[]): string =>
+  rows
+    .flatMap((row, index) => [
+      `| ${row.join(' | ')} |`,
+      ...(index === 0 ? [`|${row.map(() => '---').join('|')}|`] : []),
+    ])
+    .join('\n');
+
+export function documentOf({
+  machine,
+  figures,
+  ratios,
+}: {
+  readonly machine: { readonly node: string; readonly processor: string; readonly cores: number };
+  readonly figures: readonly Figure[];
+  readonly ratios: readonly Ratio[];
+}): string {
+  return `# How fast
+
+Written by \`npm run bench -- --docs\`; the inputs come from a seed. The machine had other work, so what counts is the processor's time, and the ratios:
+everything was measured in one run. ${machine.processor}, ${machine.cores} cores, Node ${machine.node}.
+
+- **nova**: the filter table of a compute host, in the shape in which nova-compute leaves it: FORWARD dispatches on the destination to a chain for each instance.
+- **flat**: one chain of rules that overlap in source, destination and port.
+- **build**: the diagram of FORWARD from a parsed ruleset. **prove**: what the groups of each instance admit, for every packet, all instances.
+  **diff, cold process**: \`nfverdict diff\` of two files of which one rule differs, from the start of the process to the witness.
+  **equal though rewritten**: 30 % of networks and port ranges cut in two, each tenth rule repeated, proved to change nothing; z3 is given both rulesets as bit
+  vectors. **classify**: packets through FORWARD, by the frozen diagram, by the model that defines what is right, and by loops in C.
+
+![cost against size](bench.svg)
+
+${markdown([HEAD, ...figures.map(rowOf)])}
+
+## Ratios
+
+${markdown([['what', 'rules', 'ratio'], ...ratios.map(({ what, rules, value }) => [what, rules.toLocaleString('en'), value >= 100 ? value.toFixed(0) : value.toPrecision(2)])])}
+`;
+}

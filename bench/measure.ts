@@ -1,0 +1,52 @@
+/** Time: of this process and of others. The machine may have other work, so what counts is the processor's time, and every figure is compared within one run. */
+import { spawnSync } from 'node:child_process';
+
+/** Seconds: on the clock, and of the processor (all threads, user and system). */
+export interface Taken {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+export interface Measured<T> extends Taken {
+  readonly value: T;
+}
+
+export function measure<T>(run: () => T): Measured<T> {
+  const before = process.cpuUsage();
+  const start = performance.now();
+  const value = run();
+  const wall = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  return { value, wall, cpu: (user + system) / 1e6 };
+}
+
+/** The best of several runs, for something that is over at once. */
+export function measureOften<T>(times: number, run: () => T): Measured<T> {
+  let best = measure(run);
+  for (let turn = 1; turn < times; turn++) {
+    const next = measure(run);
+    if (next.cpu < best.cpu) best = next;
+  }
+  return best;
+}
+
+export interface Ran extends Taken {
+  /** Undefined where it was stopped for taking too long. */
+  readonly code: number | undefined;
+  readonly stdout: string;
+}
+
+/** Runs another program from its start to its end; undefined where there is no such program. `limit` in seconds. */
+export function runProgram(words: readonly string[], limit: number): Ran | undefined {
+  const [program = ''] = words;
+  if (spawnSync('sh', ['-c', 'command -v "$1" >/dev/null', 'sh', program]).status !== 0) return undefined;
+  // The shell knows how much time the processor has spent on its children.
+  const { stdout, stderr, status } = spawnSync(
+    'bash',
+    ['-c', 'TIMEFORMAT="TOOK %R %U %S"; time timeout "$0" "$@"', `${limit}`, ...words],
+    { encoding: 'utf8', maxBuffer: 1 << 28 },
+  );
+  const [, wall = 0, user = 0, system = 0] = (/TOOK ([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? []).map(Number);
+  const isStopped = status === 124;
+  return { wall, cpu: user + system, code: isStopped ? undefined : (status ?? -1), stdout };
+}
