@@ -58,7 +58,7 @@ export type Ending =
   | { readonly kind: 'reaches'; readonly place: Place; readonly as?: Image }
   /** No copy comes to the place (with this image, where one is given); absent place: to nobody at all. */
   | { readonly kind: 'never-reaches'; readonly place?: Place; readonly as?: Image }
-  /** Wherever copies come to, they look so. Nothing is claimed of those that get lost. */
+  /** Wherever copies come to, or leave for nobody that is known, they look so. Nothing is claimed of those that are dropped. */
   | { readonly kind: 'whatever-is-reached'; readonly as: Image; readonly place?: Place }
   /** One copy leaves this host by this interface or bridge port, whoever is there or not: for addresses of which nothing is known but where they would be. */
   | { readonly kind: 'leaves'; readonly by: Attachment; readonly as?: Image };

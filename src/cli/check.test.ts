@@ -310,3 +310,36 @@ test('with several hosts a ruleset needs its host', async () => {
     'which host is net1.rules of? write HOST=net1.rules, where HOST is one of api1, net1, compute1, compute2\n',
   );
 });
+
+test('a rule that no longer lets in what it should is named with what it asks in vain', async () => {
+  const narrow = RULES.replace('-s 10.10.10.0/24 -j ACCEPT', '-s 10.10.10.0/25 -j ACCEPT');
+  const words = [...CHECK, '--invariant', 'instance-chain/admits-exactly', '--runs', '50', 'narrow.rules'];
+  const { code, stdout } = await run(words, { 'narrow.rules': narrow });
+  expect(code).toBe(1);
+  expect(stdout).toContain('nearly narrow.rules:85 filter nova-compute-inst-1 rule 5, but for -s 10.10.10.0/25\n');
+  const { stdout: json } = await run([...words, '--format', 'json'], { 'narrow.rules': narrow });
+  const violated = documentOf(json).findings.filter(({ result }) => result === 'violated');
+  expect(violated.flatMap(({ nearly = [] }) => nearly.map(({ line }) => line))).toContain(85);
+});
+
+test('a rule that leaves to others what it should decide is blamed', async () => {
+  const left = RULES.replace('-s 10.10.10.0/24 -j ACCEPT', '-s 10.10.10.0/24 -j RETURN')
+    .replace(/-A nova-(?:compute|network)-FORWARD .*\n/g, '')
+    .replace('-A FORWARD -j nova-api-FORWARD\n', '-A FORWARD -j nova-api-FORWARD\n-A FORWARD -j DROP\n');
+  const words = [...CHECK, '--runs', '50', '--invariant', 'instance-chain/admits-exactly', 'left.rules'];
+  const { stdout } = await run(words, { 'left.rules': left });
+  expect(stdout).toContain(
+    'filter nova-compute-inst-1 rule 5\n       -A nova-compute-inst-1 -s 10.10.10.0/24 -j RETURN\n',
+  );
+});
+
+test('what is wrong with one sentence is listed under it', async () => {
+  const bare = RULES.replace(/^-A INPUT .*\n/gm, '');
+  const { stdout } = await run([...CHECK, '--invariant', 'chains/fabric-hooked', '-v', 'bare.rules'], {
+    'bare.rules': bare,
+  });
+  expect(stdout.split('it is not so that').length).toBe(2);
+  expect(stdout).toContain('    INPUT does not jump to nova-api-INPUT\n');
+  // What is known of releases where nova-api and nova-api-metadata meet is not said of others.
+  expect(stdout).not.toContain('known to fail');
+});

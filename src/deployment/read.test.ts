@@ -272,7 +272,7 @@ test('aliases that multiply are refused at once', () => {
   expect(messagesOf(lines.join('\n')).join()).toContain('aliases multiply this file');
 });
 
-test('a file of nothing but errors, or of very many keys, ends soon', { timeout: 5000 }, () => {
+test('of a file of nothing but errors only the first are told, and one of too many values is not read', () => {
   expect(messagesOf(`[${','.repeat(250_000)}`)).toEqual(['d.yaml:1:1: more than 200000 values']);
   expect(messagesOf(Array.from({ length: 20_000 }, (_, index) => `k${index}: 1`).join('\n'))).toHaveLength(21);
   expect(messagesOf('a: 1\n'.repeat(1000)).at(-1)).toContain('and 979 more errors');

@@ -148,6 +148,9 @@ const ARTICLE =
 const isOnLoopback = (claim: Claim, { deployment }: LawContext): boolean =>
   claim.kind === 'packets' && deployment.hosts.some(({ flags }) => isLoopback(flags.metadata_host));
 
+/** How a claim that is made in one posture only begins. */
+const under = (posture: Posture): string => (posture === 'hardened' ? 'with policies DROP ' : '');
+
 const reachesApi: Law = {
   id: 'metadata/reaches-api',
   kind: 'packets',
@@ -169,7 +172,7 @@ const reachesApi: Law = {
       releases: ['folsom', 'folsom-2012.2.4', 'grizzly'],
       because:
         'a request that is redirected has an address of the bridge, and nova-api accepts what is for 127.0.0.1 only: under policy DROP it is not heard',
-      where: (claim, context) => isOnLoopback(claim, context) && claim.says.endsWith('(hardened)'),
+      where: (claim, context) => isOnLoopback(claim, context) && claim.says.startsWith(under('hardened')),
     },
   ],
   claims: (context) =>
@@ -183,7 +186,7 @@ const reachesApi: Law = {
         const daddr = isLoopback(server.address) ? {} : { daddr: { is: server.address } };
         const inPosture = (posture: Posture): PacketsClaim =>
           claimAt(portOf(fixed), {
-            says: `${stationName(fixed)} (${printAddress(fixed.address)}) asks 169.254.169.254:80 and reaches ${printAddress(server.address)}:${server.port}${isLoopback(server.address) ? ` (${posture})` : ''}`,
+            says: `${isLoopback(server.address) ? under(posture) : ''}${stationName(fixed)} (${printAddress(fixed.address)}) asks 169.254.169.254:80 and reaches ${printAddress(server.address)}:${server.port}`,
             set: requestsOf(fixed),
             ending: {
               kind: 'reaches',
@@ -362,7 +365,7 @@ const onlyFromInstances: Law = {
         return redirecting.flatMap((at) =>
           POSTURES.map((posture) =>
             claimAt(at, {
-              says: `nobody beyond ${at.name} has its requests to 169.254.169.254:80 answered (${posture})`,
+              says: `${under(posture)}nobody beyond ${at.name} has its requests to 169.254.169.254:80 answered`,
               set: opening(
                 setOf({
                   family: 4,

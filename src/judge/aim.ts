@@ -1,6 +1,9 @@
 /** What rulesets name, and what stands just beside it: where a wrong rule shows. */
 import { addToAddress, fromBigint, onesAddress, familyOf, type Address } from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
+import type { PacketsClaim } from '../claim/claim.ts';
+import { conditionOf } from '../invariant/vocabulary/rule-set.ts';
+import type { PacketSet } from '../packet/pattern.ts';
 import type { Aim } from '../packet/sample.ts';
 import type { AddressRange, MaskedAddress, Match, Rule, Ruleset, Target } from '../ruleset/rule.ts';
 
@@ -68,6 +71,31 @@ export function aimOfRules(rules: Iterable<Rule>): Values {
       for (const port of named.ports) ports.add(port);
     }
   return { addresses: [...addresses], ports: [...ports] };
+}
+
+/** What the rules of a claim's chain ask for, on whichever hosts there is one; nothing of those that ask for nothing. */
+export function askedIn(
+  rulesets: ReadonlyMap<string, readonly Ruleset[]>,
+): (claim: PacketsClaim) => readonly PacketSet[] {
+  const known = new Map<string, readonly PacketSet[]>();
+  return ({ chain: name, family }) => {
+    if (name === undefined) return [];
+    const { table, chain } = name;
+    const key = `${family} ${table} ${chain}`;
+    let found = known.get(key);
+    if (found === undefined) {
+      found = [...rulesets.values()]
+        .flat()
+        .filter((ruleset) => ruleset.family === family)
+        .flatMap(
+          ({ tables }) => [...tables.values()].find(({ name: own }) => own === table)?.chains.get(chain)?.rules ?? [],
+        )
+        .filter(({ matches }) => matches.length > 0)
+        .map(({ matches }) => conditionOf(matches, family).set);
+      known.set(key, found);
+    }
+    return found;
+  };
 }
 
 export const aimOf = (rulesets: Iterable<Ruleset>): Values =>

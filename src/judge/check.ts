@@ -1,16 +1,25 @@
 /** Every law on one deployment and the rulesets of its hosts: findings. */
 import type { Family } from '../address/address.ts';
-import { POSTURES, type Breach, type PacketsClaim, type Posture, type RulesetClaim } from '../claim/claim.ts';
+import {
+  POSTURES,
+  type Breach,
+  type Claim,
+  type PacketsClaim,
+  type Posture,
+  type RulesetClaim,
+} from '../claim/claim.ts';
 import type { Deployment } from '../deployment/deployment.ts';
-import type { Law } from '../invariant/law.ts';
+import type { Law, LawContext } from '../invariant/law.ts';
 import type { Network } from '../network/network.ts';
 import { worldOf, type Way, type World } from '../network/walk.ts';
 import type { Step } from '../netfilter/journey.ts';
 import type { Backend } from '../netfilter/skb.ts';
-import type { Hidden, Rule, Ruleset, TableName } from '../ruleset/rule.ts';
-import { aimOf } from './aim.ts';
+import { printMatch } from '../ruleset/print.ts';
+import type { Hidden, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
+import { aimOf, askedIn } from './aim.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { judgeClaim, lastHop, type Judgement, type JudgeSettings, type Witness } from './judge.ts';
+import { nearMisses } from './near-miss.ts';
 import { Proofs } from './prove.ts';
 
 export type FindingResult = 'holds' | 'violated' | 'undecided' | 'vacuous' | 'not-applicable';
@@ -26,6 +35,10 @@ export interface Finding {
   /** The claim's sentence. */
   readonly claim?: string;
   readonly location?: Location;
+  /** Rules of the chain that keeps the promise which would have matched but for one thing. */
+  readonly nearly?: readonly Nearly[];
+  /** Why the release is known to break it. */
+  readonly known?: string;
   readonly message: string;
   readonly witness?: Witness;
   /** All packets that break the claim, in the SET notation. */
@@ -39,6 +52,11 @@ export interface Location {
   readonly table?: string;
   readonly chain?: string;
   readonly rule?: number | 'policy' | 'end';
+}
+
+export interface Nearly extends Location {
+  /** What does not hold of the packet, as a rule has it: `-s 10.0.0.1/32`. */
+  readonly but: string;
 }
 
 export interface CheckInput {
@@ -73,6 +91,7 @@ export function checkLaws(input: CheckInput): CheckResult {
   const proofs = new Proofs(network, { 'as-given': rulesets, hardened }, backend);
   const used = new UsedRules();
   const aim = aimOf([...rulesets.values()].flat());
+  const asked = askedIn(rulesets);
   const findings: Finding[] = [];
   laws.forEach((law, index) => {
     input.progress?.(index, laws.length, law);
@@ -85,6 +104,7 @@ export function checkLaws(input: CheckInput): CheckResult {
       runs: input.runs ?? USUAL_RUNS,
       seed: input.seed,
       aim,
+      asked,
       seen: (way: Way) => {
         used.add(way);
       },
@@ -92,10 +112,26 @@ export function checkLaws(input: CheckInput): CheckResult {
     const ruleset = applies.claims.filter((claim) => claim.kind === 'ruleset');
     const packets = applies.claims.filter((claim) => claim.kind === 'packets');
     // A law may claim something of packets and of the text.
-    if (packets.length === 0 || ruleset.length > 0) findings.push(...rulesetFindings(law, ruleset, rulesets));
-    if (packets.length > 0) findings.push(...packetsFindings(law, packets, input, { worlds, proofs, settings }));
+    const own = [
+      ...(packets.length === 0 || ruleset.length > 0 ? rulesetFindings(law, ruleset, rulesets) : []),
+      ...(packets.length > 0 ? packetsFindings(law, packets, input, { worlds, proofs, settings }) : []),
+    ];
+    findings.push(...own.map((finding) => withKnown(finding, applies.claims, { deployment, network })));
   });
   return { findings, unusedRules: used.unused(rulesets) };
+}
+
+/** With the reason why the release breaks the claim, where that is known. */
+function withKnown(finding: Finding, claims: readonly Claim[], context: LawContext): Finding {
+  if (finding.result !== 'violated') return finding;
+  const claim = claims.find(({ says, host }) => says === finding.claim && host === finding.host);
+  const known = finding.law.knownFailures.find(
+    ({ releases, where }) =>
+      claim !== undefined &&
+      (releases === 'all' || releases.includes(context.deployment.release)) &&
+      (where?.(claim, context) ?? true),
+  );
+  return known === undefined ? finding : { ...finding, known: known.because };
 }
 
 const rulesetOf = (rulesets: CheckInput['rulesets'], host: string, family: Family): Ruleset | undefined =>
@@ -240,6 +276,7 @@ function postureFindings(
         ...(judgement.witness === undefined ? {} : { witness: judgement.witness }),
         ...(judgement.set === undefined ? {} : { set: judgement.set }),
         ...locationOf(judgement, rulesets),
+        ...nearlyOf(judgement, rulesets),
       }));
   }
   if (late) return [{ law, result: 'undecided', count, posture, message: 'the time limit came first' }];
@@ -256,46 +293,76 @@ function postureFindings(
   return [{ law, result: 'holds', strength: 'tested', count, posture, claim: first.claim.says, message }];
 }
 
+/** What might have decided otherwise: a rule that lets through what should come through, one that stops what should not. */
+function nearlyOf(
+  { claim, witness, result }: Judgement,
+  rulesets: CheckInput['rulesets'],
+): { readonly nearly?: readonly Nearly[] } {
+  const { chain: name, family, ending } = claim;
+  if (result !== 'violated' || witness === undefined || name === undefined) return {};
+  const shouldStop = ending.kind === 'never-reaches';
+  const stops = (target: Target | undefined): boolean => target?.kind === 'DROP' || target?.kind === 'REJECT';
+  const found = nearMisses(
+    witness.reply ?? witness.way,
+    name,
+    (host) => rulesetOf(rulesets, host, family),
+    (target) => stops(target) === shouldStop,
+  );
+  const nearly = found.map(({ host, rule, number, but }) => ({
+    path: rulesetOf(rulesets, host, family)?.path ?? '',
+    line: rule.line,
+    ...name,
+    rule: number,
+    but: printMatch(but),
+  }));
+  return nearly.length === 0 ? {} : { nearly };
+}
+
 /** The rule that decided against the claim, or the chain that lacks one. */
 function locationOf(judgement: Judgement, rulesets: CheckInput['rulesets']): { readonly location?: Location } {
   const { claim, witness } = judgement;
   if (witness === undefined) return {};
-  const hop = lastHop(witness.reply ?? witness.way);
-  const path = rulesetOf(rulesets, hop?.host ?? claim.host, claim.family)?.path ?? '';
-  const line = witness.line ?? hop?.journey.fate.line;
-  const ruleset = rulesetOf(rulesets, hop?.host ?? claim.host, claim.family);
-  const named = ruleset && rulesOf(ruleset).find((rule) => rule.line === line);
+  const way = witness.reply ?? witness.way;
+  const last = lastHop(way);
+  const rulesetAt = (host: string | undefined): Ruleset | undefined =>
+    rulesetOf(rulesets, host ?? claim.host, claim.family);
+  const path = rulesetAt(last?.host)?.path ?? '';
+  const line = witness.line ?? last?.journey.fate.line;
+  const named = rulesOf(rulesetAt(last?.host)).find((rule) => rule.line === line);
   if (witness.line !== undefined && named !== undefined) {
     const { text, ...place } = named;
     return { location: { path, ...place } };
   }
-  const step = decidingStep(hop?.journey.steps ?? [], claim, line);
-  if (step === undefined)
+  const step = decidingStep(last?.journey.steps ?? [], claim, line);
+  if (step !== undefined)
     return {
-      location: { path, ...(claim.chain === undefined ? {} : claim.chain), ...(line === undefined ? {} : { line }) },
+      location: {
+        path,
+        table: step.table,
+        chain: step.chain,
+        rule: step.rule,
+        ...(step.line === undefined ? {} : { line: step.line }),
+      },
     };
-  return {
-    location: {
-      path,
-      table: step.table,
-      chain: step.chain,
-      rule: step.rule,
-      ...(step.line === undefined ? {} : { line: step.line }),
-    },
-  };
+  if (claim.chain === undefined || line !== undefined)
+    return { location: { path, ...claim.chain, ...(line === undefined ? {} : { line }) } };
+  const { table, chain } = claim.chain;
+  const keeper = way.hops.findLast(({ host }) =>
+    rulesOf(rulesetAt(host)).some((rule) => rule.table === table && rule.chain === chain),
+  );
+  return { location: { path: rulesetAt(keeper?.host)?.path ?? path, table, chain } };
 }
 
 /**
- * The step to blame: the rule that dropped it; a rule in the chain where nova keeps the promise; else undefined where the claim names such a chain
+ * The step to blame: the rule of the chain where nova keeps the promise that left it to others; the rule that dropped it; a rule in that chain; else undefined where the claim names such a chain
  * and nothing in it matched, for then it is the chain that lacks a rule.
  */
 function decidingStep(steps: readonly Step[], claim: PacketsClaim, line: number | undefined): Step | undefined {
   const dropped = steps.findLast((step) => line !== undefined && step.line === line);
-  if (dropped !== undefined) return dropped;
-  if (claim.chain !== undefined) {
-    const { table, chain } = claim.chain;
-    return steps.findLast((step) => step.table === table && step.chain === chain && step.rule !== 'policy');
-  }
+  const own = steps.filter(({ table, chain }) => table === claim.chain?.table && chain === claim.chain.chain);
+  const returned = own.findLast((step) => step.target === 'RETURN');
+  if (dropped !== undefined) return own.includes(dropped) ? dropped : (returned ?? dropped);
+  if (claim.chain !== undefined) return own.findLast((step) => step.rule !== 'policy');
   return steps.findLast((step) => step.rule !== 'policy' && isTerminal(step)) ?? steps.at(-1);
 }
 
@@ -335,8 +402,8 @@ interface PlacedRule {
   readonly text: Rule['text'];
 }
 
-const rulesOf = (ruleset: Ruleset): PlacedRule[] =>
-  [...ruleset.tables.values()].flatMap((table) =>
+const rulesOf = (ruleset: Ruleset | undefined): PlacedRule[] =>
+  [...(ruleset?.tables.values() ?? [])].flatMap((table) =>
     [...table.chains.values()].flatMap((chain) =>
       chain.rules.map((rule, index) => ({
         table: table.name,

@@ -91,6 +91,8 @@ export function hasImage(
 const freshOf = (end: Reached): readonly FreshField[] => (end.kind === 'process' ? [] : (end.fresh ?? []));
 
 const describe = (end: End): string => {
+  if (!isReached(end) && end.left !== undefined)
+    return `it leaves ${end.host} by ${end.left.at.interface} as ${printPacket(end.left.packet)}`;
   if (!isReached(end)) return `it is ${end.kind} on ${end.host}${end.reason === undefined ? '' : ` (${end.reason})`}`;
   const whom =
     end.kind === 'process'
@@ -180,6 +182,19 @@ export function judgeEnding(way: Way, ending: Ending, original: Endpoints): Outc
         return {
           kind: 'otherwise',
           because: `it should arrive${printImage(ending.as, original)}, but ${describe(bad)}`,
+        };
+      // Somebody may be there in reality.
+      const astray = way.ends.find(
+        (end) =>
+          ending.place === undefined &&
+          !isReached(end) &&
+          end.left !== undefined &&
+          !hasImage(end.left.packet, ending.as, original, end.left.fresh),
+      );
+      if (astray !== undefined)
+        return {
+          kind: 'otherwise',
+          because: `it should leave${printImage(ending.as, original)}, but ${describe(astray)}`,
         };
       const [any] = atPlace(ending.place);
       return unknown() ?? { kind: 'as-claimed', ...(any === undefined ? {} : { reached: any }) };

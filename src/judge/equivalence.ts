@@ -11,13 +11,13 @@ import type { Network } from '../network/network.ts';
 import { worldOf, type Way, type World } from '../network/walk.ts';
 import type { Journey, Step } from '../netfilter/journey.ts';
 import { compileMatch } from '../netfilter/match.ts';
-import type { Skb } from '../netfilter/skb.ts';
 import { makePacket, type Arrival, type ConntrackState, type Entry, type Packet } from '../packet/packet.ts';
 import { anyPattern } from '../packet/pattern.ts';
 import { samplerOf, type Aim, type Random } from '../packet/sample.ts';
 import type { Rule, Ruleset, TableName } from '../ruleset/rule.ts';
 import { aimOf, aimOfRules } from './aim.ts';
 import { exchange, fateOf, fateText } from './fate.ts';
+import { glimpse, isTold } from './glimpse.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { mutantsOf, rulesIn, type Mutant } from './mutation.ts';
 import { hashText, randomFrom } from './random.ts';
@@ -214,47 +214,23 @@ const addTo = <T>(lists: Map<string, T[]>, key: string, value: T): void => {
   else known.push(value);
 };
 
-/** The matches that ask nothing but a step tells. */
-const TOLD: ReadonlySet<string> = new Set([
-  'source',
-  'destination',
-  'in',
-  'out',
-  'protocol',
-  'tcp',
-  'udp',
-  'icmp',
-  'icmp6',
-  'multiport',
-  'iprange',
-]);
-
 /** Of the packets that came into a chain those for which one of its rules, with a match changed, may answer otherwise than before. */
 function affected(entered: readonly Entered[], before: Rule | undefined, now: Rule | undefined): readonly number[] {
   const all = (): number[] => entered.map(({ trial }) => trial);
   if (before === undefined || now === undefined) return all();
   const changed = before.matches.findIndex((match, index) => match !== now.matches[index]);
   const [was, is] = [before.matches[changed], now.matches[changed]];
-  if (was === undefined || is === undefined || !TOLD.has(was.kind)) return all();
-  const others = before.matches.filter((match, index) => index !== changed && TOLD.has(match.kind)).map(compileMatch);
+  if (was === undefined || is === undefined || !isTold(was)) return all();
+  const others = before.matches.filter((match, index) => index !== changed && isTold(match)).map(compileMatch);
   const [wasTrue, isTrue] = [compileMatch(was), compileMatch(is)];
   return entered.flatMap(({ trial, step }) => {
     // What a rule of the chain itself has translated is shown as it is then.
     if (EFFECTS.has(step.target) && step.table === 'nat') return [trial];
-    const skb: Skb = { ...NOWHERE, packet: step.packet, hook: step.hook, iif: step.iif, oif: step.oif };
+    const skb = glimpse(step);
     const asked = others.every((test) => test(skb) !== false);
     return asked && wasTrue(skb) !== isTrue(skb) ? [trial] : [];
   });
 }
-
-/** What no match of TOLD asks for. */
-const NOWHERE = {
-  host: { name: '', interfaces: [], bridges: [], routes: [], neighbours: [], sysctl: new Map(), sets: new Map() },
-  backend: 'nft',
-  framed: true,
-  packetType: 'unicast',
-  hotdrop: false,
-} as const;
 
 function tryOut(pool: Pool, host: string, arrival: Arrival): void {
   const { way, reply } = exchange(pool.world, host, arrival);

@@ -7,7 +7,7 @@
 import type { PacketsClaim, Posture } from '../claim/claim.ts';
 import { answer, freshWorld, send, type Hop, type Way, type World } from '../network/walk.ts';
 import { ACK, PSH, SYN, isIcmp, type Arrival, type Entry } from '../packet/packet.ts';
-import { intersectSets, isEmptySet, setOf } from '../packet/pattern.ts';
+import { intersectSets, isEmptySet, setOf, type PacketSet } from '../packet/pattern.ts';
 import { leastPacket, samplerOf, type Aim } from '../packet/sample.ts';
 import { endpointsOf, judgeEnding, mirrored, type Outcome } from './ending.ts';
 import { hashText, randomFrom } from './random.ts';
@@ -18,6 +18,8 @@ export interface JudgeSettings {
   readonly seed: number;
   /** Worth trying in every claim: what the rulesets name. */
   readonly aim?: Pick<Aim, 'addresses' | 'ports'>;
+  /** What the rules of the chain that keeps a claim's promise ask for, rule by rule: a rule that matches what it should not shows only in packets that have all of it at once. */
+  readonly asked?: (claim: PacketsClaim) => readonly PacketSet[];
   /** Called with each way that a sample took, to see which rules were used. */
   readonly seen?: (way: Way) => void;
 }
@@ -82,6 +84,9 @@ export function tryPacket(
     : { outcome: replied, way, reply };
 }
 
+/** One sample in so many is what one of the rules asks for. */
+const ASKED_EVERY = 3;
+
 export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, settings: JudgeSettings): Judgement {
   const { runs, seed, aim, seen } = settings;
   const strength = 'tested';
@@ -94,10 +99,16 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
   const sampler = samplerOf(set, near);
   if (isEmptySet(set) || sampler === undefined) return { claim, posture, result: 'vacuous', strength, tested: 0 };
   const random = randomFrom(seed ^ hashText(`${claim.host} ${claim.says}`));
+  const asked =
+    runs < ASKED_EVERY
+      ? []
+      : (settings.asked?.(claim) ?? []).flatMap((rule) => samplerOf(intersectSets(set, rule), near) ?? []);
+  const first = random();
   const least = leastPacket(set, near);
   let undecided: Judgement | undefined;
   for (let tested = 1; tested <= runs; tested++) {
-    const drawn = tested === 1 && least !== undefined ? least : sampler(random);
+    const ofRule = tested % ASKED_EVERY === 0 ? asked[(first + tested / ASKED_EVERY) % asked.length] : undefined;
+    const drawn = tested === 1 && least !== undefined ? least : (ofRule ?? sampler)(random);
     const arrival = arrivalOf(claim, drawn.packet);
     const { outcome, way, reply } = tryPacket(world, claim, arrival, seen);
     if (outcome.kind === 'as-claimed') continue;

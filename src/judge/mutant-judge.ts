@@ -9,7 +9,7 @@ import type { Network } from '../network/network.ts';
 import { worldOf, type Way, type World } from '../network/walk.ts';
 import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { aimOf } from './aim.ts';
+import { aimOf, askedIn } from './aim.ts';
 import { chainKey, metOn, withMutant } from './equivalence.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { judgeClaim } from './judge.ts';
@@ -54,6 +54,7 @@ export class MutantJudge {
     this.#seed = seed;
     const worlds = this.#worlds(cloud.rulesets);
     const aim = aimOf([...cloud.rulesets.values()].flat());
+    const asked = askedIn(cloud.rulesets);
     for (const law of laws) {
       const applies = law.claims(cloud);
       if (applies.kind === 'not-applicable') continue;
@@ -68,7 +69,7 @@ export class MutantJudge {
           const seen = (way: Way): void => {
             for (const chain of metOn(way)) chains.add(chain);
           };
-          const { result, message } = judgeClaim(worlds[posture], claim, posture, { runs, seed, aim, seen });
+          const { result, message } = judgeClaim(worlds[posture], claim, posture, { runs, seed, aim, asked, seen });
           if (result === 'violated')
             throw new Error(`${law.id} fails without any mistake: ${claim.says}: ${message ?? ''}`);
           this.#packets.push({ law, claim, posture, chains });
@@ -95,6 +96,7 @@ export class MutantJudge {
     const rulesets = withMutant(this.#cloud.rulesets, host, ruleset, mutant);
     const worlds = this.#worlds(rulesets);
     const aim = aimOf([...rulesets.values()].flat());
+    const asked = askedIn(rulesets);
     const key = chainKey(host, ruleset.family, mutant.table, mutant.chain);
     const near = this.#packets.filter(({ chains }) => chains.has(key));
     for (const candidate of near) {
@@ -103,6 +105,7 @@ export class MutantJudge {
         runs: this.#runs,
         seed: this.#seed,
         aim,
+        asked,
       });
       if (result !== 'violated') continue;
       this.#packets = [candidate, ...this.#packets.filter((other) => other !== candidate)];

@@ -34,10 +34,13 @@ const isUnclear = (end: CellEnd): end is Exclude<CellEnd, SomewhereEnd> => end.k
 
 type ReachedEnd = Extract<CellEnd, { kind: 'reached' }>;
 type LeftEnd = Extract<CellEnd, { kind: 'left' }>;
-type SomewhereEnd = ReachedEnd | LeftEnd;
+type AstrayEnd = Extract<CellEnd, { kind: 'astray' }>;
+type SomewhereEnd = ReachedEnd | LeftEnd | AstrayEnd;
 
 const isReachedAt = (end: CellEnd, place: Place | undefined): end is ReachedEnd =>
   end.kind === 'reached' && (place === undefined || isThere(end.place, place));
+
+const isAstray = (end: CellEnd): end is AstrayEnd => end.kind === 'astray';
 
 const isLeftBy = (end: CellEnd, by: Attachment): end is LeftEnd =>
   end.kind === 'left' && end.by.host === by.host && end.by.interface === by.interface;
@@ -163,8 +166,9 @@ export class Prover {
         return { broken, open: diagrams.less(diagrams.or(maybe, unclear), broken), reached: [] };
       }
       case 'whatever-is-reached': {
-        const broken = diagrams.orAll(there.map((end) => diagrams.less(end.cell.region, looks(end, false))));
-        const maybe = diagrams.orAll(there.map((end) => diagrams.less(end.cell.region, looks(end, true))));
+        const seen = [...there, ...(ending.place === undefined ? ends.filter(isAstray) : [])];
+        const broken = diagrams.orAll(seen.map((end) => diagrams.less(end.cell.region, looks(end, false))));
+        const maybe = diagrams.orAll(seen.map((end) => diagrams.less(end.cell.region, looks(end, true))));
         return { broken, open: diagrams.less(diagrams.or(maybe, unclear), broken), reached: [] };
       }
     }

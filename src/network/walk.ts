@@ -64,6 +64,8 @@ export interface Lost {
   readonly host: string;
   readonly reason?: string;
   readonly line?: number;
+  /** It left the host, for an address behind the interface that is nobody's here. */
+  readonly left?: { readonly at: Attachment; readonly packet: Packet; readonly fresh?: readonly FreshField[] };
 }
 
 export const isReached = (end: End): end is Reached =>
@@ -190,7 +192,12 @@ export function afterExit(network: Network, host: string, exit: Exit): Onward {
     ends.push(
       links.some((link) => link.outside) || links.length === 0
         ? end('outside')
-        : { kind: 'dropped', host, reason: `nobody behind ${at.interface} has the address ${dmac}` },
+        : {
+            kind: 'dropped',
+            host,
+            reason: `nobody behind ${at.interface} has the address ${dmac}`,
+            left: { at, packet: exit.packet, ...(exit.fresh === undefined ? {} : { fresh: exit.fresh }) },
+          },
     );
   return { arrivals, ends };
 }

@@ -46,6 +46,11 @@ export const checkSchema = z.strictObject({
       host: z.string().optional(),
       claim: z.string().optional(),
       location: locationSchema.optional(),
+      nearly: z
+        .array(locationSchema.extend({ but: z.string() }))
+        .optional()
+        .meta({ description: 'rules of the chain that keeps the promise which would have matched but for one thing' }),
+      known: z.string().optional().meta({ description: 'why the release is known to break it' }),
       message: z.string(),
       set: z.string().optional().meta({ description: 'all packets that break the claim, in the SET notation' }),
       witness: z

@@ -105,13 +105,10 @@ export function printCheck({ findings, unusedRules }: CheckResult, subject: Chec
       ({ result, claim }) => result === 'violated' || (result === 'undecided' && claim !== undefined),
     );
     lines.push('', paint.bold(law.id), ...wrap(law.statement, '  '));
-    const known = law.knownFailures.find(
-      ({ releases }) => releases === 'all' || releases.includes(subject.deployment.release),
-    );
-    if (known !== undefined)
-      lines.push(...wrap(`known to fail in ${subject.deployment.release}: ${known.because}`, '  ').map(paint.dim));
+    for (const because of new Set(bad.flatMap(({ known }) => known ?? [])))
+      lines.push(...wrap(`known to fail in ${subject.deployment.release}: ${because}`, '  ').map(paint.dim));
     const shown = subject.verbose ? bad : bad.slice(0, SHOWN);
-    for (const finding of shown) lines.push(...printFinding(finding, subject, paint));
+    shown.forEach((finding, at) => lines.push(...printFinding(finding, shown[at - 1], subject, paint)));
     if (bad.length > shown.length) lines.push(`  ... and ${bad.length - shown.length} more (-v shows all)`);
   }
   if (unusedRules.length > 0) {
@@ -127,20 +124,28 @@ export function printCheck({ findings, unusedRules }: CheckResult, subject: Chec
   return `${lines.join('\n')}\n`;
 }
 
-function printFinding(finding: Finding, subject: CheckSubject, paint: Paint): string[] {
+/** The sentence that is wrong is not said again where the finding before was of the same. */
+function printFinding(finding: Finding, before: Finding | undefined, subject: CheckSubject, paint: Paint): string[] {
   const { claim, host, posture, message, location, witness } = finding;
   const wrong = finding.result === 'violated' ? 'it is not so that' : 'it is not known whether';
   const where = [host, posture].filter((part) => part !== undefined).join(', ');
   const sentence = `${wrong} ${printable(claim ?? '')}${where === '' ? '' : ` (${where})`}`;
+  const isSame = before !== undefined && before.claim === claim && before.host === host && before.posture === posture;
   const lines = [
-    '',
-    ...wrap(sentence, '  ', 4).map((line, at) =>
-      at === 0 ? `  ${paint.bold(wrong)}${line.slice(2 + wrong.length)}` : line,
-    ),
+    ...(isSame
+      ? []
+      : [
+          '',
+          ...wrap(sentence, '  ', 4).map((line, at) =>
+            at === 0 ? `  ${paint.bold(wrong)}${line.slice(2 + wrong.length)}` : line,
+          ),
+        ]),
     ...wrap(printable(message), '    '),
   ];
   if (finding.set !== undefined) lines.push(`    ${paint.dim('all of:')} ${printable(shortened(finding.set))}`);
   if (location !== undefined) lines.push(...printLocation(location, finding, subject));
+  for (const { but, ...place } of finding.nearly ?? [])
+    lines.push(`    nearly ${placeOf(place)}, but for ${printable(but)}`);
   if (witness !== undefined) {
     lines.push(`    ${paint.bold(printable(printArrival(witness.arrival)))}`);
     for (const hop of witness.way.hops) {
@@ -252,6 +257,8 @@ export function checkDocument({ findings, unusedRules }: CheckResult): object {
       ...(finding.host === undefined ? {} : { host: finding.host }),
       ...(finding.claim === undefined ? {} : { claim: finding.claim }),
       ...(finding.location === undefined ? {} : { location: finding.location }),
+      ...(finding.nearly === undefined ? {} : { nearly: finding.nearly }),
+      ...(finding.known === undefined ? {} : { known: finding.known }),
       message: finding.message,
       ...(finding.set === undefined ? {} : { set: finding.set }),
       ...(finding.witness === undefined ? {} : { witness: witnessDocument(finding.witness) }),

@@ -20,6 +20,8 @@ export type CellEnd =
   | { readonly kind: 'reached'; readonly cell: Cell; readonly place: CellPlace }
   /** No end, but a way out of a host: by an interface that is no bridge, or by a port of one. */
   | { readonly kind: 'left'; readonly cell: Cell; readonly by: Attachment }
+  /** It left, for an address behind the interface that is nobody's here. */
+  | { readonly kind: 'astray'; readonly cell: Cell; readonly by: Attachment }
   | {
       readonly kind: 'dropped' | 'rejected' | 'undecided';
       readonly cell: Cell;
@@ -151,7 +153,9 @@ export class WaySpace {
           if (own.kind === 'instance' || own.kind === 'outside') {
             const { kind, name, at } = own;
             ends.push({ kind: 'reached', cell: gone, place: { kind, at, ...(name === undefined ? {} : { name }) } });
-          } else if (!isReached(own))
+          } else if (!isReached(own) && own.left !== undefined)
+            ends.push({ kind: 'astray', cell: gone, by: own.left.at });
+          else if (!isReached(own))
             ends.push({
               kind: own.kind,
               cell: gone,

@@ -113,9 +113,17 @@ const isFirst = (visit: Visit, all: readonly Visit[]): boolean => {
   return visit === (own.find(({ approach }) => arrives(approach)) ?? own[0]);
 };
 
+/** The first by a device that leads elsewhere than to the instance: what its chain leaves to others, no bridge's rule accepts there. */
+const isFirstElsewhere = (visit: Visit, all: readonly Visit[]): boolean =>
+  visit ===
+  all.find(
+    ({ fixed, approach: { entry, leadsTo } }) =>
+      fixed === visit.fixed && entry.kind === 'in' && leadsTo?.kind === 'outside',
+  );
+
 /** A packet that conntrack is told to leave alone passes the chain's state rules as a NEW one does. */
 const unopened = (visit: Visit, all: readonly Visit[]): readonly ConntrackState[] =>
-  isFirst(visit, all) ? ['NEW', 'UNTRACKED'] : ['NEW'];
+  isFirst(visit, all) || isFirstElsewhere(visit, all) ? ['NEW', 'UNTRACKED'] : ['NEW'];
 
 export function strangersDropped(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
