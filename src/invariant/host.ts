@@ -1,5 +1,5 @@
 /** What the processes of a host are promised, or what an operator would want for them. */
-import { LIMITED_BROADCAST, printAddress } from '../address/address.ts';
+import { isLoopback, LIMITED_BROADCAST, printAddress } from '../address/address.ts';
 import { rangesContain, subtractRanges } from '../address/ranges.ts';
 import { POSTURES, type PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
@@ -42,12 +42,16 @@ const DNSMASQ_PORTS = only(53, 67);
 const dnsmasqPorts = setOf({ family: 4, protocol: only(TCP, UDP), dport: DNSMASQ_PORTS });
 
 /** A request for metadata: before it is redirected, and as nova-api on the host hears it. */
-function metadataOn({ network }: LawContext, host: DeploymentHost): PacketSet {
+function metadataOn({ deployment, network }: LawContext, host: DeploymentHost): PacketSet {
   const { metadata_host: address, metadata_port: port } = host.flags;
-  if (!ownAddresses(network, host.name).includes(address)) return setOf({ family: 4, daddr: [] });
+  const nothing = setOf({ family: 4, daddr: [] });
+  // Since Havana a metadata_host of 127.0.0.1 stands for every address of the host ("-m addrtype --dst-type LOCAL").
+  const anyOwn = isLoopback(address) && isSince(deployment.release, 'havana');
+  if (!anyOwn && !ownAddresses(network, host.name).includes(address)) return nothing;
+  const daddr = anyOwn ? localTo(network, host.name) : only(address);
   return unionSets(
     setOf({ family: 4, daddr: only(METADATA_ADDRESS), protocol: only(TCP), dport: only(METADATA_PORT) }),
-    setOf({ family: 4, daddr: only(address), protocol: only(TCP), dport: only(port) }),
+    setOf({ family: 4, daddr, protocol: only(TCP), dport: only(port) }),
   );
 }
 
