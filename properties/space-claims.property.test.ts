@@ -39,7 +39,7 @@ function around(arrival: Arrival, draw: number): readonly Pattern[] {
 
 law<[WorldCase, number]>(
   'space/a-claim-is-proved-iff-no-packet-contradicts-it',
-  [worldCase({ rules: 20, moves: 8, loose: true, unmodelled: 2 }), INDEX],
+  [worldCase({ rules: 20, moves: 8, loose: true, unmodelled: 8 }), INDEX],
   (drawn, draw, seen: Seen) => {
     const arrivals = drawn.moves.flatMap((move) => ('arrival' in move ? [move.arrival] : [])).filter(isWhole);
     const [first] = arrivals;
@@ -84,7 +84,7 @@ law<[WorldCase, number]>(
     return true;
   },
   {
-    runs: 25,
+    runs: 30,
     stored: storedCase<[number]>(),
     cover: {
       proved: { atLeast: 20 },

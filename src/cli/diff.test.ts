@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { diffSchema } from '../report/diff-schema.ts';
 import { runDiff, type DiffOptions } from './diff.ts';
 import { FileError, type Io } from './io.ts';
 
@@ -142,10 +143,7 @@ test('a packet that conntrack is kept from is told, though no state is known yet
 
 test('JSON has regions with witness and both rules', () => {
   const { stdout } = diff(RULES.replace(':FORWARD DROP', ':FORWARD ACCEPT'), { outputs: [{ format: 'json' }] });
-  const document = JSON.parse(stdout) as {
-    schema: string;
-    regions: { witness: { confirmed: boolean }; old: unknown }[];
-  };
+  const document = diffSchema.parse(JSON.parse(stdout));
   expect(document.schema).toBe('nfverdict/diff-v1');
   expect(document.regions[0]).toMatchObject({
     classes: ['widened'],
@@ -155,7 +153,8 @@ test('JSON has regions with witness and both rules', () => {
   });
 });
 
-test('bad input is said with its place, and a host is refused until it is built', () => {
+test('bad input is said with its place, and what only a host can answer is refused', () => {
   expect(diff('*filter\n-A INPUT -j\nCOMMIT\n')).toMatchObject({ code: 2, stdout: '' });
-  expect(diff(RULES, { host: 'host.yaml' }).stderr).toContain('not built yet');
+  expect(diff(RULES, { confirm: true }).stderr).toContain('give it with -d or --host');
+  expect(diff(RULES, { name: 'host1' }).stderr).toContain('--name says something of a host');
 });

@@ -1,9 +1,9 @@
 /** `nfverdict diff`: what changed for packets. */
-import { UnsupportedError } from '../diagnostic/diagnostic.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { parseSet } from '../packet/set-notation.ts';
 import { differenceDocument, printDifference, type Difference, type ShownRegion } from '../report/diff.ts';
 import { printDocument } from '../report/document.ts';
+import { printable } from '../report/printable.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { describe } from '../space/description.ts';
@@ -21,24 +21,31 @@ import { answering, UNDECIDED, undecidedWhereTooLarge, UsageError } from './fail
 import { Inputs } from './input.ts';
 import type { Io } from './io.ts';
 import { TOOL, writeOutputs, type OutputOptions } from './output.ts';
+import { rulesetPairs } from './ruleset-pairs.ts';
 
 export interface DiffOptions extends OutputOptions {
   readonly old: string;
   readonly now: string;
   readonly deployment?: string;
   readonly host?: string;
+  /** Which host of the deployment. */
+  readonly name?: string;
+  readonly sets?: string;
   readonly within?: string;
   readonly ignore: readonly string[];
   readonly failOn: readonly string[];
   readonly backend: Backend;
+  /** Each witness is sent through Linux as well. */
+  readonly confirm?: boolean;
 }
 
 /** What counts unless something else is asked for. */
-const COUNTING: readonly ChangeClass[] = CHANGE_CLASSES.filter(
+export const COUNTING: readonly ChangeClass[] = CHANGE_CLASSES.filter(
   (one) => one !== 'logged' && one !== 'marked' && one !== 'undecided',
 );
 
-function classesOf(option: string, words: readonly string[]): readonly ChangeClass[] {
+/** Throws UsageError for a word that is no class. */
+export function classesOf(option: string, words: readonly string[]): readonly ChangeClass[] {
   return words.map((word) => {
     const found = CHANGE_CLASSES.find((one) => one === word);
     if (found === undefined)
@@ -47,32 +54,53 @@ function classesOf(option: string, words: readonly string[]): readonly ChangeCla
   });
 }
 
+/** The exit code: of a difference that counts, of one that nobody can tell, of none. */
+export function codeOf(
+  regions: readonly (readonly ChangeClass[])[],
+  counting: readonly ChangeClass[],
+  isPartial: boolean,
+): number {
+  if (regions.some((classes) => classes.some((one) => counting.includes(one)))) return 1;
+  return isPartial || regions.some((classes) => classes.includes('undecided')) ? UNDECIDED : 0;
+}
+
+/** For any host: table by table. */
 export const runDiff = (options: DiffOptions, io: Io): number =>
   answering(io, () => {
     const ignored = classesOf('--ignore', options.ignore);
     const counting = options.failOn.length === 0 ? COUNTING : classesOf('--fail-on', options.failOn);
-    if (options.deployment !== undefined || options.host !== undefined)
-      throw new UnsupportedError(
-        'diff compares tables for any host; the way through one host (-d, --host) is not built yet: leave the option out',
+    if (options.confirm === true)
+      throw new UsageError('--confirm sends packets through a host of that kind: give it with -d or --host');
+    if (options.name !== undefined || options.sets !== undefined)
+      throw new UsageError(
+        `--${options.name === undefined ? 'sets' : 'name'} says something of a host: give -d or --host`,
       );
     const within = options.within === undefined ? undefined : parseSet(options.within);
     const inputs = new Inputs(io);
-    const now = withHiddenChains(inputs.ruleset(options.now));
-    const old = withHiddenChains(inputs.ruleset(options.old, now.family));
+    const { pairs, missing, areFolders } = rulesetPairs(options.old, options.now, io);
+    const read = pairs.map((pair) => {
+      const now = withHiddenChains(inputs.ruleset(pair.now, pair.family));
+      return { now, old: withHiddenChains(inputs.ruleset(pair.old, now.family)) };
+    });
     return undecidedWhereTooLarge(io, () => {
-      const difference = tableDifference(old, now, {
-        backend: options.backend,
-        ...(within === undefined ? {} : { within }),
+      const differences = read.map(({ old, now }): Difference => {
+        const difference = tableDifference(old, now, {
+          backend: options.backend,
+          ...(within === undefined ? {} : { within }),
+        });
+        return {
+          old: old.path,
+          now: now.path,
+          regions: shownRegions(difference, { old, now, ignored, backend: options.backend }),
+          unchangedRules: difference.unchangedRules,
+        };
       });
-      const regions = shownRegions(difference, { old, now, ignored, backend: options.backend });
-      const shown: Difference = {
-        old: old.path,
-        now: now.path,
-        regions,
-        unchangedRules: difference.unchangedRules,
-      };
       writeOutputs(io, options, {
-        text: (paint) => printDifference(shown, paint),
+        text: (paint) =>
+          [
+            ...differences.map((one) => printDifference(one, paint)),
+            ...missing.map((said) => `${printable(said)}\n`),
+          ].join(areFolders ? '\n' : ''),
         json: () =>
           printDocument(
             'diff',
@@ -81,11 +109,14 @@ export const runDiff = (options: DiffOptions, io: Io): number =>
               inputs: inputs.list,
               assumptions: ['any host: each table at each hook, for every packet that the hook could meet'],
             },
-            differenceDocument(shown),
+            differenceDocument(differences, missing),
           ),
       });
-      if (regions.some(({ classes }) => classes.some((one) => counting.includes(one)))) return 1;
-      return regions.some(({ classes }) => classes.includes('undecided')) ? UNDECIDED : 0;
+      return codeOf(
+        differences.flatMap(({ regions }) => regions.map(({ classes }) => classes)),
+        counting,
+        missing.length > 0,
+      );
     });
   });
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { expectSchema } from '../report/expect-schema.ts';
 import { runExpect, type ExpectOptions } from './expect.ts';
 import { memoryIo } from './memory-io.ts';
 
@@ -117,7 +118,7 @@ test('JSON says the same', () => {
   const { stdout } = judged(['tcp any > any:22 in eth0 state NEW at INPUT => dropped'], RULES, {
     outputs: [{ format: 'json' }],
   });
-  expect(JSON.parse(stdout)).toMatchObject({
+  expect(expectSchema.parse(JSON.parse(stdout))).toMatchObject({
     schema: 'nfverdict/expect-v1',
     summary: { proved: 0, broken: 1, undecided: 0, vacuous: 0 },
     claims: [
@@ -134,6 +135,20 @@ test('JSON says the same', () => {
         ],
       },
     ],
+  });
+});
+
+test('JSON of a host has the whole journey', () => {
+  const { stdout } = judged(['icmp 10.0.0.2 > 203.0.113.0/24 in eth1 => dropped'], NAT, {
+    host: 'host.yaml',
+    outputs: [{ format: 'json' }],
+  });
+  const { host, claims } = expectSchema.parse(JSON.parse(stdout));
+  expect(host).toBe('gate');
+  expect(claims[0]?.breaches[0]).toMatchObject({
+    entry: 'in eth1',
+    witness: { fate: { kind: 'forwarded', oif: 'eth0' }, confirmed: true },
+    decidedBy: { line: 5, table: 'nat', chain: 'POSTROUTING', rule: 1 },
   });
 });
 

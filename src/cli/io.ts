@@ -1,5 +1,5 @@
 /** What a command may touch outside of itself: the one door to files, streams and environment. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { shellWord } from './shell-word.ts';
@@ -13,6 +13,8 @@ export interface Io {
   readonly readFile: (path: string) => string | Uint8Array;
   /** Writes a whole file and the directories on the way to it. Throws FileError. */
   readonly writeFile: (path: string, text: string) => void;
+  /** The names of the files in a folder; undefined for what is none. Absent: there are no folders. */
+  readonly listFolder?: (path: string) => readonly string[] | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** True where results go to a terminal, and may be coloured. */
   readonly isTTY: boolean;
@@ -83,6 +85,14 @@ export const nodeIo: Io = {
       writeFileSync(path, text);
     } catch (error) {
       throw fileError('write', path, error);
+    }
+  },
+  listFolder: (path) => {
+    try {
+      return statSync(path).isDirectory() ? readdirSync(path) : undefined;
+    } catch {
+      // Reading it as a file tells what is wrong.
+      return undefined;
     }
   },
   env: process.env,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { lintSchema } from '../report/lint-schema.ts';
 import { runLint } from './lint.ts';
 import { memoryIo } from './memory-io.ts';
 import type { Format } from './output.ts';
@@ -22,12 +23,11 @@ const filter = (...rules: string[]): string =>
 function found(text: string): string[] {
   const { stdout, stderr } = lint(text, 'json');
   expect(stderr).toBe('');
-  const document = JSON.parse(stdout) as {
-    findings: { kind: string; because: string; location: { line?: number }; by: { line?: number }[] }[];
-  };
-  return document.findings.map(({ kind, because, location, by }) =>
-    `${kind} ${because} ${location.line ?? '-'} <- ${by.map(({ line }) => line ?? '-').join(' ')}`.trim(),
-  );
+  return lintSchema
+    .parse(JSON.parse(stdout))
+    .findings.map(({ kind, because, location, by }) =>
+      `${kind} ${because} ${location.line ?? '-'} <- ${by.map(({ line }) => line ?? '-').join(' ')}`.trim(),
+    );
 }
 
 test('a ruleset in which each rule does something has no finding', () => {

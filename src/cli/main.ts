@@ -198,10 +198,14 @@ function program(io: Io, exit: (code: number) => void): Command {
       .description(
         'what changed for packets: exactly those that fare otherwise, one of each kind, and the rules that decided',
       )
-      .argument('<old>', 'a ruleset')
+      .argument('<old>', 'a ruleset, or a folder of them')
       .argument('<new>', 'and what it has become; - is stdin')
       .option('-d, --deployment <file>', 'the deployment that the host is of')
-      .option('--host <file>', 'or a host file')
+      .option('--host <file>', 'or a host file: the whole way through that host is compared')
+      .option(
+        '--name <host>',
+        'which host of the deployment; with two folders all are compared, HOST.rules and HOST.v6.rules each',
+      )
       .option('--within <set>', "only packets of this set: 'tcp any > 10.0.0.0/8 in eth0'")
       .option('--ignore <class>', 'leaves out a class of differences; several times for several', listed)
       .option(
@@ -209,7 +213,9 @@ function program(io: Io, exit: (code: number) => void): Command {
         'what makes exit code 1; several times for several (default: all but logged and marked)',
         listed,
       )
-      .addOption(backendOption()),
+      .option('--confirm', 'sends each packet that is shown through Linux, under the old rules and the new')
+      .addOption(backendOption())
+      .option('--sets <file>', 'ipset save output'),
     outputs,
   ).action(
     async (
@@ -218,14 +224,22 @@ function program(io: Io, exit: (code: number) => void): Command {
       options: Common & {
         deployment?: string;
         host?: string;
+        name?: string;
+        confirm?: boolean;
         within?: string;
         ignore?: readonly string[];
         failOn?: readonly string[];
       },
     ) => {
-      const { runDiff } = await import('./diff.ts');
       const { ignore = [], failOn = [], ...rest } = options;
-      exit(runDiff({ ...rest, old, now, ignore, failOn, outputs: outputs.list }, io));
+      const given = { ...rest, old, now, ignore, failOn, outputs: outputs.list };
+      if (options.deployment === undefined && options.host === undefined) {
+        const { runDiff } = await import('./diff.ts');
+        exit(runDiff(given, io));
+      } else {
+        const { runHostDiff } = await import('./host-diff.ts');
+        exit(runHostDiff(given, io));
+      }
     },
   );
 

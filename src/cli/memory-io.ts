@@ -30,6 +30,10 @@ export function memoryIo(
     writeFile: (path, text) => {
       written.files.set(path, text);
     },
+    listFolder: (path) => {
+      const inside = Object.keys(files).filter((file) => file.startsWith(`${path}/`));
+      return inside.length === 0 ? undefined : inside.map((file) => file.slice(path.length + 1));
+    },
     env: {},
     isTTY: false,
     stderrIsTTY: false,

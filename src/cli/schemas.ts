@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { deploymentSchema } from '../deployment/schema.ts';
 import { hostSchema } from '../host/schema.ts';
 import { checkSchema, invariantsSchema } from '../report/check-schema.ts';
+import { diffSchema } from '../report/diff-schema.ts';
 import { expectSchema } from '../report/expect-schema.ts';
 import { lintSchema } from '../report/lint-schema.ts';
 import { traceSchema } from '../report/trace-schema.ts';
@@ -15,6 +16,7 @@ const SCHEMAS = {
   check: checkSchema,
   trace: traceSchema,
   invariants: invariantsSchema,
+  diff: diffSchema,
   lint: lintSchema,
   expect: expectSchema,
 };

@@ -37,7 +37,7 @@ export interface Difference {
   readonly unchangedRules: number;
 }
 
-const SIGNS: Readonly<Record<ChangeClass, string>> = {
+export const SIGNS: Readonly<Record<ChangeClass, string>> = {
   widened: '+',
   narrowed: '-',
   retranslated: '~',
@@ -136,27 +136,34 @@ export const locationOf = ({ path, table, chain, rule, line }: Replayed): object
   ...(chain === undefined ? {} : { chain, rule }),
 });
 
-export const differenceDocument = ({ regions, unchangedRules }: Difference): object => ({
-  summary: { ...Object.fromEntries(counts(regions)), unchangedRules },
-  regions: regions.map(({ hook, table, classes, removed, added, packets, more, witness }) => ({
-    classes,
-    hook,
-    table,
-    packets,
-    ...(more ? { morePackets: true } : {}),
-    ...(witness === undefined
-      ? {}
-      : {
-          witness: {
-            packet: printWitness(witness.skb),
-            oldFate: replayDocument(witness.old),
-            newFate: replayDocument(witness.now),
-            confirmed: witness.confirmed,
-          },
-          old: locationOf(witness.old),
-          new: locationOf(witness.now),
-        }),
-    ...(removed === undefined ? {} : { removed }),
-    ...(added === undefined ? {} : { added }),
-  })),
+/** `missing`: what could not be compared, a sentence each. */
+export const differenceDocument = (differences: readonly Difference[], missing: readonly string[] = []): object => ({
+  summary: {
+    ...Object.fromEntries(counts(differences.flatMap(({ regions }) => regions))),
+    unchangedRules: differences.reduce((sum, { unchangedRules }) => sum + unchangedRules, 0),
+  },
+  ...(missing.length === 0 ? {} : { missing }),
+  regions: differences
+    .flatMap(({ regions }) => regions)
+    .map(({ hook, table, classes, removed, added, packets, more, witness }) => ({
+      classes,
+      hook,
+      table,
+      packets,
+      ...(more ? { morePackets: true } : {}),
+      ...(witness === undefined
+        ? {}
+        : {
+            witness: {
+              packet: printWitness(witness.skb),
+              oldFate: replayDocument(witness.old),
+              newFate: replayDocument(witness.now),
+              confirmed: witness.confirmed,
+            },
+            old: locationOf(witness.old),
+            new: locationOf(witness.now),
+          }),
+      ...(removed === undefined ? {} : { removed }),
+      ...(added === undefined ? {} : { added }),
+    })),
 });
