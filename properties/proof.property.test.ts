@@ -76,7 +76,7 @@ law<[DeploymentText, number]>(
     return true;
   },
   {
-    runs: 16,
+    runs: 10,
     stored: DEPLOYMENT,
     cover: {
       proved: { atLeast: 60 },

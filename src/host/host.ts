@@ -5,6 +5,7 @@
 import type { Address, Prefix } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import type { IpSet } from '../ruleset/ipset.ts';
+import { portsOf } from './own.ts';
 
 export type { IpSet, IpSetEntry, IpSetField } from '../ruleset/ipset.ts';
 
@@ -103,4 +104,4 @@ export const bridgeOf = (host: Host, name: string): Bridge | undefined =>
 
 /** The bridge that has a port of this name. */
 export const bridgeOfPort = (host: Host, port: string): Bridge | undefined =>
-  host.bridges.find((bridge) => bridge.ports.some((candidate) => candidate.name === port));
+  host.bridges.find((bridge) => portsOf(bridge).byName.has(port));

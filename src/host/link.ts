@@ -11,7 +11,8 @@ import {
   type Prefix,
 } from '../address/address.ts';
 import { BROADCAST_MAC, isGroupMac, printMac, type Mac } from '../address/mac.ts';
-import { interfaceOf, type Bridge, type Host } from './host.ts';
+import { interfaceOf, type Bridge, type Host, type Neighbour } from './host.ts';
+import { addressesOf, portsOf } from './own.ts';
 
 /** A made-up but stable MAC for a machine that nobody described: locally administered, from the address's last four octets. */
 export function assumedMac(address: Address): Mac {
@@ -25,19 +26,39 @@ export function neighbourMac(host: Host, dev: string, address: Address): Mac {
   if (isMulticast(address)) return multicastMac(address);
   if (address === LIMITED_BROADCAST || isDirectedBroadcast(host, dev, address)) return BROADCAST_MAC;
   const own = interfaceOf(host, dev);
-  if (own?.addresses.some((candidate) => candidate.address === address)) return own.mac;
-  return (
-    host.neighbours.find((neighbour) => neighbour.dev === dev && neighbour.address === address)?.mac ??
-    assumedMac(address)
-  );
+  if (own !== undefined && addressesOf(own).own.has(address)) return own.mac;
+  return neighboursOf(host).byAddress.get(addressKey(dev, address))?.mac ?? assumedMac(address);
 }
 
-const isDirectedBroadcast = (host: Host, dev: string, address: Address): boolean =>
-  familyOf(address) === 4 &&
-  (interfaceOf(host, dev)?.addresses ?? []).some(
-    (own) =>
-      familyOf(own.address) === 4 && own.length < 31 && lastAddress(prefixOf(own.address, own.length)) === address,
-  );
+interface Neighbourhood {
+  /** By device and address, and by device and MAC: the first of each, as the host lists them. */
+  readonly byAddress: ReadonlyMap<string, Neighbour>;
+  readonly byMac: ReadonlyMap<string, Neighbour>;
+}
+
+const addressKey = (dev: string, address: Address): string => `${dev} ${familyOf(address)} ${address}`;
+
+const neighbourhoods = new WeakMap<readonly Neighbour[], Neighbourhood>();
+
+function neighboursOf({ neighbours }: Host): Neighbourhood {
+  const known = neighbourhoods.get(neighbours);
+  if (known !== undefined) return known;
+  const byAddress = new Map<string, Neighbour>();
+  const byMac = new Map<string, Neighbour>();
+  for (const neighbour of neighbours) {
+    const { dev, address, mac } = neighbour;
+    if (!byAddress.has(addressKey(dev, address))) byAddress.set(addressKey(dev, address), neighbour);
+    if (!byMac.has(`${dev} ${mac}`)) byMac.set(`${dev} ${mac}`, neighbour);
+  }
+  const made = { byAddress, byMac };
+  neighbourhoods.set(neighbours, made);
+  return made;
+}
+
+function isDirectedBroadcast(host: Host, dev: string, address: Address): boolean {
+  const device = interfaceOf(host, dev);
+  return device !== undefined && addressesOf(device).broadcasts.has(address);
+}
 
 function multicastMac(address: Address): Mac {
   const value = Number(BigInt(address) & 0xffffffffn);
@@ -55,9 +76,8 @@ export type BridgeDecision =
 /** br_handle_frame_finish's look-up: the bridge's own MACs, then what it has learnt, else flood. */
 export function bridgeDecision(host: Host, bridge: Bridge, dmac: Mac): BridgeDecision {
   if (isGroupMac(dmac)) return { kind: 'flood', up: true };
-  if (interfaceOf(host, bridge.name)?.mac === dmac || bridge.ports.some((port) => port.mac === dmac))
-    return { kind: 'up' };
-  const learnt = host.neighbours.find((neighbour) => neighbour.mac === dmac && neighbour.dev === bridge.name);
+  if (interfaceOf(host, bridge.name)?.mac === dmac || portsOf(bridge).macs.has(dmac)) return { kind: 'up' };
+  const learnt = neighboursOf(host).byMac.get(`${bridge.name} ${dmac}`);
   if (learnt?.port !== undefined) return { kind: 'port', port: learnt.port };
   const uplink = bridge.ports.find((port) => port.uplink);
   return uplink === undefined ? { kind: 'flood', up: false } : { kind: 'port', port: uplink.name };

@@ -8,11 +8,9 @@
 import {
   LIMITED_BROADCAST,
   familyOf,
-  hostPrefix,
   isLinkLocal,
   isLoopback,
   isMulticast,
-  lastAddress,
   prefixContains,
   prefixOf,
   widthOf,
@@ -22,6 +20,7 @@ import {
   type Prefix,
 } from '../address/address.ts';
 import { interfaceOf, interfaceSysctl, sysctlOf, type Host, type InterfaceAddress } from './host.ts';
+import { ownAddressesOf } from './own.ts';
 
 /** What the local routing table makes of an address (RTN_*). */
 export type AddressKind = 'LOCAL' | 'BROADCAST' | 'MULTICAST' | 'UNICAST';
@@ -43,30 +42,13 @@ export interface TableRoute {
   readonly src?: Address;
 }
 
-const localPrefix = (device: string, own: InterfaceAddress): Prefix =>
-  // The loopback device answers for its whole prefix (fib_add_ifaddr: RTN_LOCAL on IFF_LOOPBACK).
-  device === 'lo' ? prefixOf(own.address, own.length) : hostPrefix(own.address);
-
 /** The device that holds `address`, when it is one of the host's own. */
-export function localDevice(host: Host, address: Address): string | undefined {
-  for (const device of host.interfaces) {
-    for (const own of device.addresses) if (prefixContains(localPrefix(device.name, own), address)) return device.name;
-  }
-  return isLoopback(address) ? 'lo' : undefined;
-}
+export const localDevice = (host: Host, address: Address): string | undefined =>
+  ownAddressesOf(host.interfaces).holder(address) ?? (isLoopback(address) ? 'lo' : undefined);
 
 /** The device on whose subnet `address` is the directed broadcast. */
-function broadcastDevice(host: Host, address: Address): string | undefined {
-  if (familyOf(address) === 6) return undefined;
-  for (const device of host.interfaces) {
-    if (device.name === 'lo') continue;
-    for (const own of device.addresses) {
-      if (familyOf(own.address) === 4 && own.length < 31 && lastAddress(prefixOf(own.address, own.length)) === address)
-        return device.name;
-    }
-  }
-  return undefined;
-}
+const broadcastDevice = (host: Host, address: Address): string | undefined =>
+  ownAddressesOf(host.interfaces).broadcast(address);
 
 /**
  * What kind of address it is to this host, as `-m addrtype` asks (inet_addr_type_dev_table: only the local table is consulted, so everything

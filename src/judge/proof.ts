@@ -63,11 +63,13 @@ export class Prover {
   readonly #ways: WaySpace;
   readonly #layout: Layout;
   readonly #possible: Node;
+  readonly #messages: Node;
 
   constructor(ways: WaySpace) {
     this.#ways = ways;
     const { layout } = ways.ground;
     this.#layout = layout;
+    this.#messages = layout.chooseValues('protocol', [ICMP, ICMPV6], YES, NO);
     const headless = layout.chooseValues(
       'protocol',
       [GRE],
@@ -115,6 +117,7 @@ export class Prover {
   /** A set without the unknowns: of packets for which `holds` of what they come to below. */
   #whatever(node: Node, holds: (node: Node) => boolean): Node {
     const { diagrams, floor } = this.#layout;
+    if (node < 0) return holds(node) ? YES : NO;
     return diagrams.substitute(
       diagrams.mapping((below) => (holds(below) ? YES : NO), floor),
       node,
@@ -185,7 +188,6 @@ export class Prover {
     const { diagrams } = this.#layout;
     const isFresh = (value: Value): boolean =>
       fresh && value.kind === 'any' && !('place' in end && end.place.kind === 'process');
-    const icmp = this.#layout.chooseValues('protocol', [ICMP, ICMPV6], YES, NO);
     const of = (ends: Ends, seen: Ends): Node =>
       [
         this.#meets(image.saddr, seen.saddr, ends.saddr, must),
@@ -195,7 +197,7 @@ export class Prover {
       ].reduce((one, other) => diagrams.and(one, other), YES);
     // Type and code of a message are no port.
     const ofMessages = of(original.icmp, { ...endsOf(header), dport: isValue(0) });
-    return diagrams.ifThenElse(icmp, ofMessages, of(original.others, endsOf(header)));
+    return diagrams.ifThenElse(this.#messages, ofMessages, of(original.others, endsOf(header)));
   }
 
   #meets<T extends Address>(wanted: Wanted<T> | undefined, value: Value, original: Value, must: boolean): Node {

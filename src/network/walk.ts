@@ -145,8 +145,41 @@ export function follow(network: Network, host: string, arrival: Arrival, arrivin
 const isAt = (attachment: Attachment, host: string, name: string): boolean =>
   attachment.host === host && attachment.interface === name;
 
-const isOnPort = (station: Station, attachment: Attachment): boolean =>
-  'host' in station.at && isAt(station.at, attachment.host, attachment.interface);
+/** Who is plugged in where. */
+interface Plugs {
+  /** Stations by the port that they are on, and by the link. */
+  readonly stations: ReadonlyMap<string, readonly Station[]>;
+  readonly outside: ReadonlyMap<string, readonly Station[]>;
+  readonly links: ReadonlyMap<string, readonly Link[]>;
+}
+
+const plugKey = (host: string, name: string): string => `${host} ${name}`;
+
+const plugs = new WeakMap<Network, Plugs>();
+
+function plugsOf(network: Network): Plugs {
+  const known = plugs.get(network);
+  if (known !== undefined) return known;
+  const put = <T>(map: Map<string, T[]>, key: string, value: T): void => {
+    const list = map.get(key);
+    if (list === undefined) map.set(key, [value]);
+    else if (!list.includes(value)) list.push(value);
+  };
+  const [stations, outside, links] = [
+    new Map<string, Station[]>(),
+    new Map<string, Station[]>(),
+    new Map<string, Link[]>(),
+  ];
+  for (const station of network.stations) {
+    if ('host' in station.at) put(stations, plugKey(station.at.host, station.at.interface), station);
+    else put(outside, station.at.link, station);
+  }
+  for (const link of network.links)
+    for (const attachment of link.attachments) put(links, plugKey(attachment.host, attachment.interface), link);
+  const made = { stations, outside, links };
+  plugs.set(network, made);
+  return made;
+}
 
 /** Where a frame goes on from a host: other hosts, and ends. */
 export interface Onward {
@@ -166,13 +199,13 @@ export function afterExit(network: Network, host: string, exit: Exit): Onward {
   });
   const { dmac } = exit.frame;
   const group = isGroupMac(dmac);
-  const onPort = network.stations.filter((station) => isOnPort(station, at));
+  const onPort = plugsOf(network).stations.get(plugKey(host, at.interface)) ?? [];
   if (onPort.length > 0) {
     const listening = onPort.filter((station) => group || station.mac === dmac);
     // A flooded copy reaches ports whose machine it is not for; that machine ignores it.
     return { arrivals: [], ends: listening.map((station) => end('instance', station.name)) };
   }
-  const links = network.links.filter((link) => link.attachments.some((other) => isAt(other, host, at.interface)));
+  const links = plugsOf(network).links.get(plugKey(host, at.interface)) ?? [];
   const arrivals: Pending[] = [];
   const ends: End[] = [];
   for (const link of links) {
@@ -184,7 +217,7 @@ export function afterExit(network: Network, host: string, exit: Exit): Onward {
         packet: { ...exit.packet, mark: 0, smac: exit.frame.smac, dmac },
       });
     }
-    const named = network.stations.filter((station) => isOnLink(station, link) && station.mac === dmac);
+    const named = (plugsOf(network).outside.get(link.name) ?? []).filter((station) => station.mac === dmac);
     ends.push(...named.map((station) => end('outside', station.name)));
     if (link.outside && named.length === 0 && (arrivals.length === 0 || group)) ends.push(end('outside'));
   }
@@ -201,8 +234,6 @@ export function afterExit(network: Network, host: string, exit: Exit): Onward {
     );
   return { arrivals, ends };
 }
-
-const isOnLink = (station: Station, link: Link): boolean => 'link' in station.at && station.at.link === link.name;
 
 /** True when a host takes in a frame at this attachment: for its own MAC, a group, or one of its stations behind a bridge. */
 function takes(network: Network, attachment: Attachment, dmac: string): boolean {

@@ -161,6 +161,10 @@ export class HostSpace {
     this.callsIptables = sysctlOf(host, `net.bridge.${name}`) !== 0;
   }
 
+  has(table: TableName): boolean {
+    return this.#ruleset?.tables.has(table) === true;
+  }
+
   /**
    * What a table makes of packets for which these levels have these values; undefined where there is no such table. `key` says the same as the values.
    */

@@ -27,6 +27,8 @@ const pairsOf = (one: Ends, other: Ends): readonly (readonly [Value, Value])[] =
   [one.dport, other.dport],
 ];
 
+const PASSED: Outcome = { kind: 'accepted', rewritten: {}, logged: [] };
+
 const PACKET_TYPES = ['unicast', 'broadcast', 'multicast'] as const;
 const TUPLE_PORTS: readonly Field[] = ['origSport', 'origDport', 'replySport', 'replyDport'];
 const IN_THE_WAY =
@@ -86,7 +88,13 @@ export class HookPath {
       lost?.push(end.cell);
       this.#lose(end);
     };
-    for (const stage of STAGES[hook]) cells = cells.flatMap((own) => this.#stage(own, hook, stage, stop));
+    for (const stage of STAGES[hook]) {
+      const [only] = cells;
+      cells =
+        cells.length === 1 && only !== undefined
+          ? this.#stage(only, hook, stage, stop)
+          : cells.flatMap((own) => this.#stage(own, hook, stage, stop));
+    }
     return cells;
   }
 
@@ -225,9 +233,10 @@ export class HookPath {
     hook: HookName,
     stop: (end: LostEnd) => void,
   ): readonly { readonly cell: Cell; readonly outcome: Outcome }[] {
+    if (!this.#space.has(table)) return [{ cell, outcome: PASSED }];
     const { key, values } = this.#constants(cell);
     const f = this.#space.table(table, hook, key, values);
-    if (f === undefined) return [{ cell, outcome: { kind: 'accepted', rewritten: {}, logged: [] } }];
+    if (f === undefined || f === this.#space.ground.accepted) return [{ cell, outcome: PASSED }];
     return this.#pieces(cell, f).flatMap(({ cell: own, to }) => {
       const outcome = this.#space.ground.outcomes.of(to);
       if (outcome?.kind === 'accepted') return this.#rewritten(own, outcome).map((on) => ({ cell: on, outcome }));

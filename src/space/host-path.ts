@@ -8,6 +8,7 @@ import { zeroAddress } from '../address/address.ts';
 import { BROADCAST_MAC, isGroupMac, type Mac } from '../address/mac.ts';
 import type { Bridge } from '../host/host.ts';
 import { bridgeOf, bridgeOfPort, interfaceOf } from '../host/host.ts';
+import { portsOf } from '../host/own.ts';
 import { bridgeDecision, neighbourMac } from '../host/link.ts';
 import type { ConntrackState, Entry } from '../packet/packet.ts';
 import type { Cell, Sender } from './cell.ts';
@@ -344,8 +345,7 @@ export class HostPath {
   }
 }
 
-const hairpins = (bridge: Bridge, port: string): boolean =>
-  bridge.ports.some((candidate) => candidate.name === port && candidate.hairpin);
+const hairpins = (bridge: Bridge, port: string): boolean => portsOf(bridge).byName.get(port)?.hairpin === true;
 
 const framedAs = (cell: Cell, framed = true): Cell => ({
   ...cell,

@@ -2,7 +2,7 @@
  * The way of all packets of a set through several hosts, from their sender to where they end, and the way of the answers: network/walk.ts of sets.
  */
 import type { Mac } from '../address/mac.ts';
-import type { Attachment, Network } from '../network/network.ts';
+import type { Attachment, Network, Station } from '../network/network.ts';
 import { afterExit, isReached } from '../network/walk.ts';
 import { ACK, isIcmp, makePacket, RST, SYN, TCP, type ConntrackState, type Entry } from '../packet/packet.ts';
 import { packetLength } from '../packet/length.ts';
@@ -34,6 +34,9 @@ export type CellPlace =
   | { readonly kind: 'process'; readonly host: string }
   | { readonly kind: 'instance' | 'outside'; readonly name?: string; readonly at: Attachment };
 
+/** Where a frame goes does not depend on what it carries. */
+const NO_PACKET = makePacket({ family: 4, saddr: 0, daddr: 0, protocol: 0 });
+
 /** A packet that goes round for ever is given up after so many hosts. */
 const MAX_HOPS = 16;
 
@@ -64,6 +67,9 @@ export class WaySpace {
   readonly #hosts: ReadonlyMap<string, HostSpace>;
   readonly #others: readonly { readonly set: Node; readonly length: number }[];
   readonly #opened: readonly Opened[];
+  readonly #asked: readonly Asked[];
+  readonly #lengths = new Map<number, number>();
+  readonly #stations: ReadonlyMap<string, Station>;
 
   constructor(ground: Ground, rulesets: ReadonlyMap<string, readonly Ruleset[]>) {
     this.ground = ground;
@@ -77,8 +83,18 @@ export class WaySpace {
         ),
       ]),
     );
+    this.#stations = new Map([...this.network.stations].reverse().map((station) => [station.name, station]));
     this.#others = this.#protocolsByLength();
     this.#opened = this.#flagsByAnswer();
+    this.#asked = ANSWERED.map((query) => ({
+      ...query,
+      asSent: ground.layout.chooseValues(
+        'protocol',
+        [query.protocol],
+        ground.layout.chooseNumbers('dport', typeRange(query.type), YES, NO),
+        NO,
+      ),
+    }));
   }
 
   hostNamed(name: string): HostSpace | undefined {
@@ -123,11 +139,10 @@ export class WaySpace {
       else if (end.kind === 'exit') {
         const { oif, port, dmac, smac, cell: gone } = end;
         ends.push({ kind: 'left', cell: gone, by: { host, interface: port ?? oif } });
-        const packet = makePacket({ family: this.ground.family, saddr: 0, daddr: 0, protocol: 0 });
         const onward = afterExit(this.network, host, {
           oif,
           ...(port === undefined ? {} : { port }),
-          packet,
+          packet: NO_PACKET,
           frame: { smac: '', dmac },
         });
         const copied = gone.copied === true || onward.arrivals.length > 1;
@@ -209,8 +224,7 @@ export class WaySpace {
     const unanswered = answers.reduce((rest, one) => diagrams.less(rest, one.region), cell.region);
     const host = place.kind === 'process' ? place.host : place.at.host;
     const entry: Entry = place.kind === 'process' ? { kind: 'local' } : { kind: 'in', interface: place.at.interface };
-    const station =
-      place.kind === 'process' ? undefined : this.network.stations.find(({ name }) => name === place.name);
+    const station = place.kind === 'process' ? undefined : this.#stations.get(place.name ?? '');
     const ends = answers.flatMap((own) =>
       this.#walk([
         { host, entry, from: 'sender', hops: 0, cell: station === undefined ? own : { ...own, smac: station.mac } },
@@ -250,9 +264,9 @@ export class WaySpace {
     put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
   ): Cell[] {
     const { layout } = this.ground;
-    return this.#opened.flatMap(({ opened, reply, values }) =>
+    return this.#opened.flatMap(({ opened, reply, values, asSent }) =>
       put(
-        layout.chooseValues('protocol', [TCP], whereIn(layout, flags, values), NO),
+        flags === AS_SENT.flags ? asSent : layout.chooseValues('protocol', [TCP], whereIn(layout, flags, values), NO),
         { answers: 'other', opened },
         { sport: dport, dport: sport, flags: isValue(reply), length: isValue(this.#lengthOf(TCP)) },
       ),
@@ -264,11 +278,11 @@ export class WaySpace {
     put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
   ): Cell[] {
     const { layout } = this.ground;
-    return ANSWERED.flatMap(({ protocol, type, answer }) => {
-      const set = layout.diagrams.and(
-        layout.chooseValues('protocol', [protocol], YES, NO),
-        whereIn(layout, dport, [{ from: type * 256, to: type * 256 + 255 }]),
-      );
+    return this.#asked.flatMap(({ protocol, type, answer, asSent }) => {
+      const set =
+        dport === AS_SENT.dport
+          ? asSent
+          : layout.chooseValues('protocol', [protocol], whereIn(layout, dport, typeRange(type)), NO);
       const by = (answer - type) * 256;
       const turned = dport.kind === 'is' ? isValue(Number(dport.value) + by) : shifted(dport, [by]);
       return put(set, { answers: 'icmp' }, { sport, dport: turned, length: isValue(this.#lengthOf(protocol)) });
@@ -276,9 +290,14 @@ export class WaySpace {
   }
 
   #lengthOf(protocol: number): number {
-    const { family } = this.ground;
-    const zero = zeroAddress(family);
-    return packetLength(makePacket({ family, saddr: zero, daddr: zero, protocol }));
+    let length = this.#lengths.get(protocol);
+    if (length === undefined) {
+      const { family } = this.ground;
+      const zero = zeroAddress(family);
+      length = packetLength(makePacket({ family, saddr: zero, daddr: zero, protocol }));
+      this.#lengths.set(protocol, length);
+    }
+    return length;
   }
 
   /** Protocols whose answers are as long; not those of tcp and icmp. */
@@ -306,9 +325,11 @@ export class WaySpace {
       groups.set(key, group);
       group.values.push(value);
     }
+    const { layout } = this.ground;
     return [...groups.values()].map((group) => ({
       ...group,
       values: normalizeRanges(group.values.map((value) => ({ from: value, to: value }))),
+      asSent: layout.chooseValues('protocol', [TCP], layout.chooseValues('flags', group.values, YES, NO), NO),
     }));
   }
 }
@@ -318,7 +339,20 @@ interface Opened {
   readonly opened: number;
   readonly reply: number;
   readonly values: Ranges<number>;
+  /** Packets that are sent with these. */
+  readonly asSent: Node;
 }
+
+/** A query, and the packets that are sent as such. */
+interface Asked {
+  readonly protocol: number;
+  readonly type: number;
+  readonly answer: number;
+  readonly asSent: Node;
+}
+
+/** All codes of an icmp type, as the layout has them. */
+const typeRange = (type: number): Ranges<number> => [{ from: type * 256, to: type * 256 + 255 }];
 
 /** Queries and their answers (packet/reply.ts). */
 const ANSWERED = [
