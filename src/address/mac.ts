@@ -3,6 +3,9 @@ export type Mac = string;
 
 export const BROADCAST_MAC: Mac = 'ff:ff:ff:ff:ff:ff';
 
+/** The address of nobody. */
+export const ZERO_MAC: Mac = '00:00:00:00:00:00';
+
 /** Reads six hexadecimal octets joined by colons; undefined otherwise. */
 export const parseMac = (text: string): Mac | undefined =>
   /^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/.test(text) ? text.toLowerCase() : undefined;

@@ -6,7 +6,10 @@ import { networkOf } from '../deployment/world.ts';
 import { nearest } from '../diagnostic/nearest.ts';
 import { LAWS } from '../invariant/laws.ts';
 import type { Law } from '../invariant/law.ts';
-import { checkLaws, type CheckResult, type Finding } from '../judge/check.ts';
+import { checkLaws, type CheckInput, type CheckResult, type Finding } from '../judge/check.ts';
+import { hardenedRuleset } from '../judge/hardened.ts';
+import { checkOnLinux, type LinuxWorlds } from '../judge/on-linux.ts';
+import type { LinuxWorld } from '../kernel/linux-world.ts';
 import type { Posture } from '../claim/claim.ts';
 import type { Witness } from '../judge/judge.ts';
 import type { Backend } from '../netfilter/skb.ts';
@@ -18,6 +21,7 @@ import { parseIpsets } from '../ruleset/ipset.ts';
 import { answering, UsageError } from './failure.ts';
 import { WorldInputs } from './world-input.ts';
 import type { Io } from './io.ts';
+import { withLinux, type Linux } from './linux.ts';
 import { printAssumptions, TOOL, writeOutputs, type OutputOptions } from './output.ts';
 import { shellWord } from './shell-word.ts';
 import { givenRulesets, referenceRulesets, rulesetAssumptions, type Rulesets } from './ruleset-words.ts';
@@ -36,6 +40,8 @@ export interface CheckOptions extends OutputOptions {
   readonly failOn: 'error' | 'warning';
   readonly backend: Backend;
   readonly sets?: string;
+  /** The claims are tested on Linux as well. */
+  readonly kernel: boolean;
   readonly verbose: boolean;
   readonly quiet: boolean;
   /** Milliseconds of a clock that only goes forward. */
@@ -56,9 +62,10 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
       options.sets === undefined
         ? undefined
         : parseIpsets(inputs.text(options.sets), options.sets === '-' ? 'stdin' : options.sets);
+    let version: string | undefined;
     const started = options.now();
     const { timeLimit } = options;
-    const result = checkLaws({
+    const input: CheckInput = {
       deployment,
       network: sets === undefined ? network : { ...network, hosts: network.hosts.map((host) => ({ ...host, sets })) },
       rulesets: byHost,
@@ -68,12 +75,20 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
       seed: options.seed,
       ...(timeLimit === undefined ? {} : { expired: () => options.now() - started > timeLimit * 1000 }),
       ...(io.stderrIsTTY && !options.quiet ? { progress: progressLine(io) } : {}),
-    });
+    };
+    const checked = checkLaws(input);
+    const result = options.kernel
+      ? withLinux(options.backend, (linux) => {
+          version = `Linux ${linux.version.kernel} with ${linux.version.iptables} was asked as well`;
+          return checkOnLinux(input, checked, linuxWorlds(input, linux));
+        })
+      : checked;
     if (io.stderrIsTTY && !options.quiet) io.stderr('\r\u001b[K');
     const assumptions = [
       ...assumptionsOf(deployment),
       ...rulesetAssumptions(rulesets),
       ...notJudged(deployment, rulesets),
+      ...(version === undefined ? [] : [version]),
     ];
     const rulesetAt = (host: string, family: Family): Ruleset | undefined =>
       byHost.get(host)?.find((ruleset) => ruleset.family === family);
@@ -94,6 +109,20 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
     });
     return exitCode(result, options.failOn);
   });
+
+/** The same hosts twice, in the posture of the rules as given and in the hardened one: each is made once. */
+function linuxWorlds({ network, rulesets }: CheckInput, linux: Linux): LinuxWorlds {
+  const made = new Map<Posture, LinuxWorld>();
+  return (posture) => {
+    const known = made.get(posture);
+    if (known !== undefined) return known;
+    const postured =
+      posture === 'as-given' ? rulesets : new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
+    const world = linux.world({ network, rulesets: postured, variant: posture });
+    made.set(posture, world);
+    return world;
+  };
+}
 
 const progressLine =
   (io: Io) =>
@@ -161,6 +190,7 @@ const showAgain =
       ...(posture === 'hardened' ? ['--posture hardened'] : []),
       ...(options.backend === 'nft' ? [] : [`--backend ${options.backend}`]),
       ...(options.sets === undefined ? [] : [`--sets ${shellWord(options.sets)}`]),
+      ...(options.kernel ? ['--kernel'] : []),
     ].join(' ');
   };
 

@@ -95,6 +95,7 @@ function program(io: Io, exit: (code: number) => void): Command {
       )
       .addOption(backendOption())
       .option('--sets <file>', 'ipset save output')
+      .option('--kernel', 'test the claims on Linux as well, with real packets in namespaces of its own')
       .addOption(verboseOption('every finding, also of warnings, and the rules that no claim met'))
       .addOption(quietOption('no assumptions, no progress')),
     outputs,
@@ -108,16 +109,18 @@ function program(io: Io, exit: (code: number) => void): Command {
         runs?: number;
         timeLimit?: number;
         failOn: 'error' | 'warning';
+        kernel?: boolean;
       },
     ) => {
       const { runCheck } = await import('./check.ts');
-      const { invariant, verbose, quiet, ...rest } = options;
+      const { invariant, verbose, quiet, kernel, ...rest } = options;
       exit(
         runCheck(
           {
             ...rest,
             rulesets,
             invariants: invariant ?? [],
+            kernel: kernel === true,
             outputs: outputs.list,
             verbose: verbose === true,
             quiet: quiet === true,

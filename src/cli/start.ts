@@ -21,6 +21,7 @@ const code = runCheck(
     seed: 1,
     failOn: 'error',
     backend: 'nft',
+    kernel: false,
     verbose: false,
     quiet: false,
     outputs: [{ format: 'text' }],

@@ -30,6 +30,12 @@ export function neighbourMac(host: Host, dev: string, address: Address): Mac {
   return neighboursOf(host).byAddress.get(addressKey(dev, address))?.mac ?? assumedMac(address);
 }
 
+/** The MAC of whoever sends from `address` on `dev`. No machine's own address is a group's, though it may say that it sends from everybody's. */
+export function senderMac(host: Host, dev: string, address: Address): Mac {
+  const mac = neighbourMac(host, dev, address);
+  return isGroupMac(mac) ? assumedMac(address) : mac;
+}
+
 interface Neighbourhood {
   /** By device and address, and by device and MAC: the first of each, as the host lists them. */
   readonly byAddress: ReadonlyMap<string, Neighbour>;

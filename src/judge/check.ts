@@ -27,7 +27,8 @@ export type FindingResult = 'holds' | 'violated' | 'undecided' | 'vacuous' | 'no
 export interface Finding {
   readonly law: Law;
   readonly result: FindingResult;
-  readonly strength?: 'proved' | 'tested';
+  /** `kernel`: on Linux itself (on-linux.ts). */
+  readonly strength?: 'proved' | 'tested' | 'kernel';
   /** Packets tried. */
   readonly count: number;
   readonly posture?: Posture;
@@ -43,6 +44,10 @@ export interface Finding {
   readonly witness?: Witness;
   /** All packets that break the claim, in the SET notation. */
   readonly set?: string;
+  /** Packets that Linux could not be asked about. */
+  readonly notAsked?: number;
+  /** What Linux says of the witness, where it was asked. */
+  readonly linux?: { readonly word: 'confirmed' | 'not-confirmed' | 'not-asked'; readonly because: string };
 }
 
 /** A place in a ruleset. `line` and `rule` are absent where it is a chain that lacks something. */

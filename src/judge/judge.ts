@@ -87,9 +87,12 @@ export function tryPacket(
 /** One sample in so many is what one of the rules asks for. */
 const ASKED_EVERY = 3;
 
-export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, settings: JudgeSettings): Judgement {
-  const { runs, seed, aim, seen } = settings;
-  const strength = 'tested';
+/** The packets on which a claim is tried, the least of its set first: the same ones by every judge. Undefined where there are none. */
+export function samplesOf(
+  claim: PacketsClaim,
+  settings: Pick<JudgeSettings, 'runs' | 'seed' | 'aim' | 'asked'>,
+): Iterable<Arrival> | undefined {
+  const { runs, seed, aim } = settings;
   const near: Aim = {
     addresses: [...(claim.near?.addresses ?? []), ...(aim?.addresses ?? [])],
     ports: [...(claim.near?.ports ?? []), ...(aim?.ports ?? [])],
@@ -97,7 +100,7 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
   };
   const set = openable(claim);
   const sampler = samplerOf(set, near);
-  if (isEmptySet(set) || sampler === undefined) return { claim, posture, result: 'vacuous', strength, tested: 0 };
+  if (isEmptySet(set) || sampler === undefined) return undefined;
   const random = randomFrom(seed ^ hashText(`${claim.host} ${claim.says}`));
   const asked =
     runs < ASKED_EVERY
@@ -105,12 +108,24 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
       : (settings.asked?.(claim) ?? []).flatMap((rule) => samplerOf(intersectSets(set, rule), near) ?? []);
   const first = random();
   const least = leastPacket(set, near);
+  return (function* () {
+    for (let tested = 1; tested <= runs; tested++) {
+      const ofRule = tested % ASKED_EVERY === 0 ? asked[(first + tested / ASKED_EVERY) % asked.length] : undefined;
+      const drawn = tested === 1 && least !== undefined ? least : (ofRule ?? sampler)(random);
+      yield arrivalOf(claim, drawn.packet);
+    }
+  })();
+}
+
+export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, settings: JudgeSettings): Judgement {
+  const strength = 'tested';
+  const samples = samplesOf(claim, settings);
+  if (samples === undefined) return { claim, posture, result: 'vacuous', strength, tested: 0 };
   let undecided: Judgement | undefined;
-  for (let tested = 1; tested <= runs; tested++) {
-    const ofRule = tested % ASKED_EVERY === 0 ? asked[(first + tested / ASKED_EVERY) % asked.length] : undefined;
-    const drawn = tested === 1 && least !== undefined ? least : (ofRule ?? sampler)(random);
-    const arrival = arrivalOf(claim, drawn.packet);
-    const { outcome, way, reply } = tryPacket(world, claim, arrival, seen);
+  let tested = 0;
+  for (const arrival of samples) {
+    tested++;
+    const { outcome, way, reply } = tryPacket(world, claim, arrival, settings.seen);
     if (outcome.kind === 'as-claimed') continue;
     const witness: Witness = {
       arrival,
@@ -122,7 +137,7 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
       return { claim, posture, result: 'violated', strength, tested, message: outcome.because, witness };
     undecided ??= { claim, posture, result: 'undecided', strength, tested, message: outcome.because, witness };
   }
-  return undecided ?? { claim, posture, result: 'holds', strength, tested: runs };
+  return undecided ?? { claim, posture, result: 'holds', strength, tested };
 }
 
 const OPENING_FLAGS = [SYN, ACK, PSH | ACK].map((flags) => ({ from: flags, to: flags }));

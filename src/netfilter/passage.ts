@@ -5,9 +5,9 @@
  * S15, S17-S21, S26, S27, S30. What `traverse.ts` adds is the other readings.
  */
 import { isLoopback, isMulticast, zeroAddress, LIMITED_BROADCAST, type Family } from '../address/address.ts';
-import { BROADCAST_MAC, isGroupMac, type Mac } from '../address/mac.ts';
+import { BROADCAST_MAC, ZERO_MAC, isGroupMac, type Mac } from '../address/mac.ts';
 import { bridgeOf, bridgeOfPort, interfaceOf, sysctlOf, type Bridge, type Host } from '../host/host.ts';
-import { bridgeDecision, neighbourMac, stationDmac } from '../host/link.ts';
+import { bridgeDecision, neighbourMac, senderMac, stationDmac } from '../host/link.ts';
 import {
   addressKind,
   isEverybody,
@@ -141,7 +141,7 @@ export class Passage {
       return { ...base, packet: { ...withoutFrame(packet), saddr }, framed: false, packetType: 'unicast' };
     }
     const dmac = packet.dmac ?? this.#assumedDmac(packet, entry.interface);
-    const smac = packet.smac ?? neighbourMac(host, this.#deviceAt(entry.interface), packet.saddr);
+    const smac = packet.smac ?? senderMac(host, this.#deviceAt(entry.interface), packet.saddr);
     const packetType = dmac === BROADCAST_MAC ? 'broadcast' : isGroupMac(dmac) ? 'multicast' : 'unicast';
     return { ...base, packet: { ...packet, smac, dmac }, framed: entry.interface !== 'lo', packetType };
   }
@@ -532,6 +532,11 @@ export class Passage {
   /** br_handle_frame: a frame comes in by a port of a bridge. With bridge-nf it meets PREROUTING here, and not again above (S17). */
   #receiveOnPort(skb: Skb, bridge: Bridge, port: string): void {
     const { host } = this.#around;
+    // br_handle_frame, is_valid_ether_addr(): of everybody's frame nobody can be the sender.
+    if (isGroupMac(skb.packet.smac ?? '') || skb.packet.smac === ZERO_MAC) {
+      this.#drop('a bridge takes no frame from an address that is no machine’s');
+      return;
+    }
     const filtered = this.#callsIptables(skb.packet.family);
     let dmac = skb.packet.dmac ?? BROADCAST_MAC;
     if (filtered) {

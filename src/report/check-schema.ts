@@ -53,6 +53,11 @@ export const checkSchema = z.strictObject({
       known: z.string().optional().meta({ description: 'why the release is known to break it' }),
       message: z.string(),
       set: z.string().optional().meta({ description: 'all packets that break the claim, in the SET notation' }),
+      notAsked: count.optional().meta({ description: 'packets that Linux could not be asked about' }),
+      kernel: z
+        .strictObject({ word: z.enum(['confirmed', 'not-confirmed', 'not-asked']), because: z.string() })
+        .optional()
+        .meta({ description: 'with --kernel: what Linux says of the witness of a violated claim' }),
       witness: z
         .strictObject({ packet: packetText, trace: z.array(hopSchema), reply: z.array(hopSchema).optional() })
         .optional(),

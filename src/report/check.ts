@@ -54,11 +54,35 @@ const placeOf = ({ path, line, table, chain, rule }: Location): string => {
 };
 
 /** All that holds is proved. */
-const isProved = (findings: readonly Finding[]): boolean =>
-  findings.some(({ result }) => result === 'holds') &&
-  findings.every(({ result, strength }) => result !== 'holds' || strength === 'proved');
+const isProved = (all: readonly Finding[]): boolean => {
+  const findings = fromModel(all);
+  return (
+    findings.some(({ result }) => result === 'holds') &&
+    findings.every(({ result, strength }) => result !== 'holds' || strength === 'proved')
+  );
+};
 
-const strengthOf = (findings: readonly Finding[]): string => {
+/** What the model has found, and what Linux has. */
+const fromModel = (findings: readonly Finding[]): readonly Finding[] =>
+  findings.filter(({ strength }) => strength !== 'kernel');
+const fromLinux = (findings: readonly Finding[]): readonly Finding[] =>
+  findings.filter(({ strength }) => strength === 'kernel');
+
+/** `kernel 400`, with how many packets Linux could not be asked about; empty where it was not asked about this law. */
+function kernelNote(findings: readonly Finding[]): string {
+  const own = fromLinux(findings);
+  const sum = (count: (finding: Finding) => number): number => own.reduce((total, one) => total + count(one), 0);
+  const [asked, notAsked] = [sum(({ count }) => count), sum((finding) => finding.notAsked ?? 0)];
+  if (asked + notAsked === 0) return '';
+  return `, kernel ${asked}${notAsked === 0 ? '' : ` (${notAsked} not asked)`}`;
+}
+
+/** A law that holds, on Linux too. */
+const holdsOnLinux = (findings: readonly Finding[]): boolean =>
+  fromLinux(findings).some(({ result }) => result === 'holds');
+
+const strengthOf = (all: readonly Finding[]): string => {
+  const findings = fromModel(all);
   const held = findings.filter(({ result }) => result === 'holds');
   if (isProved(findings)) return 'proved';
   const count = held.reduce((sum, finding) => sum + finding.count, 0);
@@ -82,7 +106,7 @@ function lawLines(law: Law, findings: readonly Finding[], paint: Paint): string[
 
 /** What is said of a law on its own line. */
 function noteOf(result: LawResult, findings: readonly Finding[]): string {
-  if (result === 'ok') return strengthOf(findings);
+  if (result === 'ok') return `${strengthOf(findings)}${kernelNote(findings)}`;
   if (result !== 'FAIL' && result !== 'warn')
     return findings.find((finding) => finding.result === result || finding.result !== 'holds')?.message ?? '';
   const broken = findings.filter((finding) => finding.result === 'violated');
@@ -148,6 +172,9 @@ function printFinding(finding: Finding, before: Finding | undefined, subject: Ch
     lines.push(`    nearly ${placeOf(place)}, but for ${printable(but)}`);
   if (witness !== undefined) {
     lines.push(`    ${paint.bold(printable(printArrival(witness.arrival)))}`);
+    const { linux } = finding;
+    if (linux !== undefined)
+      lines.push(...wrap(`${LINUX_SAYS[linux.word]}: ${printable(linux.because)}`, '      ').map(paint.doubtful));
     for (const hop of witness.way.hops) {
       lines.push(`      on ${printable(hop.host)}:`);
       lines.push(...printJourney(hop.journey, pathAt(subject, hop), paint, '        '));
@@ -166,6 +193,11 @@ function printFinding(finding: Finding, before: Finding | undefined, subject: Ch
 const LONGEST_SET = 400;
 
 const shortened = (set: string): string => (set.length > LONGEST_SET ? `${set.slice(0, LONGEST_SET)} ...` : set);
+const LINUX_SAYS: Readonly<Record<NonNullable<Finding['linux']>['word'], string>> = {
+  confirmed: 'confirmed by Linux',
+  'not-confirmed': 'not confirmed by Linux: the model differs',
+  'not-asked': 'Linux was not asked',
+};
 
 const pathAt = ({ rulesetAt }: CheckSubject, { host, journey }: Hop): string =>
   rulesetAt(host, journey.packet.family)?.path ?? '';
@@ -197,6 +229,7 @@ export function summaryOf(laws: ReadonlyMap<Law, readonly Finding[]>): Record<st
   const summary = { proved: 0, tested: 0, kernel: 0, violated: 0, undecided: 0, vacuous: 0, notApplicable: 0 };
   for (const own of laws.values()) {
     const result = lawResult(own);
+    if (result === 'ok' && holdsOnLinux(own)) summary.kernel++;
     if (result === 'ok') summary[isProved(own) ? 'proved' : 'tested']++;
     else if (result === 'FAIL' || result === 'warn') summary.violated++;
     else if (result === 'undecided') summary.undecided++;
@@ -216,6 +249,8 @@ function summaryLine(laws: ReadonlyMap<Law, readonly Finding[]>, paint: Paint): 
   const proved = [...laws.values()].filter((own) => lawResult(own) === 'ok' && isProved(own)).length;
   if (proved < count('ok')) parts.push(`${proved} of them proved`);
   else if (proved > 0) parts[1] = `${parts[1] ?? ''}, proved for every packet`;
+  const onLinux = [...laws.values()].filter((own) => lawResult(own) === 'ok' && holdsOnLinux(own)).length;
+  if (onLinux > 0) parts.push(`${onLinux} on Linux too`);
   if (count('FAIL') > 0) parts.push(paint.bad(`${count('FAIL')} violated`));
   if (count('warn') > 0) parts.push(count('warn') === 1 ? '1 warning' : `${count('warn')} warnings`);
   if (count('undecided') > 0) parts.push(paint.doubtful(`${count('undecided')} undecided`));
@@ -261,6 +296,8 @@ export function checkDocument({ findings, unusedRules }: CheckResult): object {
       ...(finding.known === undefined ? {} : { known: finding.known }),
       message: finding.message,
       ...(finding.set === undefined ? {} : { set: finding.set }),
+      ...(finding.notAsked === undefined ? {} : { notAsked: finding.notAsked }),
+      ...(finding.linux === undefined ? {} : { kernel: finding.linux }),
       ...(finding.witness === undefined ? {} : { witness: witnessDocument(finding.witness) }),
     })),
     unusedRules,

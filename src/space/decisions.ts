@@ -18,7 +18,7 @@ import {
 import { BROADCAST_MAC, macOctets, type Mac } from '../address/mac.ts';
 import type { Range } from '../address/ranges.ts';
 import type { Bridge, Host } from '../host/host.ts';
-import { assumedMac, neighbourMac, stationDmac } from '../host/link.ts';
+import { assumedMac, neighbourMac, senderMac, stationDmac } from '../host/link.ts';
 import {
   addressKind,
   isEverybody,
@@ -148,10 +148,12 @@ export class Decisions {
     return this.#once(key, () => this.#byRuns('daddr', this.#addressClasses().sourceRuns, ({ from }) => ask(from)));
   }
 
-  /** Who has an address on a device. */
+  /** Who has an address on a device, or sends from it. */
   neighbour(dev: string, field: 'saddr' | 'daddr'): ClassNode<Mac> {
     return this.#once(`mac ${dev} ${field}`, () =>
-      this.#byRuns(field, this.#linkRuns(), (run) => this.#macOf(run, neighbourMac(this.#host, dev, run.from))),
+      this.#byRuns(field, this.#linkRuns(), (run) =>
+        this.#macOf(run, (field === 'saddr' ? senderMac : neighbourMac)(this.#host, dev, run.from)),
+      ),
     );
   }
 

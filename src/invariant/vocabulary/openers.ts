@@ -14,6 +14,7 @@ import {
   SYN,
   TCP,
   UDPLITE,
+  URG,
   type ConntrackState,
 } from '../../packet/packet.ts';
 import { setOf, subtractSets, unionSets, type PacketSet } from '../../packet/pattern.ts';
@@ -70,11 +71,14 @@ const continuers = (family: Family): PacketSet =>
     others(family),
   );
 
-/** The packets that belong to another flow: icmp errors, and a reset in answer to a SYN (S15). */
+/**
+ * The packets that belong to another flow: icmp errors, and a reset in answer to a SYN (S15). With URG a reset is none that conntrack takes for valid
+ * (nf_conntrack_proto_tcp.c, tcp_valid_flags).
+ */
 const relatives = (family: Family): PacketSet =>
   unionSets(
     setOf({ family, protocol: values([icmpOf(family)]), type: values(ERRORS[family]) }),
-    setOf({ family, protocol: values([TCP]), flags: flagRanges(SYN | ACK | RST | FIN, ACK | RST) }),
+    setOf({ family, protocol: values([TCP]), flags: flagRanges(SYN | ACK | RST | FIN | URG, ACK | RST) }),
   );
 
 /** Any packet can be INVALID (by a bad checksum) or UNTRACKED. */
