@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import type { Family } from '../address/address.ts';
 import { printHost } from '../host/print.ts';
+import { KernelFailure } from '../kernel/client.ts';
 import type { Report } from '../kernel/campaign-report.ts';
 import { compareCase, printDifference, type Comparison, type Oracle } from '../kernel/compare.ts';
 import { addCoverage, type Coverage } from '../kernel/coverage.ts';
@@ -75,7 +76,8 @@ class RememberingOracle implements Oracle {
 
 interface Failing {
   readonly text: string;
-  readonly recorded: RecordedCase<RecordedHost>;
+  /** Absent where the model threw. */
+  readonly recorded?: RecordedCase<RecordedHost>;
 }
 
 /** What one case came to: what agrees, host by host, or the difference. */
@@ -154,27 +156,41 @@ export class Campaign {
       return undefined;
     }
     this.differences.push(failing.text);
-    this.found.push(failing.recorded);
+    if (failing.recorded !== undefined) this.found.push(failing.recorded);
     return failing.text;
   }
 
   /** The smallest difference in a chunk. */
   #try<T>({ arbitrary, trial }: Trials<T>, parameters: fc.Parameters<[T]>): Failing | undefined {
-    let failing: Failing | undefined;
-    fc.check(
+    const met: { failing?: Failing; broken?: KernelFailure } = {};
+    const result = fc.check(
       fc.property(arbitrary, (drawn) => {
-        const outcome = trial(drawn);
-        if (outcome.failing !== undefined) {
-          failing = outcome.failing;
-          return false;
+        // With a broken judge there is nothing to say of the rest.
+        if (met.broken !== undefined) return true;
+        try {
+          const outcome = trial(drawn);
+          if (outcome.failing === undefined) {
+            // What is tried while a difference is made smaller is no case of the campaign.
+            if (met.failing === undefined) this.#count(outcome);
+            return true;
+          }
+          met.failing = outcome.failing;
+        } catch (error) {
+          if (error instanceof KernelFailure) {
+            met.broken = error;
+            return true;
+          }
+          met.failing = { text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
         }
-        // What is tried while a difference is made smaller is no case of the campaign.
-        if (failing === undefined) this.#count(outcome);
-        return true;
+        return false;
       }),
       parameters,
     );
-    return failing;
+    if (met.broken !== undefined) throw met.broken;
+    // A model that throws says nothing of the case; the case itself is all there is to tell.
+    if (met.failing !== undefined && met.failing.recorded === undefined)
+      met.failing = { text: `${fc.stringify(result.counterexample)}\n${met.failing.text}` };
+    return met.failing;
   }
 
   #hostTrials(family: Family): Trials<KernelCase> {

@@ -76,7 +76,8 @@ export class Kernel {
     const args = [...launcherArgs, process.execPath, helperProgram()];
     const pairs = [socketPair(), socketPair(), socketPair()] as const;
     const [requests, answers, errors] = pairs;
-    this.#child = spawn(program, args, { stdio: [requests[1], answers[1], errors[1]] });
+    // A process group of its own: an interrupt at the terminal is for whoever asks, who may still want to say what he knows.
+    this.#child = spawn(program, args, { stdio: [requests[1], answers[1], errors[1]], detached: true });
     this.#child.on('error', () => {
       // The end of its output tells it, with more words.
     });
