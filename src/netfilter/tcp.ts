@@ -258,6 +258,15 @@ type WindowVerdict = {
   readonly sides: TcpTracking['sides'];
 };
 
+/** tcp_init_sender: a SYN begins a side. Of what is known of it only that it is liberal stays (tcp_options). */
+const begun = ({ liberal }: Side, end: number): Side => ({
+  end,
+  maxEnd: end,
+  maxWindow: TCP_WINDOW,
+  liberal,
+  closeInit: false,
+});
+
 /** tcp_in_window, without SACK and scaling. */
 function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction, beLiberal: boolean): WindowVerdict {
   const peer: Direction = direction === 'ORIGINAL' ? 'REPLY' : 'ORIGINAL';
@@ -274,7 +283,7 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
 
   if (sender.maxWindow === 0) {
     if (syn) {
-      sender = { ...sender, end, maxEnd: end, maxWindow: window };
+      sender = begun(sender, end);
       if (!hasAck) return letThrough();
     } else {
       sender = { ...sender, end, maxWindow: window, maxEnd: u32(end + window) };
@@ -282,7 +291,7 @@ function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction
       else if (ack === u32(receiver.end + 1)) receiver = { ...receiver, end: u32(receiver.end + 1) };
     }
   } else if (syn && after(end, sender.end) && (tracking.state === 'SS' || tracking.state === 'SR')) {
-    sender = { ...sender, end, maxEnd: end, maxWindow: window };
+    sender = begun(sender, end);
     if (direction === 'REPLY' && !hasAck) return letThrough();
   }
 
