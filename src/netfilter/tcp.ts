@@ -186,9 +186,13 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
       // Not exactly what its receiver awaits: he may answer with a challenge.
       if (established && packet.seq !== maxAck && !followsData) next = old;
     }
-    const answersChallenge = old === 'SS' && lastSegment === 'ACK' && hasTurned && packet.seq === tracking.challengeAck;
+    const answersChallenge =
+      old === 'SS' &&
+      lastSegment === 'ACK' &&
+      tracking.lastDirection === 'REPLY' &&
+      packet.seq === tracking.challengeAck;
     const answersLetThrough =
-      ((status.seenReply && lastSegment === 'SYN') || (!status.assured && lastSegment === 'ACK')) &&
+      ((status.seenReply && lastSegment === 'SYN' && hasTurned) || (!status.assured && lastSegment === 'ACK')) &&
       packet.ack === tracking.lastEnd;
     inWindow = answersChallenge || answersLetThrough;
   }
