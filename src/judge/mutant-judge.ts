@@ -14,6 +14,7 @@ import { chainKey, metOn, withMutant } from './equivalence.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { judgeClaim } from './judge.ts';
 import type { Mutant } from './mutation.ts';
+import { Proofs } from './prove.ts';
 
 /** A deployment with the rulesets of its hosts, without a mistake. */
 export interface Cloud {
@@ -80,10 +81,7 @@ export class MutantJudge {
 
   #worlds(rulesets: Cloud['rulesets']): Readonly<Record<Posture, World>> {
     const { network } = this.#cloud;
-    return {
-      'as-given': worldOf(network, rulesets),
-      hardened: worldOf(network, new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]))),
-    };
+    return { 'as-given': worldOf(network, rulesets), hardened: worldOf(network, hardened(rulesets)) };
   }
 
   /** The first claim that the mistake breaks; undefined when no law sees it. */
@@ -119,4 +117,34 @@ export class MutantJudge {
     }
     return undefined;
   }
+
+  /**
+   * The first claim that the mistake breaks for any packet, whether or not a sample would find it, with a packet that the netfilter judge confirms. Undefined: every
+   * claim that can be proved holds in spite of it.
+   */
+  provedBroken(host: string, ruleset: Ruleset, mutant: Mutant): BrokenClaim | undefined {
+    const rulesets = withMutant(this.#cloud.rulesets, host, ruleset, mutant);
+    const worlds = this.#worlds(rulesets);
+    const proofs = new Proofs(this.#cloud.network, { 'as-given': rulesets, hardened: hardened(rulesets) }, 'nft');
+    const key = chainKey(host, ruleset.family, mutant.table, mutant.chain);
+    const [near, far] = [true, false].map((isNear) =>
+      this.#packets.filter(({ claim, chains }) => claim.family === ruleset.family && chains.has(key) === isNear),
+    );
+    for (const { law, claim, posture } of [...(near ?? []), ...(far ?? [])]) {
+      const judgement = proofs.judge(worlds[posture], claim, posture);
+      if ('kind' in judgement || judgement.result !== 'violated') continue;
+      const { message = '', witness } = judgement;
+      return {
+        law,
+        says: claim.says,
+        posture,
+        message,
+        ...(witness === undefined ? {} : { arrival: witness.arrival }),
+      };
+    }
+    return undefined;
+  }
 }
+
+const hardened = (rulesets: Cloud['rulesets']): Cloud['rulesets'] =>
+  new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));

@@ -12,10 +12,12 @@ import type { HookName, Ruleset, Table, TableName } from '../ruleset/rule.ts';
 import { sysctlOf } from '../host/host.ts';
 import { Bindings } from './binding.ts';
 import { TableSpace } from './chain.ts';
+import type { Header } from './cell.ts';
 import { Conditions } from './condition.ts';
 import { Decisions } from './decisions.ts';
 import type { Node } from './diagram.ts';
 import { Effects } from './effect.ts';
+import { headerLevels, type Levels } from './header-levels.ts';
 import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Openings } from './openings.ts';
@@ -46,6 +48,7 @@ export class Ground {
   /** NAT targets as outcomes name them. */
   readonly targets = new Map<string, NatTarget>();
   readonly #macs: ReadonlySet<Mac>;
+  readonly #headers = new WeakMap<Header, Levels>();
   readonly #decisions = new Map<Host, Decisions>();
   readonly #tables = new Map<Table, Map<string, Node>>();
   readonly #scenes = new Map<Host, { readonly conditions: Conditions; readonly chains: MadeChains }>();
@@ -61,6 +64,13 @@ export class Ground {
     this.bindings = new Bindings(this.layout, open);
     this.openings = new Openings(this.layout);
     this.#macs = macsOf(network, this.layout);
+  }
+
+  /** What a header says of the levels of functions of packets. Kept, for a header is asked about in many tables. */
+  levelsOf(header: Header): Levels {
+    const known = this.#headers.get(header) ?? headerLevels(this.layout, header);
+    this.#headers.set(header, known);
+    return known;
   }
 
   decisionsOf(host: Host): Decisions {

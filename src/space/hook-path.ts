@@ -1,17 +1,17 @@
 /** What happens to all packets of a cell at one hook: the tables there, connection tracking, and translation, in the kernel's order (netfilter/hooks.ts). */
-import { GRE, ICMP, ICMPV6, type ConntrackState } from '../packet/packet.ts';
+import { GRE, ICMP, ICMPV6 } from '../packet/packet.ts';
 import { STAGES, type Stage } from '../netfilter/hooks.ts';
 import { tracksPorts, type Direction } from '../netfilter/tuple.ts';
 import type { HookName, TableName } from '../ruleset/rule.ts';
 import type { LevelValue } from './binding.ts';
-import { endsOf, type Cell, type Ends, type Flow, type Header, type Tracking } from './cell.ts';
+import type { Cell, Flow, Header } from './cell.ts';
 import { NO, YES, type Node } from './diagram.ts';
-import { equalValues } from './equality.ts';
 import type { HostSpace } from './ground.ts';
-import { headerLevels, tupleLevels, type Levels, type TupleKind } from './header-levels.ts';
+import { tupleLevels, type TupleKind } from './header-levels.ts';
 import type { LostEnd } from './host-path.ts';
 import { NOT_SEEN, stateNumber, type Field, type Layout } from './layout.ts';
 import { IDENTITY, type Affine, type Outcome, type TtlStep } from './outcome.ts';
+import { IN_THE_WAY, type TrackingPath } from './tracking-path.ts';
 import { Translation } from './translation.ts';
 import { isValue, shifted, whereIn, type Value } from './value.ts';
 
@@ -20,65 +20,24 @@ export interface Devices {
   readonly oif?: string;
 }
 
-const pairsOf = (one: Ends, other: Ends): readonly (readonly [Value, Value])[] => [
-  [one.saddr, other.saddr],
-  [one.daddr, other.daddr],
-  [one.sport, other.sport],
-  [one.dport, other.dport],
-];
-
 const PASSED: Outcome = { kind: 'accepted', rewritten: {}, logged: [] };
 
 const PACKET_TYPES = ['unicast', 'broadcast', 'multicast'] as const;
 const TUPLE_PORTS: readonly Field[] = ['origSport', 'origDport', 'replySport', 'replyDport'];
-const IN_THE_WAY =
-  'a flow of the same packet on this host may have the same addresses and ports: sets do not follow that';
 /** struct pptp_gre_header without its optional fields. */
 const GRE_HEADER = 8;
 
 export class HookPath {
   readonly #space: HostSpace;
   readonly #layout: Layout;
+  readonly #tracking: TrackingPath;
   readonly #lose: (end: LostEnd) => void;
-  readonly #headers = new WeakMap<Header, Levels>();
 
-  constructor(space: HostSpace, lose: (end: LostEnd) => void) {
+  constructor(space: HostSpace, tracking: TrackingPath, lose: (end: LostEnd) => void) {
     this.#space = space;
+    this.#tracking = tracking;
     this.#layout = space.ground.layout;
     this.#lose = lose;
-  }
-
-  /** A cell whose conntrack state is asserted; undefined: it is as conntrack finds it. */
-  assert(cell: Cell, state: ConntrackState | undefined): Cell {
-    if (state === undefined || !this.#space.conntrack) return cell;
-    if (state === 'INVALID' || state === 'UNTRACKED')
-      return { ...cell, asserted: true, tracked: { kind: 'none', state } };
-    const flow = this.#flow(cell.header);
-    if (state === 'NEW') return { ...cell, tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow } };
-    const done = { confirmed: true, seenReply: true, sourceDone: true, destinationDone: true };
-    const known: Flow = { ...flow, ...done, asserted: true };
-    return {
-      ...cell,
-      flows: [...cell.flows, known],
-      tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow: known },
-    };
-  }
-
-  #flow(header: Header): Flow {
-    const ends = endsOf(header);
-    return {
-      host: this.#space.host.name,
-      original: ends,
-      translated: ends,
-      sourceNat: false,
-      destinationNat: false,
-      sourceDone: false,
-      destinationDone: false,
-      confirmed: false,
-      seenReply: false,
-      assured: false,
-      mark: 0,
-    };
   }
 
   /** The cells that the hook lets go on; what it stops goes to `lost` as well, where that is given. */
@@ -103,125 +62,14 @@ export class HookPath {
       case 'defragment':
         return [cell];
       case 'conntrack':
-        return this.#track(cell, hook, stop);
+        return this.#tracking.track(cell, hook, stop);
       case 'nat':
         return this.#nat(cell, hook, stop);
       case 'confirm':
-        return [this.confirm(cell)];
+        return [this.#tracking.confirm(cell)];
       default:
         return this.#table(cell, stage, hook, stop).map(({ cell: on }) => on);
     }
-  }
-
-  // --- connection tracking -------------------------------------------------------------------------------------------------------------
-
-  /** The flow exists once its first packet has made it through. */
-  confirm(cell: Cell): Cell {
-    const { tracked } = cell;
-    if (tracked?.kind !== 'flow' || tracked.direction === 'REPLY' || tracked.flow.confirmed) return cell;
-    const flow: Flow = { ...tracked.flow, confirmed: true };
-    return { ...cell, tracked: { ...tracked, flow }, flows: [...cell.flows, flow] };
-  }
-
-  #track(cell: Cell, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
-    // A packet that comes by a second time is asked about again where it was INVALID.
-    const isKnown = cell.tracked !== undefined && (cell.tracked.state !== 'INVALID' || cell.asserted === true);
-    if (!this.#space.conntrack || isKnown) return [cell];
-    const { diagrams } = this.#layout;
-    const cells: Cell[] = [];
-    let rest = cell.region;
-    for (const flow of cell.flows) {
-      if (flow.host !== this.#space.host.name || rest === NO) continue;
-      const answers = this.#answers(cell, rest, flow.translated);
-      rest = diagrams.less(rest, answers);
-      if (answers !== NO) cells.push(...this.#answer({ ...cell, region: answers }, flow, hook, stop));
-      const known = equalValues(this.#layout, rest, pairsOf(cell.header, flow.original));
-      rest = diagrams.less(rest, known);
-      if (known !== NO) cells.push(...this.#again({ ...cell, region: known }, flow, hook, stop));
-    }
-    if (rest === NO) return cells;
-    const states = this.#space.ground.openings.states(this.#space.settings, hook === 'PREROUTING');
-    const levels = this.#levelsOf(cell.header);
-    for (const { region, to } of this.#space.ground.bindings.pieces(rest, states, levels)) {
-      const taken = cell.flows.filter(({ host }) => host === this.#space.host.name);
-      if (taken.length > 0 && this.#isTaken({ ...cell, region }, endsOf(cell.header))) {
-        stop({ kind: 'undecided', cell: { ...cell, region }, reason: IN_THE_WAY });
-        continue;
-      }
-      const state = this.#space.ground.openings.stateOf(to);
-      const tracked: Tracking =
-        state === 'NEW'
-          ? { kind: 'flow', state, direction: 'ORIGINAL', flow: this.#flow(cell.header) }
-          : { kind: 'none', state: state === 'UNTRACKED' ? state : 'INVALID' };
-      cells.push({ ...cell, region, tracked });
-    }
-    return cells;
-  }
-
-  /** The packet has been here before, and comes again as it came then. */
-  #again(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
-    const { openings, bindings } = this.#space.ground;
-    if (flow.asserted === true)
-      return [{ ...cell, tracked: { kind: 'flow', state: 'ESTABLISHED', direction: 'ORIGINAL', flow } }];
-    const states = openings.again(this.#space.settings, hook === 'PREROUTING');
-    return bindings.pieces(cell.region, states, this.#levelsOf(cell.header)).flatMap(({ region, to }): Cell[] => {
-      const own: Cell = { ...cell, region };
-      if (openings.stateOf(to) === 'NEW')
-        return [{ ...own, tracked: { kind: 'flow', state: 'NEW', direction: 'ORIGINAL', flow } }];
-      stop({ kind: 'undecided', cell: own, reason: 'it comes to the same host twice, and is then no first packet' });
-      return [];
-    });
-  }
-
-  /** A packet of a flow's other direction. */
-  #answer(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
-    const { openings, bindings } = this.#space.ground;
-    const { settings } = this.#space;
-    const as = (own: Cell, state: ConntrackState | undefined, assured: boolean): Cell[] => {
-      if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, tracked: { kind: 'none', state } }];
-      const known: Flow = { ...flow, seenReply: true, assured };
-      if (state === 'ESTABLISHED')
-        return [{ ...own, tracked: { kind: 'flow', state, direction: 'REPLY', flow: known } }];
-      stop({ kind: 'undecided', cell: own, reason: 'the answer opens a flow of its own' });
-      return [];
-    };
-    if (flow.asserted === true) return as(cell, 'ESTABLISHED', false);
-    if (cell.answers !== undefined) {
-      const found = cell.opened === undefined ? undefined : openings.answer(cell.opened, settings);
-      return cell.opened === undefined
-        ? as(cell, 'ESTABLISHED', false)
-        : as(cell, found?.state, found?.assured === true);
-    }
-    // What somebody sends to itself, and meets again.
-    return bindings
-      .pieces(cell.region, openings.turned(settings, hook === 'PREROUTING'), this.#levelsOf(cell.header))
-      .flatMap(({ region, to }) => as({ ...cell, region }, openings.stateOf(to), false));
-  }
-
-  /** The packets of a region that are of a flow's other direction. */
-  #answers(
-    { header, answers }: { readonly header: Ends; readonly answers?: Cell['answers'] },
-    region: Node,
-    translated: Ends,
-  ): Node {
-    const { diagrams } = this.#layout;
-    const addresses = [
-      [header.saddr, translated.daddr],
-      [header.daddr, translated.saddr],
-    ] as const;
-    const some = equalValues(this.#layout, region, addresses);
-    if (some === NO) return NO;
-    const icmp = this.#layout.chooseValues('protocol', [ICMP, ICMPV6], YES, NO);
-    // The type of an answer to a message is as it has to be; what is no answer has another.
-    const messages = answers === 'icmp' ? diagrams.and(some, icmp) : NO;
-    const others = answers === 'icmp' ? NO : diagrams.less(some, icmp);
-    return diagrams.or(
-      equalValues(this.#layout, messages, [[header.sport, translated.sport]]),
-      equalValues(this.#layout, others, [
-        [header.sport, translated.dport],
-        [header.dport, translated.sport],
-      ]),
-    );
   }
 
   // --- tables --------------------------------------------------------------------------------------------------------------------------
@@ -290,12 +138,6 @@ export class HookPath {
     return { key, values };
   }
 
-  #levelsOf(header: Header): Levels {
-    const known = this.#headers.get(header) ?? headerLevels(this.#layout, header);
-    this.#headers.set(header, known);
-    return known;
-  }
-
   /** The cell cut up by a function of packets as they are now. */
   #pieces(cell: Cell, f: Node): readonly { readonly cell: Cell; readonly to: Node }[] {
     if (f < 0) return [{ cell, to: f }];
@@ -308,7 +150,7 @@ export class HookPath {
     const isTupleAsked = byPorts || (support.at(-1) ?? 0) >= this.#layout.level('origDaddr');
     return cells.flatMap((own) =>
       (byPorts ? this.#byTuple(own) : [{ cell: own, kind: 'ports' as const }]).flatMap(({ cell: part, kind }) => {
-        const levels = new Map<number, LevelValue>(this.#levelsOf(part.header));
+        const levels = new Map<number, LevelValue>(this.#space.ground.levelsOf(part.header));
         if (isTupleAsked && part.tracked?.kind === 'flow') tupleLevels(this.#layout, levels, part.tracked.flow, kind);
         const { macs } = this.#layout.alphabets;
         if (asks('smac'))
@@ -429,23 +271,13 @@ export class HookPath {
         }
         const changed = piece.changed ? (isSource ? { sourceNat: true } : { destinationNat: true }) : {};
         const mapped = as(part, { translated: piece.ends, ...changed });
-        if (this.#isTaken(mapped, piece.ends)) {
+        if (this.#tracking.isTaken(mapped, piece.ends)) {
           stop({ kind: 'undecided', cell: mapped, reason: IN_THE_WAY });
           return [];
         }
         return [mapped];
       });
     });
-  }
-
-  /** Another flow of the packet's on this host may have the same tuple. */
-  #isTaken({ flows, region }: Cell, ends: Ends): boolean {
-    return flows.some(
-      (flow) =>
-        flow.host === this.#space.host.name &&
-        (equalValues(this.#layout, region, pairsOf(ends, flow.translated)) !== NO ||
-          this.#answers({ header: ends }, region, flow.original) !== NO),
-    );
   }
 
   /** nf_nat_packet: every packet of the flow is rewritten as was decided. */

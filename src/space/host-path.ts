@@ -16,6 +16,7 @@ import type { ClassDecision } from './decisions.ts';
 import { NO, type Node } from './diagram.ts';
 import type { HostSpace } from './ground.ts';
 import { HookPath } from './hook-path.ts';
+import { TrackingPath } from './tracking-path.ts';
 import type { Layout } from './layout.ts';
 import { isValue, shifted, whereIn, type Value } from './value.ts';
 
@@ -41,23 +42,25 @@ export interface LostEnd {
 export class HostPath {
   readonly #space: HostSpace;
   readonly #layout: Layout;
+  readonly #tracking: TrackingPath;
   readonly #hooks: HookPath;
   readonly #ends: HostEnd[] = [];
 
   constructor(space: HostSpace) {
     this.#space = space;
     this.#layout = space.ground.layout;
-    this.#hooks = new HookPath(space, (end) => {
+    this.#tracking = new TrackingPath(space);
+    this.#hooks = new HookPath(space, this.#tracking, (end) => {
       this.#ends.push(end);
     });
   }
 
   /** The ways of packets that enter at `entry`; `framed` cells bring the frame of the host before. */
   run(cell: Cell, entry: Entry, from: 'sender' | 'host', asserted?: ConntrackState): readonly HostEnd[] {
-    if (entry.kind === 'local') for (const own of this.#local(cell)) this.#send(this.#hooks.assert(own, asserted));
+    if (entry.kind === 'local') for (const own of this.#local(cell)) this.#send(this.#tracking.assert(own, asserted));
     else
       for (const arrived of from === 'host' ? [framedAs(cell)] : this.#arriving(cell, entry.interface)) {
-        const own = this.#hooks.assert(arrived, asserted);
+        const own = this.#tracking.assert(arrived, asserted);
         const bridge = bridgeOfPort(this.#space.host, entry.interface);
         if (bridge === undefined) this.#receive(own, entry.interface);
         else this.#receiveOnPort(own, bridge, entry.interface);
@@ -323,7 +326,7 @@ export class HostPath {
       return;
     }
     // br_nf_local_in: a frame for many is confirmed before it goes up, for its copies share the flow.
-    const own = cell.packetType === 'unicast' ? cell : this.#hooks.confirm(cell);
+    const own = cell.packetType === 'unicast' ? cell : this.#tracking.confirm(cell);
     for (const possible of this.#possible6(own)) this.#route(possible, bridge.name);
   }
 

@@ -1,0 +1,186 @@
+/** Connection tracking of all packets of a cell: which flow they belong to on one host, and in which state they are (netfilter/conntrack.ts). */
+import { ICMP, ICMPV6, type ConntrackState } from '../packet/packet.ts';
+import type { HookName } from '../ruleset/rule.ts';
+import { endsOf, type Cell, type Ends, type Flow, type Header, type Tracking } from './cell.ts';
+import { NO, YES, type Node } from './diagram.ts';
+import { equalValues } from './equality.ts';
+import type { HostSpace } from './ground.ts';
+import type { LostEnd } from './host-path.ts';
+import type { Layout } from './layout.ts';
+import type { Value } from './value.ts';
+
+const pairsOf = (one: Ends, other: Ends): readonly (readonly [Value, Value])[] => [
+  [one.saddr, other.saddr],
+  [one.daddr, other.daddr],
+  [one.sport, other.sport],
+  [one.dport, other.dport],
+];
+
+/** Why nothing is said of a packet that another flow may be in the way of. */
+export const IN_THE_WAY =
+  'a flow of the same packet on this host may have the same addresses and ports: sets do not follow that';
+
+export class TrackingPath {
+  readonly #space: HostSpace;
+  readonly #layout: Layout;
+
+  constructor(space: HostSpace) {
+    this.#space = space;
+    this.#layout = space.ground.layout;
+  }
+
+  /** A cell whose conntrack state is asserted; undefined: it is as conntrack finds it. */
+  assert(cell: Cell, state: ConntrackState | undefined): Cell {
+    if (state === undefined || !this.#space.conntrack) return cell;
+    if (state === 'INVALID' || state === 'UNTRACKED')
+      return { ...cell, asserted: true, tracked: { kind: 'none', state } };
+    const flow = this.#flow(cell.header);
+    if (state === 'NEW') return { ...cell, tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow } };
+    const done = { confirmed: true, seenReply: true, sourceDone: true, destinationDone: true };
+    const known: Flow = { ...flow, ...done, asserted: true };
+    return {
+      ...cell,
+      flows: [...cell.flows, known],
+      tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow: known },
+    };
+  }
+
+  #flow(header: Header): Flow {
+    const ends = endsOf(header);
+    return {
+      host: this.#space.host.name,
+      original: ends,
+      translated: ends,
+      sourceNat: false,
+      destinationNat: false,
+      sourceDone: false,
+      destinationDone: false,
+      confirmed: false,
+      seenReply: false,
+      assured: false,
+      mark: 0,
+    };
+  }
+
+  /** The flow exists once its first packet has made it through. */
+  confirm(cell: Cell): Cell {
+    const { tracked } = cell;
+    if (tracked?.kind !== 'flow' || tracked.direction === 'REPLY' || tracked.flow.confirmed) return cell;
+    const flow: Flow = { ...tracked.flow, confirmed: true };
+    return { ...cell, tracked: { ...tracked, flow }, flows: [...cell.flows, flow] };
+  }
+
+  /** What conntrack makes of the packets of a cell that it sees at a hook. */
+  track(cell: Cell, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
+    // A packet that comes by a second time is asked about again where it was INVALID.
+    const isKnown = cell.tracked !== undefined && (cell.tracked.state !== 'INVALID' || cell.asserted === true);
+    if (!this.#space.conntrack || isKnown) return [cell];
+    const { diagrams } = this.#layout;
+    const cells: Cell[] = [];
+    let rest = cell.region;
+    for (const flow of cell.flows) {
+      if (flow.host !== this.#space.host.name || rest === NO) continue;
+      const answers = this.#answers(cell, rest, flow.translated);
+      rest = diagrams.less(rest, answers);
+      if (answers !== NO) cells.push(...this.#answer({ ...cell, region: answers }, flow, hook, stop));
+      const known = equalValues(this.#layout, rest, pairsOf(cell.header, flow.original));
+      rest = diagrams.less(rest, known);
+      if (known !== NO) cells.push(...this.#again({ ...cell, region: known }, flow, hook, stop));
+    }
+    if (rest === NO) return cells;
+    const states = this.#space.ground.openings.states(this.#space.settings, hook === 'PREROUTING');
+    const levels = this.#space.ground.levelsOf(cell.header);
+    for (const { region, to } of this.#space.ground.bindings.pieces(rest, states, levels)) {
+      const taken = cell.flows.filter(({ host }) => host === this.#space.host.name);
+      if (taken.length > 0 && this.isTaken({ ...cell, region }, endsOf(cell.header))) {
+        stop({ kind: 'undecided', cell: { ...cell, region }, reason: IN_THE_WAY });
+        continue;
+      }
+      const state = this.#space.ground.openings.stateOf(to);
+      const tracked: Tracking =
+        state === 'NEW'
+          ? { kind: 'flow', state, direction: 'ORIGINAL', flow: this.#flow(cell.header) }
+          : { kind: 'none', state: state === 'UNTRACKED' ? state : 'INVALID' };
+      cells.push({ ...cell, region, tracked });
+    }
+    return cells;
+  }
+
+  /** The packet has been here before, and comes again as it came then. */
+  #again(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
+    const { openings, bindings } = this.#space.ground;
+    if (flow.asserted === true)
+      return [{ ...cell, tracked: { kind: 'flow', state: 'ESTABLISHED', direction: 'ORIGINAL', flow } }];
+    const states = openings.again(this.#space.settings, hook === 'PREROUTING');
+    return bindings
+      .pieces(cell.region, states, this.#space.ground.levelsOf(cell.header))
+      .flatMap(({ region, to }): Cell[] => {
+        const own: Cell = { ...cell, region };
+        if (openings.stateOf(to) === 'NEW')
+          return [{ ...own, tracked: { kind: 'flow', state: 'NEW', direction: 'ORIGINAL', flow } }];
+        stop({ kind: 'undecided', cell: own, reason: 'it comes to the same host twice, and is then no first packet' });
+        return [];
+      });
+  }
+
+  /** A packet of a flow's other direction. */
+  #answer(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
+    const { openings, bindings } = this.#space.ground;
+    const { settings } = this.#space;
+    const as = (own: Cell, state: ConntrackState | undefined, assured: boolean): Cell[] => {
+      if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, tracked: { kind: 'none', state } }];
+      const known: Flow = { ...flow, seenReply: true, assured };
+      if (state === 'ESTABLISHED')
+        return [{ ...own, tracked: { kind: 'flow', state, direction: 'REPLY', flow: known } }];
+      stop({ kind: 'undecided', cell: own, reason: 'the answer opens a flow of its own' });
+      return [];
+    };
+    if (flow.asserted === true) return as(cell, 'ESTABLISHED', false);
+    if (cell.answers !== undefined) {
+      const found = cell.opened === undefined ? undefined : openings.answer(cell.opened, settings);
+      return cell.opened === undefined
+        ? as(cell, 'ESTABLISHED', false)
+        : as(cell, found?.state, found?.assured === true);
+    }
+    // What somebody sends to itself, and meets again.
+    return bindings
+      .pieces(cell.region, openings.turned(settings, hook === 'PREROUTING'), this.#space.ground.levelsOf(cell.header))
+      .flatMap(({ region, to }) => as({ ...cell, region }, openings.stateOf(to), false));
+  }
+
+  /** The packets of a region that are of a flow's other direction. */
+  #answers(
+    { header, answers }: { readonly header: Ends; readonly answers?: Cell['answers'] },
+    region: Node,
+    translated: Ends,
+  ): Node {
+    const { diagrams } = this.#layout;
+    const addresses = [
+      [header.saddr, translated.daddr],
+      [header.daddr, translated.saddr],
+    ] as const;
+    const some = equalValues(this.#layout, region, addresses);
+    if (some === NO) return NO;
+    const icmp = this.#layout.chooseValues('protocol', [ICMP, ICMPV6], YES, NO);
+    // The type of an answer to a message is as it has to be; what is no answer has another.
+    const messages = answers === 'icmp' ? diagrams.and(some, icmp) : NO;
+    const others = answers === 'icmp' ? NO : diagrams.less(some, icmp);
+    return diagrams.or(
+      equalValues(this.#layout, messages, [[header.sport, translated.sport]]),
+      equalValues(this.#layout, others, [
+        [header.sport, translated.dport],
+        [header.dport, translated.sport],
+      ]),
+    );
+  }
+
+  /** Another flow of the packet's on this host may have the same tuple. */
+  isTaken({ flows, region }: Cell, ends: Ends): boolean {
+    return flows.some(
+      (flow) =>
+        flow.host === this.#space.host.name &&
+        (equalValues(this.#layout, region, pairsOf(ends, flow.translated)) !== NO ||
+          this.#answers({ header: ends }, region, flow.original) !== NO),
+    );
+  }
+}
