@@ -10,7 +10,7 @@ import { Trials } from '../judge/equivalence.ts';
 import { MutantJudge } from '../judge/mutant-judge.ts';
 import { mutantsOf } from '../judge/mutation.ts';
 import { printArrival } from '../packet/notation.ts';
-import { mutantLine, withSection, type Survivor } from '../report/mutants.ts';
+import { mutantLine, sectionName, withSection, type Survivor } from '../report/mutants.ts';
 import { CLOUDS, cloudOf } from './book.ts';
 import { nodeIo } from './io.ts';
 
@@ -37,13 +37,13 @@ for (const cloud of values.cloud) {
   const trials = new Trials({ network, rulesets, packets: Number(values.packets), seed });
   for (const [host, own] of rulesets)
     for (const ruleset of own) {
-      const name = ruleset.family === 4 ? host : `${host}/6`;
-      if (values.host?.includes(name) === false) continue;
+      const word = ruleset.family === 4 ? host : `${host}/6`;
+      if (values.host?.includes(word) === false) continue;
       const survivors: Survivor[] = [];
       let [all, killed, missed] = [0, 0, 0];
       for (const mutant of mutantsOf(ruleset)) {
         all++;
-        if (nodeIo.stderrIsTTY) nodeIo.stderr(`\r\u001b[K${cloud} ${name}: ${all} mistakes, ${missed} missed`);
+        if (nodeIo.stderrIsTTY) nodeIo.stderr(`\r\u001b[K${cloud} ${word}: ${all} mistakes, ${missed} missed`);
         if (judge.brokenBy(host, ruleset, mutant) !== undefined) {
           killed++;
           continue;
@@ -57,18 +57,18 @@ for (const cloud of values.cloud) {
         }
         missed++;
         nodeIo.stdout(
-          `MISSED ${cloud} ${name}:${mutant.line} ${line}\n  ${unlike.host}: ${printArrival(unlike.arrival)} (${unlike.posture})\n    before ${unlike.before}\n    after  ${unlike.after}\n`,
+          `MISSED ${cloud} ${word}:${mutant.line} ${line}\n  ${unlike.host}: ${printArrival(unlike.arrival)} (${unlike.posture})\n    before ${unlike.before}\n    after  ${unlike.after}\n`,
         );
       }
       if (nodeIo.stderrIsTTY) nodeIo.stderr('\r\u001b[K');
       nodeIo.stdout(
-        `${cloud} ${name}: ${all} mistakes, ${killed} break a law, ${survivors.length} change the fate of no packet that was tried, ${missed} missed\n`,
+        `${cloud} ${word}: ${all} mistakes, ${killed} break a law, ${survivors.length} change the fate of no packet that was tried, ${missed} missed\n`,
       );
       anyMissed ||= missed > 0;
       if (missed > 0) continue;
-      const file = `${cloud} ${host}${ruleset.family === 4 ? '' : '.v6'}.rules`;
       const document = nodeIo.readFile(values.write).toString();
-      nodeIo.writeFile(values.write, withSection(document, { name: file, all, killed, survivors }));
+      const name = sectionName(cloud, host, ruleset.family);
+      nodeIo.writeFile(values.write, withSection(document, { name, all, killed, survivors }));
     }
 }
 

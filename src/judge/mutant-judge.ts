@@ -48,8 +48,11 @@ export class MutantJudge {
   #packets: Candidate[] = [];
   readonly #texts: { readonly law: Law; readonly claim: RulesetClaim }[] = [];
 
-  /** Throws when the cloud breaks one of them without any mistake: then nothing could be told. */
-  constructor(cloud: Cloud, laws: readonly Law[], runs: number, seed: number) {
+  /**
+   * `scouts`: the samples of each claim that tell which chains its packets come through; `runs` unless given.
+   * Throws when the cloud breaks one of them without any mistake: then nothing could be told.
+   */
+  constructor(cloud: Cloud, laws: readonly Law[], runs: number, seed: number, scouts = runs) {
     this.#cloud = cloud;
     this.#runs = runs;
     this.#seed = seed;
@@ -70,7 +73,13 @@ export class MutantJudge {
           const seen = (way: Way): void => {
             for (const chain of metOn(way)) chains.add(chain);
           };
-          const { result, message } = judgeClaim(worlds[posture], claim, posture, { runs, seed, aim, asked, seen });
+          const { result, message } = judgeClaim(worlds[posture], claim, posture, {
+            runs: scouts,
+            seed,
+            aim,
+            asked,
+            seen,
+          });
           if (result === 'violated')
             throw new Error(`${law.id} fails without any mistake: ${claim.says}: ${message ?? ''}`);
           this.#packets.push({ law, claim, posture, chains });

@@ -2,6 +2,7 @@
  * docs/mutants.md: the mistakes that no law sees, because they change nothing, with the reason. Sections are rewritten by the campaign; reasons are a person's, and stay with
  * the mistakes that they were written for.
  */
+import type { Family } from '../address/address.ts';
 import type { Mutant } from '../judge/mutation.ts';
 
 /** The mistakes in one ruleset. */
@@ -23,7 +24,12 @@ export interface Survivor {
 export const mutantLine = ({ table, chain, rule, change, text }: Mutant): string =>
   `${table} ${chain} rule ${rule}, ${change}: \`${text}\``;
 
-const UNEXPLAINED = 'No reason has been written down yet.';
+/** The section of one ruleset. */
+export const sectionName = (cloud: string, host: string, family: Family): string =>
+  `${cloud} ${host}${family === 4 ? '' : '.v6'}.rules`;
+
+/** What stands for the reason of a mistake that nobody has explained. */
+export const UNEXPLAINED = 'No reason has been written down yet.';
 
 /** By section, the reason of each mistake that is listed. */
 export function reasonsIn(document: string): ReadonlyMap<string, ReadonlyMap<string, string>> {
