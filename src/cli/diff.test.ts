@@ -153,6 +153,15 @@ test('JSON has regions with witness and both rules', () => {
   });
 });
 
+test('what depends on too much at once is left undecided, with exit code 3', () => {
+  const rules = Array.from({ length: 1100 }, (_, index) => `-A FORWARD -m recent --name r${index} --rcheck -j ACCEPT`);
+  const text = (own: readonly string[]): string =>
+    ['*filter', ':INPUT ACCEPT', ':FORWARD DROP', ':OUTPUT ACCEPT', ...own, 'COMMIT', ''].join('\n');
+  const ended = diff(text(rules), {}, text(rules.slice(1)));
+  expect(ended.code).toBe(3);
+  expect(ended.stderr).toMatch(/^undecided: the fate of packets depends on more than 1000 things at once/);
+});
+
 test('bad input is said with its place, and what only a host can answer is refused', () => {
   expect(diff('*filter\n-A INPUT -j\nCOMMIT\n')).toMatchObject({ code: 2, stdout: '' });
   expect(diff(RULES, { confirm: true }).stderr).toContain('give it with -d or --host');

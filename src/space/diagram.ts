@@ -35,7 +35,9 @@ export class SpaceLimitError extends Error {
 }
 
 /** A terminal's level: below every field. */
-const BOTTOM = 0xffff;
+const BOTTOM = 0x7fffffff;
+/** Operations call themselves as deep as diagrams are, and each call costs the machine's stack. */
+const MOST_DEPTH = 1000;
 /** What a shortcut gives where it has none. No node is so small. */
 const OPEN = -0x80000000;
 
@@ -89,6 +91,7 @@ export class Diagrams {
   /** Edges of the nodes that are being built. */
   #stack = new Int32Array(2 << 12);
   #top = 0;
+  #depth = 0;
   /** Four words a result: operation, operands, result. A later one takes an earlier one's place. */
   #cache = new Int32Array(4 << 12);
   #operations = FIRST_FREE_OPERATION;
@@ -225,9 +228,7 @@ export class Diagrams {
 
   #insert(level: number, mark: number, count: number, hash: number, slot: number): Node {
     if (this.#edges + count > this.#limit)
-      throw new SpaceLimitError(
-        `the sets of packets need more than ${this.#limit} edges: these rules overlap in too many ways`,
-      );
+      this.#stop(`the sets of packets need more than ${this.#limit} edges: these rules overlap in too many ways`);
     const node = this.#nodes++;
     if (4 * node === this.#node.length) this.#node = grown(this.#node);
     while (2 * (this.#edges + count) > this.#edge.length) this.#edge = grown(this.#edge);
@@ -241,6 +242,21 @@ export class Diagrams {
     this.#table[slot] = node + 1;
     if (this.#nodes * 2 > this.#table.length) this.#rehash();
     return node;
+  }
+
+  /** Whoever catches it may go on with what there is. */
+  #stop(message: string): never {
+    this.#depth = 0;
+    this.#top = 0;
+    throw new SpaceLimitError(message);
+  }
+
+  /** One call more within the others. */
+  #enter(): void {
+    if (++this.#depth > MOST_DEPTH)
+      this.#stop(
+        `the fate of packets depends on more than ${MOST_DEPTH} things at once, such as matches that are not modelled`,
+      );
   }
 
   #rehash(): void {
@@ -405,6 +421,7 @@ export class Diagrams {
     if (typeof move === 'number') return this.#rewrite(operation, rewriting, this.#childAt(f, move));
     const slot = this.#slot(operation, f, 0);
     if (this.#isCached(slot, operation, f, 0)) return this.#cache[slot + 3] ?? NO;
+    this.#enter();
     const mark = this.#top;
     if (move === undefined) {
       const first = this.#firstOf(f);
@@ -421,6 +438,7 @@ export class Diagrams {
       }
     }
     const result = this.#finish(level, mark);
+    this.#depth--;
     this.#remember(operation, f, 0, result);
     return result;
   }
@@ -494,6 +512,7 @@ export class Diagrams {
     const g = swap ? left : right;
     const slot = this.#slot(operation, f, g);
     if (this.#isCached(slot, operation, f, g)) return this.#cache[slot + 3] ?? NO;
+    this.#enter();
     const levelF = this.levelOf(f);
     const levelG = this.levelOf(g);
     const mark = this.#top;
@@ -521,6 +540,7 @@ export class Diagrams {
       }
     }
     const result = this.#finish(Math.min(levelF, levelG), mark);
+    this.#depth--;
     this.#remember(operation, f, g, result);
     return result;
   }
@@ -537,16 +557,25 @@ export class Diagrams {
   /** Inner nodes and terminals that can be reached from `node`, children before parents. */
   reachable(node: Node): readonly Node[] {
     const order: Node[] = [];
-    const seen = new Set<Node>();
-    const visit = (at: Node): void => {
-      if (seen.has(at)) return;
-      seen.add(at);
-      // As deep as there are levels.
-      if (at >= 0)
-        for (let edge = this.#firstOf(at), end = edge + this.#countOf(at); edge < end; edge++) visit(this.#toOf(edge));
-      order.push(at);
+    const seen = new Set([node]);
+    // A list in place of calls: a diagram may be deeper than the machine's stack.
+    const open: { readonly node: Node; edge: number; readonly end: number }[] = [];
+    const enter = (at: Node): void => {
+      const edge = at < 0 ? 0 : this.#firstOf(at);
+      open.push({ node: at, edge, end: edge + (at < 0 ? 0 : this.#countOf(at)) });
     };
-    visit(node);
+    enter(node);
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      if (top.edge === top.end) {
+        open.pop();
+        order.push(top.node);
+        continue;
+      }
+      const to = this.#toOf(top.edge++);
+      if (seen.has(to)) continue;
+      seen.add(to);
+      enter(to);
+    }
     return order;
   }
 
