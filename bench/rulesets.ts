@@ -52,7 +52,7 @@ export const instanceAddress = (index: number): number => 0x0a000002 + index;
 /** Rules of an instance's chain besides those of its groups, and the rule that leads there. */
 const RULES_OF_INSTANCE = 7;
 /** One to three groups of one to seven rules. */
-const MEAN_GROUP_RULES = 6.6;
+const MEAN_GROUP_RULES = 7.8;
 /** Rules of a host without instances. */
 const RULES_OF_HOST = 13;
 
@@ -138,10 +138,10 @@ export function flatRuleset(count: number, seed: number): string {
 /** A rule of an instance for ports alone. */
 const CHANGEABLE = / -m (?:tcp|udp) --dport \d+(?::\d+)? -j (?:ACCEPT|DROP)$/;
 
-/** The same text but for one rule near its middle, which is for the next port, too. */
-export function oneRuleChanged(text: string): string {
+/** The same text but for one rule, the first behind this part of the text, which is for the next port, too. */
+export function oneRuleChanged(text: string, behind: number): string {
   const lines = text.split('\n');
-  const at = lines.findIndex((line, index) => index > lines.length / 2 && CHANGEABLE.test(line));
+  const at = lines.findIndex((line, index) => index > lines.length * behind && CHANGEABLE.test(line));
   const changed = (lines[at] ?? '').replace(
     /--dport (\d+)(?::(\d+))?/,
     (_, from: string, to?: string) => `--dport ${from}:${Number(to ?? from) + 1}`,

@@ -90,7 +90,7 @@ export function* novaFigures(size: number, limits: Limits): Generator<Figure> {
   try {
     const [old, now] = [join(folder, 'old.rules'), join(folder, 'new.rules')];
     writeFileSync(old, text);
-    writeFileSync(now, oneRuleChanged(text));
+    writeFileSync(now, oneRuleChanged(text, 0.5));
     const restored = runProgram([...RESTORE, old], 600);
     if (restored?.code === 0)
       yield figure('iptables-legacy-restore --test', { cpu: restored.cpu, wall: restored.wall });
@@ -171,7 +171,7 @@ export function* flatFigures(size: number): Generator<Figure> {
   try {
     const [old, now] = [join(folder, 'old.rules'), join(folder, 'new.rules')];
     writeFileSync(old, text);
-    writeFileSync(now, oneRuleChanged(text));
+    writeFileSync(now, oneRuleChanged(text, 0));
     const command = runProgram([...COMMAND, old, now], 600);
     if (command === undefined) return;
     const { code, cpu, wall } = command;

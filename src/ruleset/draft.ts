@@ -257,13 +257,9 @@ export class DraftTable {
   ): boolean {
     const called = jump === undefined ? undefined : this.chains.get(jump);
     if (jump !== undefined && called === undefined) return false;
-    const rule: Rule = {
-      text,
-      line,
-      ...(counters && { counters }),
-      matches,
-      ...(target && { target }),
-    };
+    // Written out, for this is done for every rule.
+    const plain: Rule = target === undefined ? { text, line, matches } : { text, line, matches, target };
+    const rule = counters === undefined ? plain : { ...plain, counters };
     if (called !== undefined) this.origins.set(rule, { demands: NO_DEMANDS, jump: { chain: called } });
     chain.insert(chain.rules.length, rule);
     return true;

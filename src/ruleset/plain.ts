@@ -69,7 +69,8 @@ class Reader {
   #in: Match | undefined;
   #out: Match | undefined;
   #protocol: Extract<Match, { kind: 'protocol' }> | undefined;
-  #modules: Match[] = [];
+  readonly #modules: Match[] = [];
+  readonly #matches: Match[] = [];
 
   constructor(family: Family) {
     this.#family = family;
@@ -79,7 +80,7 @@ class Reader {
     this.#words = text === '' ? [] : text.split(' ');
     this.#at = 0;
     this.#source = this.#destination = this.#in = this.#out = this.#protocol = undefined;
-    this.#modules = [];
+    this.#modules.length = 0;
     for (let word = this.#words[this.#at]; word !== undefined; word = this.#words[this.#at]) {
       this.#at++;
       if (word === '-j') return this.#targeted();
@@ -94,9 +95,14 @@ class Reader {
   }
 
   #rule(target: Target | undefined, jump: string | undefined): PlainRule {
-    const first = [this.#source, this.#destination, this.#in, this.#out, this.#protocol];
+    const matches = this.#matches;
+    matches.length = 0;
+    for (const match of [this.#source, this.#destination, this.#in, this.#out, this.#protocol])
+      if (match !== undefined) matches.push(match);
+    for (const match of this.#modules) matches.push(match);
     return {
-      matches: [...first, ...this.#modules].filter((match) => match !== undefined),
+      // A copy has no room to spare.
+      matches: matches.slice(),
       target,
       jump,
       hasIn: this.#in !== undefined,
