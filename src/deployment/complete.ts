@@ -37,7 +37,8 @@ import { DEFAULT_PUBLIC_INTERFACE, defaultFlags, isFlag, knowsFlag } from './fla
 import { instanceMac } from './mac.ts';
 import { hostOfFloatingIp, uplinkOf } from './placement.ts';
 import { DEFAULT_RELEASE, isSince } from './release.ts';
-import type { DeploymentFile, FlagsFile } from './schema.ts';
+import { changedBy, OperationError } from './operation.ts';
+import type { DeploymentFile, FlagsFile, Operation } from './schema.ts';
 import { hasRole } from './service.ts';
 
 type HostFile = DeploymentFile['hosts'][number];
@@ -62,16 +63,70 @@ export function completeDeployment(
     error: (field, message) => errors.push(source.diagnose(field, message)),
     warning: (field, message) => warnings.push(source.diagnose(field, message)),
   };
-  const deployment = complete(source.value, path, complaints);
-  checkDeployment(deployment, source.value, complaints);
+  const { operations, ...file } = source.value;
+  let deployment = completeFile(file, path, complaints);
   if (errors.length > 0) throw new InputError(sortDiagnostics(errors));
+  if (operations != null && operations.length > 0) {
+    let state: State = { file: settled(file, deployment), deployment };
+    const past = { file: state.file, operations };
+    operations.forEach((operation, index) => {
+      try {
+        state = step(state, operation);
+      } catch (error) {
+        if (!(error instanceof OperationError)) throw error;
+        throw new InputError([source.diagnose(['operations', index], error.message)]);
+      }
+    });
+    deployment = { ...state.deployment, past };
+  }
   return { deployment, warnings: sortDiagnostics(warnings) };
+}
+
+/** A file and what it says: where a cloud is between two operations. */
+export interface State {
+  readonly file: DeploymentFile;
+  readonly deployment: Deployment;
+}
+
+/** What the operation makes of the cloud's database. Throws OperationError where nova would refuse it. */
+export function step({ file, deployment }: State, operation: Operation): State {
+  const changed = changedBy(file, deployment, operation);
+  const refused = (_: FieldPath, message: string): never => {
+    throw new OperationError(message);
+  };
+  const after = completeFile(changed, deployment.path, { error: refused, warning: () => undefined });
+  return { file: settled(changed, after), deployment: after };
+}
+
+/** What a network keeps once it has been made: each host's address, its number, and (of several hosts) the first's as IPv6 gateway. */
+const pinned = (network: Network | undefined): Partial<NetworkFile> =>
+  network === undefined
+    ? {}
+    : {
+        dhcp_servers: Object.fromEntries(network.dhcpServers),
+        ...(network.vlan === undefined ? {} : { vlan: network.vlan }),
+        ...(typeof network.gatewayV6 === 'bigint' ? { gateway_v6: network.gatewayV6 } : {}),
+        ...(network.vpnPublicPort === undefined ? {} : { vpn_public_port: network.vpnPublicPort }),
+      };
+
+/** The file with what was taken for good written down. */
+const settled = (file: DeploymentFile, deployment: Deployment): DeploymentFile => ({
+  ...file,
+  networks: (file.networks ?? []).map((network) => ({
+    ...network,
+    ...pinned(deployment.networks.find(({ label }) => label === network.label)),
+  })),
+});
+
+/** What a file without operations says. Complaints go to `complaints`. */
+export function completeFile(file: DeploymentFile, path: string, complaints: Complaints): Deployment {
+  const deployment = complete(file, path, complaints);
+  checkDeployment(deployment, file, complaints);
+  return deployment;
 }
 
 function complete(file: DeploymentFile, path: string, complaints: Complaints): Deployment {
   const release = file.release ?? DEFAULT_RELEASE;
-  if (file.operations != null)
-    complaints.error(['operations'], 'steps over time are not supported yet: describe the state that they lead to');
   warnOfFlags(release, file.flags, ['flags'], complaints);
   const hosts = file.hosts.map((host, index) => completeHost(host, index, release, file.flags ?? {}, complaints));
   const groups = Object.entries(file.security_groups ?? {});
@@ -85,7 +140,7 @@ function complete(file: DeploymentFile, path: string, complaints: Complaints): D
   // Every project has this group, and what it begins with is nothing (nova/db/sqlalchemy/api.py security_group_ensure_default).
   if (!securityGroups.some((group) => group.name === 'default')) securityGroups.push({ name: 'default', rules: [] });
   const bare = (file.networks ?? []).map((network, index) =>
-    completeNetwork(network, index, release, hosts, complaints),
+    completeNetwork(network, index, file.networks ?? [], release, hosts, complaints),
   );
   const instances = completeInstances(file.instances ?? [], hosts, bare, groupNames, complaints);
   const networks = bare.map((network) => withDhcpServers(network, hosts, instances));
@@ -194,6 +249,7 @@ function completeRoute(
 function completeNetwork(
   file: NetworkFile,
   index: number,
+  all: readonly NetworkFile[],
   release: Release,
   hosts: readonly DeploymentHost[],
   complaints: Complaints,
@@ -219,7 +275,7 @@ function completeNetwork(
   const withDhcp = manager !== 'FlatManager' && !multiHost;
   const bridgeInterface = file.bridge_interface ?? (isVlan ? flags?.vlan_interface : undefined);
   // A project's VPN instance has the second host address, behind a port of its own on the host that serves the network.
-  const vpn = isVlan && flags !== undefined ? vpnOf(file, index, flags) : undefined;
+  const vpn = isVlan && flags !== undefined ? vpnOf(file, index, all, flags) : undefined;
   const dhcpServer = withDhcp ? (file.dhcp_server ?? gateway) : undefined;
   const bare: Network = {
     label: file.label,
@@ -245,12 +301,16 @@ function completeNetwork(
 function vpnOf(
   file: NetworkFile,
   index: number,
+  all: readonly NetworkFile[],
   flags: Flags,
 ): Pick<Network, 'vpnPublicAddress' | 'vpnPublicPort' | 'vpnPrivateAddress'> {
+  const taken = new Set(all.map((network) => network.vpn_public_port));
+  let port = flags.vpn_start + index;
+  while (taken.has(port)) port += 1;
   const inside = file.vpn_private_address ?? addToAddress(file.cidr.address, 2);
   return {
     vpnPublicAddress: file.vpn_public_address ?? flags.vpn_ip,
-    vpnPublicPort: file.vpn_public_port ?? flags.vpn_start + index,
+    vpnPublicPort: file.vpn_public_port ?? port,
     ...(inside === undefined ? {} : { vpnPrivateAddress: inside }),
   };
 }

@@ -5,6 +5,7 @@
 import type { Address, Family, Prefix } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import type { InterfaceAddress, Route } from '../host/host.ts';
+import type { DeploymentFile, Operation } from './schema.ts';
 
 export type Release = 'essex' | 'folsom-2' | 'folsom' | 'folsom-2012.2.4' | 'grizzly' | 'havana' | 'rocky';
 export type ServiceName = string;
@@ -42,6 +43,8 @@ export interface Deployment {
   readonly securityGroups: readonly SecurityGroup[];
   readonly instances: readonly Instance[];
   readonly floatingIps: readonly FloatingIp[];
+  /** How it came to be so, where the file tells: what it was before, and what was asked of it then. */
+  readonly past?: { readonly file: DeploymentFile; readonly operations: readonly Operation[] };
 }
 
 export interface DeploymentHost {

@@ -243,7 +243,7 @@ floating_ips: [{ address: 192.0.2.1 }]
   [
     'operations',
     `${HOST}operations: [{ boot: 1 }]\n`,
-    ['d.yaml:5:13: operations: steps over time are not supported yet: describe the state that they lead to'],
+    ['d.yaml:5:22: operations[0].boot: expected a mapping, read `1`'],
   ],
   ['a key that is no word', `${HOST}? [a]\n: 1\n`, ['d.yaml:5:3: a key must be a word']],
   ['__proto__', `${HOST}security_groups: { __proto__: [] }\n`, ['d.yaml:5:20: a key cannot be called __proto__']],

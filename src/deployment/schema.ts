@@ -117,7 +117,59 @@ const floatingIp = z.strictObject({
   pool: nameField.nullish(),
   interface: interfaceNameField.nullish().describe('default: the public_interface of the host that serves it'),
   fixed_ip: addressField.nullish().describe('absent: associated with nobody'),
+  project_id: nameField.nullish().describe('who has allocated it: needed only by operations'),
 });
+
+const instanceAnd = <T extends z.ZodRawShape>(fields: T) => z.strictObject({ instance: nameField, ...fields });
+
+/** What can be asked of a running cloud, by the names of nova's commands. An object has exactly one of these keys. */
+const operation = z
+  .strictObject({
+    'network-create': network.optional(),
+    'network-delete': nameField.optional().describe('the label of a network without instances'),
+    boot: z
+      .strictObject({
+        id: z.int().min(1).nullish().describe('default: one more than the highest'),
+        name: nameField.nullish(),
+        host: hostNameField,
+        networks: z.array(nameField).nullish().describe("default: its project's, and those that are nobody's"),
+        fixed_ips: z.array(address4Field).nullish().describe('default: the first free one of each network'),
+        security_groups: z.array(nameField).nullish(),
+        project_id: nameField.nullish(),
+      })
+      .optional(),
+    terminate: nameField.optional().describe("an instance's name"),
+    'add-fixed-ip': instanceAnd({ network: nameField, address: address4Field.nullish() }).optional(),
+    'floating-create': z
+      .strictObject({ range: prefix4Field, pool: nameField.nullish(), interface: interfaceNameField.nullish() })
+      .optional(),
+    'floating-allocate': z.strictObject({ pool: nameField.nullish(), project_id: nameField.nullish() }).optional(),
+    'floating-associate': instanceAnd({ address: address4Field, fixed_ip: address4Field.nullish() }).optional(),
+    'floating-disassociate': address4Field.optional(),
+    'floating-release': address4Field.optional(),
+    'secgroup-create': nameField.optional(),
+    'secgroup-add-rule': securityGroupRule.extend({ secgroup: nameField }).optional(),
+    'secgroup-delete-rule': securityGroupRule.extend({ secgroup: nameField }).optional(),
+    'add-secgroup': instanceAnd({ secgroup: nameField }).optional(),
+    'remove-secgroup': instanceAnd({ secgroup: nameField }).optional(),
+    migrate: instanceAnd({ host: hostNameField }).optional(),
+    restart: z.strictObject({ host: hostNameField, service: z.enum(SERVICE_NAMES) }).optional(),
+    refresh: z
+      .strictObject({ host: hostNameField, instance: nameField.nullish() })
+      .optional()
+      .describe('nova-compute of the host makes the chain of an instance, or of all, anew'),
+    'operator-insert': z
+      .strictObject({
+        host: hostNameField,
+        table: z.enum(['filter', 'nat', 'mangle']).nullish(),
+        rule: z
+          .string()
+          .regex(/^[^\r\n]+$/)
+          .describe('CHAIN and what follows it, as after iptables -I: put first in the chain'),
+      })
+      .optional(),
+  })
+  .refine((value) => Object.keys(value).length === 1, { message: 'expected exactly one operation' });
 
 export const deploymentSchema = z.strictObject({
   release: z.enum(RELEASES).nullish().describe(`default ${DEFAULT_RELEASE}`),
@@ -127,11 +179,16 @@ export const deploymentSchema = z.strictObject({
   security_groups: z.record(nameField, z.array(securityGroupRule).nullable()).nullish(),
   instances: z.array(instance).nullish(),
   floating_ips: z.array(floatingIp).nullish(),
-  operations: z.array(z.unknown()).nullish().describe('steps over time: not supported yet'),
+  operations: z
+    .array(operation)
+    .nullish()
+    .describe('steps over time, after the state above: each an object with one key'),
 });
 
 /** A deployment file as a person writes it: addresses are text. */
 export type DeploymentText = z.input<typeof deploymentSchema>;
 /** The same, read: addresses are addresses. */
 export type DeploymentFile = z.output<typeof deploymentSchema>;
+export type Operation = z.output<typeof operation>;
+export type OperationText = z.input<typeof operation>;
 export type FlagsFile = z.output<typeof flags>;

@@ -13,12 +13,15 @@ import { INSTANCE_CHAIN_LAWS } from './instance-chain.ts';
 import { IPV6_LAWS } from './ipv6.ts';
 import type { Law } from './law.ts';
 import { METADATA_LAWS } from './metadata.ts';
+import { OVER_TIME_LAWS } from './over-time.ts';
 import { OUTSIDE_LAWS } from './outside.ts';
 import { RULESET_LAWS } from './ruleset.ts';
 import { SECURITY_GROUP_LAWS } from './security-group.ts';
 import { SPOOF_LAWS } from './spoof.ts';
 import { TENANT_LAWS } from './tenant.ts';
 import { TRANSLATION_LAWS } from './translation.ts';
+
+import { VINTAGE_LAWS } from './vintage.ts';
 
 export const LAWS: readonly Law[] = [
   ...CHAIN_LAWS,
@@ -40,4 +43,6 @@ export const LAWS: readonly Law[] = [
   ...IPV6_LAWS,
   ...APPLY_LAWS,
   ...RULESET_LAWS,
+  ...VINTAGE_LAWS,
+  ...OVER_TIME_LAWS,
 ];

@@ -19,7 +19,6 @@ export function* applied(
 ): Generator<KernelTables> {
   const merged = new Map(kernel);
   for (const [name, table] of memory.tablesOf(family)) {
-    if (profile.duplicates === 'skipped' && !table.dirty) continue;
     // Asked to save a table that is not there, iptables-save loads its module.
     const saved = kernel.get(name) ?? emptyTable(name);
     const after = restored(mergeTable(saved, table, profile, host.flags), name, family);
@@ -28,9 +27,4 @@ export function* applied(
     if (profile.restores === 'each table') yield new Map(merged);
   }
   if (profile.restores === 'all tables') yield merged;
-}
-
-/** Nova takes a table for written before it knows whether the restore succeeded. */
-export function markWritten(memory: Memory): void {
-  for (const family of [4, 6] as const) for (const table of memory.tablesOf(family).values()) table.dirty = false;
 }

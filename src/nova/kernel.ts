@@ -3,6 +3,8 @@
  * `-A CHAIN ...` (with `[packets:bytes]` before it where something was counted) or `COMMIT`, in the kernel's spelling.
  */
 import type { Family } from '../address/address.ts';
+import { UnsupportedError } from '../diagnostic/diagnostic.ts';
+import { quoteText } from '../diagnostic/quote.ts';
 import { readRuleset, parseRuleset } from '../ruleset/parse.ts';
 import { printRuleset } from '../ruleset/print.ts';
 import { BUILT_IN_CHAINS, type Ruleset, type TableName } from '../ruleset/rule.ts';
@@ -44,13 +46,39 @@ function linesOf(ruleset: Ruleset, name: TableName): readonly string[] {
 /** The chain that a rule jumps to: targets are written in capitals, chains of nova and of sensible operators are not. */
 const calledBy = (line: string): string | undefined => / -[jg] ([a-z]\S*)$/.exec(line)?.[1];
 
-/** A rule's line as the kernel says it; undefined where it takes none such. Nova says the same things again and again. */
-const SPELLINGS = new Map<string, string | undefined>();
+/** A rule as the kernel says it. */
+interface Spelling {
+  readonly text: string;
+  readonly chain: string;
+  /** The chain that it jumps to. */
+  readonly calls?: string;
+}
+
+/** Nova says the same things again and again: rules by table and family, undefined for what the kernel does not take. */
+const SPELLINGS = new Map<string, Map<string, Spelling | undefined>>();
 const MOST_SPELLINGS = 50_000;
 
+function spellingOf(line: string, table: TableName, family: Family): Spelling | undefined {
+  const place = `${table} ${family}`;
+  const known = SPELLINGS.get(place) ?? new Map<string, Spelling | undefined>();
+  if (known.size === 0 || known.size >= MOST_SPELLINGS) {
+    known.clear();
+    SPELLINGS.set(place, known);
+  }
+  if (known.has(line)) return known.get(line);
+  // What an operator wrote is in the kernel's spelling already.
+  const text = line.includes('nova-') ? inKernelSpelling(line, table, family) : line;
+  const calls = text === undefined ? undefined : calledBy(text);
+  const spelling =
+    text === undefined
+      ? undefined
+      : { text, chain: text.split(' ', 2)[1] ?? '', ...(calls === undefined ? {} : { calls }) };
+  known.set(line, spelling);
+  return spelling;
+}
+
+/** Undefined where the kernel takes none such. */
 function inKernelSpelling(line: string, table: TableName, family: Family): string | undefined {
-  const key = `${family} ${table} ${line}`;
-  if (SPELLINGS.has(key)) return SPELLINGS.get(key);
   const [, chain = ''] = line.split(' ', 2);
   const called = calledBy(line);
   const declared = [
@@ -62,10 +90,7 @@ function inKernelSpelling(line: string, table: TableName, family: Family): strin
     family,
   });
   const printed = linesOf(ruleset, table).find((candidate) => candidate.startsWith('-A '));
-  const spelling = diagnostics.length > 0 ? undefined : printed;
-  if (SPELLINGS.size >= MOST_SPELLINGS) SPELLINGS.clear();
-  SPELLINGS.set(key, spelling);
-  return spelling;
+  return diagnostics.length > 0 ? undefined : printed;
 }
 
 /**
@@ -78,21 +103,23 @@ export function restored(lines: readonly string[], name: TableName, family: Fami
   const rules = new Map<string, string[]>();
   const called = new Set<string>();
   for (const line of lines) {
-    if (line.startsWith(':')) chains.set(line.slice(1, line.indexOf(' ')), line);
-    const [counters = ''] = COUNTERS.exec(line) ?? [];
-    const rule = line.slice(counters.length);
+    if (line.startsWith(':')) {
+      chains.set(line.slice(1, line.indexOf(' ')), line);
+      continue;
+    }
+    const rule = withoutRuleCounters(line);
     if (!rule.startsWith('-A ')) continue;
-    // What an operator wrote is in the kernel's spelling already.
-    const spelling = rule.includes('nova-') ? inKernelSpelling(rule, name, family) : rule;
+    const spelling = spellingOf(rule, name, family);
     if (spelling === undefined) return undefined;
-    const chain = spelling.split(' ', 2)[1] ?? '';
+    const { text, chain, calls } = spelling;
+    const counted = rule === line ? text : line.slice(0, line.length - rule.length) + text;
     const own = rules.get(chain);
-    if (own === undefined) rules.set(chain, [counters + spelling]);
-    else own.push(counters + spelling);
-    const jump = calledBy(spelling);
-    if (jump !== undefined) called.add(jump);
+    if (own === undefined) rules.set(chain, [counted]);
+    else own.push(counted);
+    if (calls !== undefined) called.add(calls);
   }
-  if ([...called, ...rules.keys()].some((chain) => !chains.has(chain))) return undefined;
+  for (const chain of called) if (!chains.has(chain)) return undefined;
+  for (const chain of rules.keys()) if (!chains.has(chain)) return undefined;
   const users = [...chains.keys()].filter((chain) => !builtIn.includes(chain)).sort();
   const inOrder = [...builtIn, ...users];
   return [
@@ -102,6 +129,35 @@ export function restored(lines: readonly string[], name: TableName, family: Fami
     'COMMIT',
   ];
 }
+
+/**
+ * An operator's `iptables -t TABLE -I RULE`: before all other rules of its chain. Throws UnsupportedError for what no kernel takes; `rule` begins with
+ * the chain.
+ */
+export function withRuleFirst(tables: KernelTables, name: TableName, rule: string): KernelTables {
+  const spelling = inKernelSpelling(`-A ${rule}`, name, 4);
+  const lines = tables.get(name) ?? emptyTable(name);
+  const chain = spelling?.split(' ', 2)[1] ?? '';
+  if (spelling === undefined || !lines.some((line) => line.startsWith(`:${chain} `)))
+    throw new UnsupportedError(`the rule ${quoteText(rule)} is none that could be inserted in ${name}`);
+  const firstRule = lines.findIndex((line) => withoutRuleCounters(line).startsWith('-A '));
+  const at = firstRule < 0 ? lines.length - 1 : firstRule;
+  const grown = [...lines.slice(0, at), spelling, ...lines.slice(at)];
+  return new Map([...tables, [name, restored(grown, name, 4) ?? lines]]);
+}
+
+/** The same after seven packets by every rule and policy. */
+export const withCounters = (tables: KernelTables): KernelTables =>
+  new Map(
+    [...tables].map(([name, lines]) => [
+      name,
+      lines.map((line) => {
+        if (line.startsWith(':')) return line.replace(/(?<! -) \[\d+:\d+\]$/, ' [7:420]');
+        const rule = withoutRuleCounters(line);
+        return rule.startsWith('-A ') ? `[7:420] ${rule}` : line;
+      }),
+    ]),
+  );
 
 /** As `iptables-save` prints it, without its `#` lines; `counters` as with `-c`. */
 export const printKernel = (tables: KernelTables, options: { readonly counters?: boolean } = {}): string =>

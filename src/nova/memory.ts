@@ -136,6 +136,20 @@ export class Memory {
     return tables;
   }
 
+  /** True when something was asked for since the tables were last written. */
+  get isDirty(): boolean {
+    return this.all().some((table) => table.dirty);
+  }
+
+  /** Nova takes tables for written before it knows whether the restore succeeded. */
+  markWritten(): void {
+    for (const table of this.all()) table.dirty = false;
+  }
+
+  private all(): MemoryTable[] {
+    return [this.filter[4], this.filter[6], this.nat, ...(this.mangle === undefined ? [] : [this.mangle])];
+  }
+
   /** The chains that every process makes, whatever it does with them (IptablesManager.__init__). */
   private weaveFabric(): void {
     for (const filter of Object.values(this.filter)) {

@@ -1,0 +1,233 @@
+/**
+ * Lives of a cloud: a small one of a release, and operations on it. Naturals are mapped to what can be asked of the cloud as it is by then, so that
+ * nothing is filtered, and all shrinks towards few operations on one host.
+ */
+import fc from 'fast-check';
+import { printAddress } from '../address/address.ts';
+import type { Deployment, ManagerName, Release } from '../deployment/deployment.ts';
+import type { DeploymentText, Operation, OperationText } from '../deployment/schema.ts';
+import { at, INDEX } from './choice.ts';
+
+/** How an operation is drawn: which, and on what. */
+export interface Drawn {
+  readonly kind: number;
+  readonly which: number;
+  readonly what: number;
+}
+
+export const drawnArb = (): fc.Arbitrary<Drawn> => fc.record({ kind: INDEX, which: INDEX, what: INDEX });
+
+/** The cloud that a life begins with. */
+export interface Beginning {
+  readonly hosts: number;
+  readonly manager: number;
+  readonly options: number;
+}
+
+export const beginningArb = (): fc.Arbitrary<Beginning> =>
+  fc.record({ hosts: fc.nat(2), manager: INDEX, options: INDEX });
+
+const MANAGERS: readonly ManagerName[] = ['FlatDHCPManager', 'VlanManager', 'FlatDHCPManager', 'FlatManager'];
+
+const OPERATOR = `*filter
+:INPUT DROP [7:420]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+[3:180] -A INPUT -i lo -j ACCEPT
+[4:240] -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+COMMIT
+`;
+
+/** One to three hosts; nova-network on the first, or (multi_host) on each; one network, eleven instances in one of six. */
+export function beginningOf({ hosts, manager: drawnManager, options }: Beginning, release: Release): DeploymentText {
+  const names = Array.from({ length: hosts + 1 }, (_, index) => `host${index + 1}`);
+  const drawn = at(MANAGERS, drawnManager);
+  const manager = release === 'essex' && drawn === 'FlatManager' ? 'FlatDHCPManager' : drawn;
+  const isMultiHost = options % 3 === 1 && manager !== 'FlatManager';
+  return {
+    release,
+    flags: {
+      use_ipv6: options % 4 === 1,
+      auto_assign_floating_ip: options % 5 === 1 && manager !== 'FlatManager',
+      allow_same_net_traffic: options % 7 !== 1,
+    },
+    hosts: names.map((name, index) => ({
+      name,
+      services: [
+        ...(index === 0 && options % 11 === 1 ? ['nova-api-metadata' as const] : []),
+        ...(index === 0 ? ['nova-api'] : []),
+        ...(index === 0 || isMultiHost ? ['nova-network'] : []),
+        'nova-compute',
+      ],
+      interfaces: [{ name: 'eth0', addresses: [`192.0.2.${10 + index}/24`] }, { name: 'eth1' }],
+      gateway: '192.0.2.1',
+      ...(options % 2 === 1 ? { rules: OPERATOR } : {}),
+    })),
+    networks: [networkText(100, manager, isMultiHost, options)],
+    security_groups: { default: [{ protocol: 'icmp' }], web: [{ protocol: 'tcp', from_port: 80, to_port: 80 }] },
+    instances:
+      options % 6 === 2
+        ? Array.from({ length: 11 }, (_, index) => ({
+            id: index + 1,
+            name: `vm${index + 1}`,
+            host: at(names, index),
+            fixed_ips: [`10.0.100.${100 + index}`],
+          }))
+        : [],
+    floating_ips: [],
+  };
+}
+
+const networkText = (
+  vlan: number,
+  manager: ManagerName,
+  isMultiHost: boolean,
+  options: number,
+): NonNullable<DeploymentText['networks']>[number] => ({
+  label: `net${vlan}`,
+  manager,
+  cidr: `10.0.${vlan}.0/24`,
+  ...(options % 4 === 1 ? { cidr_v6: `2001:db8:${vlan}::/64` } : {}),
+  ...(manager === 'VlanManager' ? { vlan, bridge_interface: 'eth1' } : { bridge: `br${vlan}` }),
+  ...(isMultiHost ? { multi_host: true } : { host: 'host1' }),
+});
+
+const GROUPS = ['default', 'web', 'db', 'lab'] as const;
+
+const RULES = [
+  { protocol: 'tcp', from_port: 22, to_port: 22, cidr: '0.0.0.0/0' },
+  { group: 'default' },
+  { protocol: 'udp', from_port: 1000, to_port: 2000, cidr: '203.0.113.0/24' },
+  { protocol: 'tcp', from_port: 5432, to_port: 5432, group: 'web' },
+  { cidr: '::/0' },
+] as const;
+
+/** Operations as a program writes them, of which the file's reading makes what it makes of a person's. */
+type Maker = (deployment: Deployment, drawn: Drawn) => OperationText | undefined;
+
+const instanceAt = ({ instances }: Deployment, index: number): string | undefined =>
+  instances.length === 0 ? undefined : at(instances, index).name;
+
+const highest = ({ instances }: Deployment): number => Math.max(0, ...instances.map(({ id }) => id));
+
+const onInstance =
+  (make: (instance: string, deployment: Deployment, drawn: Drawn) => OperationText | undefined): Maker =>
+  (deployment, drawn) => {
+    const instance = instanceAt(deployment, drawn.which);
+    return instance === undefined ? undefined : make(instance, deployment, drawn);
+  };
+
+const groupNames = ({ securityGroups }: Deployment): string[] => securityGroups.map(({ name }) => name);
+
+const hostAt = ({ hosts }: Deployment, index: number): string => at(hosts, index).name;
+
+const boot: Maker = (deployment, { which, what }) => {
+  const { networks } = deployment;
+  if (networks.length === 0 || deployment.instances.length >= 24) return undefined;
+  const [first, second] = [at(networks, what), at(networks, what + 1)];
+  // Ids with one another's digits at their beginning are what the releases stumble over.
+  const id = highest(deployment) + at([1, 9, 1, 10], what);
+  return {
+    boot: {
+      id,
+      name: `vm${id}`,
+      host: hostAt(deployment, which),
+      networks: what % 5 === 4 && second !== first ? [first.label, second.label] : [first.label],
+      security_groups: what % 3 === 0 ? ['default'] : [at(groupNames(deployment), what), 'default'],
+    },
+  };
+};
+
+const MAKERS: readonly Maker[] = [
+  boot,
+  boot,
+  boot,
+  (deployment, { what }) => {
+    const vlan = [100, 101, 102].find((tag) => deployment.networks.every(({ label }) => label !== `net${tag}`));
+    const [known] = deployment.networks;
+    if (vlan === undefined || known === undefined) return undefined;
+    const withIpv6 = known.cidrV6 === undefined ? 0 : 1;
+    return { 'network-create': networkText(vlan, known.manager, known.multiHost, what % 2 === 0 ? 0 : withIpv6) };
+  },
+  (deployment) => {
+    const empty = deployment.networks.find(({ label }) =>
+      deployment.instances.every(({ vifs }) => vifs.every(({ network }) => network !== label)),
+    );
+    return empty === undefined || deployment.networks.length < 2 ? undefined : { 'network-delete': empty.label };
+  },
+  onInstance((instance) => ({ terminate: instance })),
+  onInstance((instance, { networks }, { what }) => ({
+    'add-fixed-ip': { instance, network: at(networks, what).label },
+  })),
+  (deployment, { what }) =>
+    deployment.floatingIps.length >= 12
+      ? undefined
+      : { 'floating-create': { range: `198.51.100.${(what % 16) * 8}/29` } },
+  () => ({ 'floating-allocate': {} }),
+  () => ({ 'floating-allocate': {} }),
+  onInstance((instance, { floatingIps, networks }, { what }) =>
+    floatingIps.length === 0 || networks.some(({ manager }) => manager === 'FlatManager')
+      ? undefined
+      : { 'floating-associate': { instance, address: printAddress(at(floatingIps, what).address) } },
+  ),
+  onInstance((instance, { floatingIps, networks }, { what }) =>
+    floatingIps.length === 0 || networks.some(({ manager }) => manager === 'FlatManager')
+      ? undefined
+      : { 'floating-associate': { instance, address: printAddress(at(floatingIps, what).address) } },
+  ),
+  ({ floatingIps }, { what }) => {
+    const associated = floatingIps.filter(({ fixedIp }) => fixedIp !== undefined);
+    return associated.length === 0
+      ? undefined
+      : { 'floating-disassociate': printAddress(at(associated, what).address) };
+  },
+  ({ floatingIps }, { what }) =>
+    floatingIps.length === 0 ? undefined : { 'floating-release': printAddress(at(floatingIps, what).address) },
+  (deployment) => {
+    const name = GROUPS.find((candidate) => !groupNames(deployment).includes(candidate));
+    return name === undefined ? undefined : { 'secgroup-create': name };
+  },
+  (deployment, { which, what }) => ({
+    'secgroup-add-rule': { secgroup: at(groupNames(deployment), which), ...at(RULES, what) },
+  }),
+  (deployment, { which, what }) => ({
+    'secgroup-delete-rule': { secgroup: at(groupNames(deployment), which), ...at(RULES, what) },
+  }),
+  onInstance((instance, deployment, { what }) => ({
+    'add-secgroup': { instance, secgroup: at(groupNames(deployment), what) },
+  })),
+  onInstance((instance, deployment, { what }) => ({
+    'remove-secgroup': { instance, secgroup: at(groupNames(deployment), what) },
+  })),
+  onInstance((instance, deployment, { what }) => ({ migrate: { instance, host: hostAt(deployment, what) } })),
+  ({ hosts }, { which, what }) => {
+    const { name, services } = at(hosts, which);
+    return { restart: { host: name, service: at(services, what) } };
+  },
+  (deployment, { which }) => ({ refresh: { host: hostAt(deployment, which) } }),
+  onInstance((instance, { instances }) => {
+    const host = instances.find(({ name }) => name === instance)?.host;
+    return host === undefined ? undefined : { refresh: { host, instance } };
+  }),
+  (deployment, { which, what }) => ({
+    'operator-insert': {
+      host: hostAt(deployment, which),
+      rule: `${at(['INPUT', 'FORWARD'], what)} -s 203.0.113.${what % 250}/32 -j DROP`,
+    },
+  }),
+];
+
+/** What the naturals ask of a cloud that is so; undefined where they ask for nothing. Nova may still refuse it. */
+export const operationTextFor = (deployment: Deployment, drawn: Drawn): OperationText | undefined =>
+  at(MAKERS, drawn.kind)(deployment, drawn);
+
+/** What takes an operation back, of those that can be taken back. */
+export function inverseOf(operation: Operation, before: Deployment): Operation | undefined {
+  const { 'secgroup-add-rule': opened, 'add-secgroup': joined, 'floating-associate': associated } = operation;
+  if (opened !== undefined) return { 'secgroup-delete-rule': opened };
+  if (joined !== undefined) return { 'remove-secgroup': joined };
+  const wasFree = before.floatingIps.some(
+    ({ address, fixedIp }) => address === associated?.address && fixedIp === undefined,
+  );
+  return associated !== undefined && wasFree ? { 'floating-disassociate': associated.address } : undefined;
+}
