@@ -104,7 +104,7 @@ function breaks(id: string, deployment: Deployment, rules: Rules, only?: Posture
     }
     return (claim.postures ?? POSTURES)
       .filter((posture) => only === undefined || posture === only)
-      .some((posture) => judgeClaim(worlds[posture], claim, posture, { runs: 12, seed: 1, aim }).result === 'violated');
+      .some((posture) => judgeClaim(worlds[posture], claim, posture, { runs: 60, seed: 1, aim }).result === 'violated');
   });
 }
 
