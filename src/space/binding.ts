@@ -25,6 +25,7 @@ const MOST_CHOICES = 4096;
 
 export class Bindings {
   readonly #layout: Layout;
+  readonly #edges = new Map<Node, readonly Edge[]>();
   /** What is said where a choice that the kernel is free to make matters. */
   readonly #open: Node;
   readonly #supports = new Map<Node, readonly number[]>();
@@ -33,6 +34,13 @@ export class Bindings {
   constructor(layout: Layout, open: Node) {
     this.#layout = layout;
     this.#open = open;
+  }
+
+  /** The edges of a node. Kept, for the same regions are bound to many functions. */
+  edgesOf(node: Node): readonly Edge[] {
+    const known = this.#edges.get(node) ?? this.#layout.diagrams.edgesOf(node);
+    this.#edges.set(node, known);
+    return known;
   }
 
   /** The levels that a function asks for. */
@@ -71,7 +79,7 @@ export class Bindings {
     const level = diagrams.levelOf(node);
     const edges = new Map<Node, Edge[]>();
     let from = 0;
-    for (const { hi, to } of diagrams.edgesOf(node)) {
+    for (const { hi, to } of this.edgesOf(node)) {
       for (const [end, region] of this.split(to)) {
         const own = edges.get(end) ?? [];
         edges.set(end, own);
@@ -174,7 +182,7 @@ class Binding {
       above < source
         ? this.#assemble(
             above,
-            diagrams.edgesOf(region).map(({ hi, to }) => ({ hi, to: this.bind(to, node) })),
+            this.#bindings.edgesOf(region).map(({ hi, to }) => ({ hi, to: this.bind(to, node) })),
           )
         : this.#both(region, node, source, plus);
     this.#known.set(key, result);
@@ -185,9 +193,9 @@ class Binding {
   #both(region: Node, f: Node, source: number, plus: number): Node {
     const { diagrams } = this.#layout;
     const max = diagrams.maxOf(source);
-    const own = diagrams.levelOf(region) === source ? diagrams.edgesOf(region) : [{ hi: max, to: region }];
+    const own = diagrams.levelOf(region) === source ? this.#bindings.edgesOf(region) : [{ hi: max, to: region }];
     const edges: Edge[] = [];
-    const theirs = diagrams.edgesOf(f);
+    const theirs = this.#bindings.edgesOf(f);
     let i = 0;
     let j = 0;
     let next = 0;

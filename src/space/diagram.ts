@@ -133,10 +133,10 @@ export class Diagrams {
   /** The edges of an inner node. */
   edgesOf(node: Node): readonly Edge[] {
     const first = this.#firstOf(node);
-    return Array.from({ length: this.#countOf(node) }, (_, index) => ({
-      hi: this.#hiOf(first + index),
-      to: this.#toOf(first + index),
-    }));
+    const end = first + this.#countOf(node);
+    const edges: Edge[] = [];
+    for (let at = first; at < end; at++) edges.push({ hi: this.#hiOf(at), to: this.#toOf(at) });
+    return edges;
   }
 
   #firstOf(node: Node): number {

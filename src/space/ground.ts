@@ -157,7 +157,9 @@ export class HostSpace {
   readonly settings: ConntrackSettings;
   readonly callsIptables: boolean;
   readonly #ruleset: Ruleset | undefined;
+  /** By all that is known of a packet, and by what the table asks of that. */
   readonly #special = new Map<string, Node>();
+  readonly #asked = new Map<string, Node>();
 
   constructor(ground: Ground, host: Host, ruleset: Ruleset | undefined) {
     this.ground = ground;
@@ -188,7 +190,11 @@ export class HostSpace {
     const whole = this.ground.table(this.host, found, hook);
     const support = new Set(this.ground.bindings.supportOf(whole));
     const own = new Map([...values()].filter(([level]) => support.has(level)));
-    const made = own.size === 0 ? whole : diagrams.substitute(diagrams.substitution(own), whole);
+    // Most tables do not ask for most of what is known: a port of a bridge among thousands is mostly as good as any other.
+    const asked = `${table} ${hook}: ${[...own].join(' ')}`;
+    const made =
+      this.#asked.get(asked) ?? (own.size === 0 ? whole : diagrams.substitute(diagrams.substitution(own), whole));
+    this.#asked.set(asked, made);
     this.#special.set(name, made);
     return made;
   }
