@@ -1,5 +1,4 @@
 /** Why a rule does nothing: the rules that take its packets before it, or do the same behind it, found packet by packet until none is left. */
-import type { CompiledChain } from '../netfilter/compile.ts';
 import type { Chain, HookName } from '../ruleset/rule.ts';
 import { NO, YES, type Diagrams, type Node } from './diagram.ts';
 import type { IdleReason, RulePlace } from './idle-rules.ts';
@@ -27,7 +26,7 @@ export class Covering {
   readonly #calls: ReadonlyMap<string, readonly number[]>;
   readonly #entering = new Map<string, Node>();
   readonly #firsts = new Map<string, number>();
-  #replay: { readonly replay: Replay; readonly chains: Map<string, CompiledChain> } | undefined;
+  #replay: Replay | undefined;
   #walked = 0;
 
   /** `calls`: by chain the rules that jump or go to it. */
@@ -232,33 +231,19 @@ export class Covering {
     const { space, table } = this.#probe;
     const witness = witnessAt(space.layout, packets, { hook, backend: space.backend });
     if (witness === undefined) return undefined;
-    const { replay, chains } = this.#replaying(gone);
-    const own = chains.get(chain.name);
-    if (own === undefined) return undefined;
-    const without = { ...own, rules: own.rules.filter(({ number }) => number !== index + 1) };
-    // For the time of one walk: chains are too many to copy.
-    chains.set(chain.name, without);
-    const walked = replay.walk(table, witness.skb, chains);
-    chains.set(chain.name, own);
+    const isThere = (name: string, number: number): boolean =>
+      !(name === chain.name && number === index + 1) && !gone.has((this.#firsts.get(name) ?? 0) + number - 1);
+    this.#replay ??= new Replay(this.#probe.ruleset);
+    const chains = this.#replay.chainsOf(table);
+    const walked = this.#replay.walk(table, witness.skb, {
+      get: (name) => {
+        const own = chains?.get(name);
+        return own && { ...own, rules: own.rules.filter(({ number }) => isThere(name, number)) };
+      },
+    });
     if (walked.rule === 'policy') return 'policy';
     const first = this.#firsts.get(walked.chain ?? '');
     return first === undefined || walked.rule === undefined ? undefined : first + walked.rule - 1;
-  }
-
-  #replaying(gone: ReadonlySet<number>): {
-    readonly replay: Replay;
-    readonly chains: Map<string, CompiledChain>;
-  } {
-    if (this.#replay !== undefined) return this.#replay;
-    const { ruleset, table } = this.#probe;
-    const replay = new Replay(ruleset);
-    const standing = (chain: CompiledChain): CompiledChain => {
-      const first = this.#firsts.get(chain.name) ?? 0;
-      return { ...chain, rules: chain.rules.filter(({ number }) => !gone.has(first + number - 1)) };
-    };
-    const chains = [...replay.chainsOf(table)].map(([name, chain]) => [name, standing(chain)] as const);
-    this.#replay = { replay, chains: new Map(chains) };
-    return this.#replay;
   }
 }
 

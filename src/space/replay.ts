@@ -1,5 +1,5 @@
 /** A witness, replayed by the model that defines what is right: the walk of one packet through the chains of one table. */
-import { compileRuleset, type CompiledChain, type CompiledRule, type CompiledRuleset } from '../netfilter/compile.ts';
+import type { CompiledChain, CompiledRule } from '../netfilter/compile.ts';
 import { ChainsOnDemand } from '../netfilter/on-demand.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import { walkTable } from '../netfilter/walk.ts';
@@ -32,13 +32,10 @@ export interface ReplayedStep {
   readonly target: string;
 }
 
-const NO_CHAINS: ReadonlyMap<string, CompiledChain> = new Map();
-
 export class Replay {
   readonly #ruleset: Ruleset;
   /** A packet or two meet few chains of many. */
   readonly #onDemand: ReadonlyMap<TableName, ChainsOnDemand>;
-  #compiled: CompiledRuleset | undefined;
 
   constructor(ruleset: Ruleset) {
     this.#ruleset = ruleset;
@@ -47,17 +44,16 @@ export class Replay {
     );
   }
 
-  /** A table's chains; none where the ruleset has no such table. */
-  chainsOf(table: TableName): ReadonlyMap<string, CompiledChain> {
-    this.#compiled ??= compileRuleset(this.#ruleset);
-    return this.#compiled.tables.get(table) ?? NO_CHAINS;
+  /** A table's chains, compiled as they are asked for; undefined where the ruleset has no such table. */
+  chainsOf(table: TableName): Pick<ReadonlyMap<string, CompiledChain>, 'get'> | undefined {
+    return this.#onDemand.get(table);
   }
 
   /** Leaves `skb` as it is. Other chains may stand in the place of the table's own. */
   walk(
     table: TableName,
     skb: Skb,
-    chains: Pick<ReadonlyMap<string, CompiledChain>, 'get'> | undefined = this.#onDemand.get(table),
+    chains: Pick<ReadonlyMap<string, CompiledChain>, 'get'> | undefined = this.chainsOf(table),
   ): Replayed {
     const { path } = this.#ruleset;
     if (chains === undefined) return { kind: 'accepted', path, table, steps: [] };
