@@ -134,6 +134,14 @@ test('what is not modelled is the same on both sides where its text is', () => {
   expect(runHostDiff({ ...given, outputs: [{ format: 'text' }], color: 'never' }, io)).toBe(0);
 });
 
+test('it is no difference how many copies of a packet are lost', () => {
+  // Of a broadcast the host gets a copy itself: both are dropped behind, or the packet before there are two.
+  const chains = '*mangle\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n';
+  const behind = `${chains}-A POSTROUTING -d 10.0.0.255/32 -j DROP\nCOMMIT\n`;
+  const before = `${chains}-A OUTPUT -d 10.0.0.255/32 -j DROP\nCOMMIT\n`;
+  expect(diff(before, { within: 'udp 10.0.0.1 > 10.0.0.255 local' }, { old: behind }).code).toBe(0);
+});
+
 test('two folders are compared host by host, and what stands in one of them only is told', () => {
   const files = {
     'a/gate.rules': RULES,

@@ -129,7 +129,14 @@ function atomsOf({ layout: { diagrams } }: HostWays, ends: readonly HostEnd[]): 
     });
     if (rest !== NO) copied.push({ region: rest, ends: [end] });
   }
-  return [...single, ...copied];
+  return [...single, ...copied.map((atom) => ({ ...atom, ends: endsThatCount(atom.ends) }))];
+}
+
+/** Of copies those that reach somebody; where none does, that they are lost, however many they were. */
+function endsThatCount(ends: readonly HostEnd[]): readonly HostEnd[] {
+  const counting = ends.filter((end) => isReached(end) || end.kind === 'undecided');
+  if (counting.length > 0) return counting;
+  return ends.filter(({ kind }, index) => ends.findIndex((other) => other.kind === kind) === index);
 }
 
 /** Equal atoms as one, by what they come to. */
@@ -256,8 +263,11 @@ function classesOf(
   }
   const { diagrams } = ways.layout;
   const sameSource = sameEnd(ways, { region: packets, ends: was }, { region: packets, ends: is }, ['saddr', 'sport']);
+  const looked = (end: HostEnd): string => translatedKey(end.cell);
+  const isSame =
+    diagrams.less(packets, sameSource) === NO || keys(looked, before).join('\n') === keys(looked, after).join('\n');
   const classes: ChangeClass[] = [
-    ...(diagrams.less(packets, sameSource) === NO ? [] : (['retranslated'] as const)),
+    ...(isSame ? [] : (['retranslated'] as const)),
     ...(keys(placeKey, before).join() === keys(placeKey, after).join() ? [] : (['rerouted'] as const)),
   ];
   return classes.length > 0 ? classes : ['marked'];
