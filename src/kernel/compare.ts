@@ -458,11 +458,20 @@ function printStep(step: Step | ObservedStep, known: ObservedStep | undefined, {
   return words.join(' | ');
 }
 
+/** Printed packets of traces, by backend: most are met at rule after rule. */
+const TRACED: Readonly<Record<Backend, WeakMap<Packet, string>>> = { legacy: new WeakMap(), nft: new WeakMap() };
+
 /** nf_tables tells twenty octets behind the IP header at most: not the length, nor what is quoted. */
 function printTraced(packet: Packet, backend: Backend): string {
-  if (backend === 'legacy') return printPacket({ ...packet, badsum: false, ...quotedAsSeen(packet) });
+  const known = TRACED[backend].get(packet);
+  if (known !== undefined) return known;
   const { quoted: _quoted, ...rest } = packet;
-  return printPacket({ ...rest, badsum: false, payload: 0 });
+  const printed =
+    backend === 'legacy'
+      ? printPacket({ ...packet, badsum: false, ...quotedAsSeen(packet) })
+      : printPacket({ ...rest, badsum: false, payload: 0 });
+  TRACED[backend].set(packet, printed);
+  return printed;
 }
 
 /** A difference for people: both sides, line by line, those that differ marked. */

@@ -67,10 +67,16 @@ const isBuiltIn = (table: TableName, chain: string): boolean =>
 /** nf_tables tells the IPv6 header and what is behind the extension headers, but not those: of a fragment nothing can be read. */
 const isFragment6 = (network: string): boolean => network.startsWith('6') && network.slice(12, 14) === '2c';
 
+/** One packet passes many rules: a trace says the same octets again and again. */
+let latest: { readonly hex: string; readonly mark: number; readonly packet: Step['packet'] } | undefined;
+
 function decoded(hex: string | undefined, mark: number): { readonly packet?: Step['packet'] } {
   if (hex === undefined) return {};
+  if (latest?.hex === hex && latest.mark === mark) return { packet: latest.packet };
   const packet = decodePacket(Buffer.from(hex, 'hex'));
-  return 'reason' in packet ? {} : { packet: { ...packet, mark } };
+  if ('reason' in packet) return {};
+  latest = { hex, mark, packet: { ...packet, mark } };
+  return { packet: latest.packet };
 }
 
 function legacyStep(event: LegacyEvent, rulesets: Rulesets): ObservedStep[] {
