@@ -11,7 +11,7 @@ import type { Ending, Image, PacketsClaim, Place, Wanted } from '../claim/claim.
 import { GRE, ICMP, ICMPV6 } from '../packet/packet.ts';
 import type { PacketSet, Pattern } from '../packet/pattern.ts';
 import { AS_SENT, endsOf, type Ends, type Header } from '../space/cell.ts';
-import { NO, YES, type Node } from '../space/diagram.ts';
+import { NO, YES, type Node, type Substitution } from '../space/diagram.ts';
 import type { Layout } from '../space/layout.ts';
 import { fromSet } from '../space/packet-set.ts';
 import { fieldValue, isValue, whereEqual, whereIn, type Value } from '../space/value.ts';
@@ -64,11 +64,16 @@ export class Prover {
   readonly #layout: Layout;
   readonly #possible: Node;
   readonly #messages: Node;
+  readonly #inEvery: Substitution;
+  readonly #inAny: Substitution;
 
   constructor(ways: WaySpace) {
     this.#ways = ways;
     const { layout } = ways.ground;
     this.#layout = layout;
+    const { diagrams, floor } = layout;
+    this.#inEvery = diagrams.mapping((node) => (node === YES ? YES : NO), floor);
+    this.#inAny = diagrams.mapping((node) => (node === NO ? NO : YES), floor);
     this.#messages = layout.chooseValues('protocol', [ICMP, ICMPV6], YES, NO);
     const headless = layout.chooseValues(
       'protocol',
@@ -102,26 +107,22 @@ export class Prover {
       for (const end of verdict.reached) {
         const answer = this.#ways.answer(end);
         unclear.push(...answer.ends.filter(isUnclear));
-        const answered = diagrams.less(end.cell.region, answer.unanswered);
+        // What is not known of the packet says nothing of what is not known of its answer.
+        const answered = this.#without(this.#inAny, diagrams.less(end.cell.region, answer.unanswered));
         const reply = this.#judge(answer.ends, answered, claim.reply, original, true);
         broken = diagrams.or(broken, reply.broken);
         open = diagrams.or(open, reply.open);
       }
-    const sure = this.#whatever(broken, (node) => node === YES);
-    const possible = this.#whatever(diagrams.or(broken, open), (node) => node !== NO);
+    const sure = this.#without(this.#inEvery, broken);
+    const possible = this.#without(this.#inAny, diagrams.or(broken, open));
     if (possible === NO) return { kind: 'holds' };
     const because = unclear.find(({ cell }) => diagrams.and(cell.region, possible) !== NO)?.reason;
     return { kind: 'broken', sure, possible, header, ...(because === undefined ? {} : { because }) };
   }
 
-  /** A set without the unknowns: of packets for which `holds` of what they come to below. */
-  #whatever(node: Node, holds: (node: Node) => boolean): Node {
-    const { diagrams, floor } = this.#layout;
-    if (node < 0) return holds(node) ? YES : NO;
-    return diagrams.substitute(
-      diagrams.mapping((below) => (holds(below) ? YES : NO), floor),
-      node,
-    );
+  /** A set without the unknowns: of packets that are in it in every reading, or in any. */
+  #without(unknowns: Substitution, set: Node): Node {
+    return set < 0 ? set : this.#layout.diagrams.substitute(unknowns, set);
   }
 
   #judge(ends: readonly CellEnd[], region: Node, ending: Ending, original: Ends, isAnswer: boolean): Verdict {

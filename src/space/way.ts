@@ -10,7 +10,7 @@ import { zeroAddress } from '../address/address.ts';
 import { normalizeRanges, type Ranges } from '../address/ranges.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { AS_SENT, type Cell, type Header } from './cell.ts';
-import { NO, YES, type Node } from './diagram.ts';
+import { NO, YES, type Node, type Substitution } from './diagram.ts';
 import type { Ground, HostSpace } from './ground.ts';
 import { HostPath } from './host-path.ts';
 import { isValue, shifted, whereIn } from './value.ts';
@@ -68,6 +68,7 @@ export class WaySpace {
   readonly #others: readonly { readonly set: Node; readonly length: number }[];
   readonly #opened: readonly Opened[];
   readonly #asked: readonly Asked[];
+  readonly #inAnyReading: Substitution;
   readonly #lengths = new Map<number, number>();
   readonly #stations: ReadonlyMap<string, Station>;
 
@@ -84,6 +85,8 @@ export class WaySpace {
       ]),
     );
     this.#stations = new Map([...this.network.stations].reverse().map((station) => [station.name, station]));
+    const { diagrams, floor } = ground.layout;
+    this.#inAnyReading = diagrams.mapping((node) => (node === NO ? NO : YES), floor);
     this.#others = this.#protocolsByLength();
     this.#opened = this.#flagsByAnswer();
     this.#asked = ANSWERED.map((query) => ({
@@ -238,8 +241,10 @@ export class WaySpace {
     const { layout } = this.ground;
     const { diagrams } = layout;
     const { saddr, daddr, sport, dport } = cell.header;
+    // Something that is not known may turn out otherwise for the answer.
+    const region = cell.region < 0 ? cell.region : diagrams.substitute(this.#inAnyReading, cell.region);
     const base: Cell = {
-      region: cell.region,
+      region,
       header: { ...AS_SENT, saddr: daddr, daddr: saddr, ttl: isValue(64), flags: isValue(0) },
       mark: 0,
       framed: false,
@@ -250,8 +255,8 @@ export class WaySpace {
       copied: cell.copied === true,
     };
     const put = (set: Node, more: Partial<Cell>, header: Partial<Header>): Cell[] => {
-      const region = diagrams.and(cell.region, set);
-      return region === NO ? [] : [{ ...base, ...more, region, header: { ...base.header, ...header } }];
+      const own = diagrams.and(region, set);
+      return own === NO ? [] : [{ ...base, ...more, region: own, header: { ...base.header, ...header } }];
     };
     const others = this.#others.flatMap(({ set, length }) =>
       put(set, { answers: 'other' }, { sport: dport, dport: sport, length: isValue(length) }),
