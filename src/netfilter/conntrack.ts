@@ -159,6 +159,8 @@ export class Conntrack {
     if (packet.badsum && checksums && verifiesChecksum(packet.protocol)) return INVALID;
     // udplite_error() sums the pseudo header with UDP's protocol number, so a checksum that is right is wrong to it (seen on 6.18).
     if (packet.protocol === UDPLITE && checksums) return INVALID;
+    // ipv6_get_l4proto() finds no header after "no next header".
+    if (packet.family === 6 && packet.protocol === NO_NEXT_HEADER) return INVALID;
     if (packet.protocol === ICMPV6 && isNeighbourDiscovery(packet.type)) return UNTRACKED;
     if (packet.protocol === ICMP && packet.type > 18) return INVALID;
     if (packet.protocol === TCP && !flagsAreValid(packet.flags)) return INVALID;
@@ -260,6 +262,8 @@ export const newConnection = (original: Tuple, reply: Tuple): Connection => ({
   mark: 0,
   fresh: [],
 });
+
+const NO_NEXT_HEADER = 59;
 
 /** The protocols whose checksum conntrack verifies (nf_conntrack_checksum). */
 const verifiesChecksum = (protocol: number): boolean =>

@@ -37,8 +37,12 @@ const ERRORS: Readonly<Record<Family, readonly number[]>> = { 4: [3, 4, 5, 11, 1
 
 const ICMPS: readonly number[] = [ICMP, ICMPV6];
 
+/** Conntrack finds no protocol in an IPv6 packet without a next header, and calls it INVALID (ipv6_get_l4proto). */
+const NO_NEXT_HEADER = 59;
+
 /** All protocols but tcp and both icmps: the icmp of the other family is none that a host reads. */
-const others = (family: Family): PacketSet => setOf({ family, protocol: allBut([TCP, ...ICMPS]) });
+const others = (family: Family): PacketSet =>
+  setOf({ family, protocol: allBut([TCP, ...ICMPS, ...(family === 6 ? [NO_NEXT_HEADER] : [])]) });
 
 /**
  * Protocols of which no set says whether a packet opens a flow: it takes an SCTP chunk, a DCCP type, a GRE header, or a checksum
