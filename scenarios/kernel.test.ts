@@ -6,8 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openKernel, type Kernel } from '../src/kernel/client.ts';
 import { availableKernel } from '../src/kernel/probe.ts';
-import { differences } from './on-kernel.ts';
-import type { HostSpec } from '../src/kernel/protocol.ts';
+import { differences, refusalOnLinux } from './on-kernel.ts';
 import { filesEnding, loadingScenarios, read, readScenario } from './scenario.ts';
 
 const probe = availableKernel();
@@ -28,23 +27,10 @@ describe.each(filesEnding('.packets'))('%s', (path) => {
     });
 });
 
-/** Rules need a host to be loaded in, and no more. */
-const BARE: HostSpec = {
-  name: 'bare',
-  devices: [],
-  bridges: [],
-  addresses: [],
-  routes: [],
-  neighbours: [],
-  sysctl: {},
-  sets: [],
-  ipv6: false,
-};
-
 describe.each(probe.backends)('%s', (backend) => {
   test.each(loadingScenarios())('on Linux: $path: $title', ({ text, refused, refusedByNft }) => {
-    const answer = kernel.runCase(kernel.world(backend, [BARE]), { bare: { text4: text } }, []);
-    expect(answer.refused !== undefined).toBe(refused.length > 0 || (refusedByNft && backend === 'nft'));
+    const refusal = refusalOnLinux(kernel, text, backend);
+    expect(refusal !== undefined).toBe(refused.length > 0 || (refusedByNft && backend === 'nft'));
   });
 
   test.skipIf(probe.mode === 'sudo').each(filesEnding('.saved'))('on Linux: %s is what a save prints', (path) => {

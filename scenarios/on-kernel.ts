@@ -2,9 +2,10 @@
  * A scenario on Linux itself: its conversation is held there, from host to host, beside the model's. Compared are, on each host, what left and where, what
  * processes got, conntrack's state, and each rule that was met.
  */
-import type { Kernel } from '../src/kernel/client.ts';
+import type { AskedKernel } from '../src/kernel/client.ts';
 import { converseOnLinux, goOnWithLinux, type LinuxExchange } from '../src/kernel/linux-conversation.ts';
 import { LinuxWorld } from '../src/kernel/linux-world.ts';
+import type { Backend, HostSpec, Refusal } from '../src/kernel/protocol.ts';
 import { converse } from '../src/network/converse.ts';
 import { machineOf } from '../src/netfilter/traverse.ts';
 import { PLAIN } from '../src/report/paint.ts';
@@ -12,30 +13,55 @@ import { tracedInWorld, tracedOnHost, type Traced } from '../src/report/trace.ts
 import { linuxLine, printWord, type Twin } from '../src/report/twin.ts';
 import { readScenario, run, type Scenario } from './scenario.ts';
 
-/** All in which Linux differs from the model, or cannot be asked; for people. */
-export function differences(kernel: Kernel, scenario: Scenario): string[] {
-  const { backend, conversation, path } = scenario;
+/** All in which Linux differs from the model, or cannot be asked; for people. The answers that no line of the file asks for are heard too. */
+export function differences(kernel: AskedKernel, scenario: Scenario): string[] {
+  if (scenario.after !== undefined) return differencesOfLines(kernel, scenario);
+  const [one, two] = scenario.network.hosts;
+  const only = two === undefined ? one : undefined;
+  const world = worldOnLinux(kernel, scenario, '');
+  return complaints(traced(scenario), converseOnLinux(world, scenario.conversation, only?.name));
+}
+
+/** The same of the lines alone, each sent once: an answer that no line asks for would be remembered by what comes after it. */
+export function differencesOfLines(kernel: AskedKernel, scenario: Scenario): string[] {
   const [first, ...later] = chainOf(scenario);
   if (first === undefined) return [];
   // The rules of a chain change while its connections stay: nobody else shall meet them.
-  const variant = later.length === 0 ? '' : path;
-  const world = new LinuxWorld(kernel, { network: first.network, rulesets: rulesetsOf(first), backend, variant });
-  if (later.length === 0) {
-    const [one, two] = scenario.network.hosts;
-    const only = two === undefined ? one : undefined;
-    return complaints(traced(scenario), converseOnLinux(world, conversation, only?.name));
-  }
+  const world = worldOnLinux(kernel, { ...first, backend: scenario.backend }, scenario.path);
   world.flush();
-  goOnWithLinux(world, first.conversation);
-  let exchanges: readonly LinuxExchange[] = [];
+  let exchanges = goOnWithLinux(world, first.conversation);
   for (const next of later) {
     world.reload(rulesetsOf(next));
     exchanges = goOnWithLinux(world, next.conversation);
   }
-  // An answer that no line of the file asks for would be remembered by what comes after it.
-  const asked = tracedInWorld(run(scenario).exchanges).map(({ answer: _, ...line }) => line);
-  return complaints(asked, exchanges);
+  const lines = tracedInWorld(run(scenario).exchanges).map(({ answer: _, ...line }) => line);
+  return complaints(lines, exchanges);
 }
+
+/** Rules need a host to be loaded in, and no more. */
+const BARE: HostSpec = {
+  name: 'bare',
+  devices: [],
+  bridges: [],
+  addresses: [],
+  routes: [],
+  neighbours: [],
+  sysctl: {},
+  sets: [],
+  ipv6: false,
+};
+
+/** What Linux says to rules, where it does not load them. */
+export const refusalOnLinux = (kernel: AskedKernel, text: string, backend: Backend): Refusal | undefined =>
+  kernel.runCase(kernel.world(backend, [BARE]), { bare: { text4: text } }, []).refused;
+
+const worldOnLinux = (kernel: AskedKernel, scenario: Scenario, variant: string): LinuxWorld =>
+  new LinuxWorld(kernel, {
+    network: scenario.network,
+    rulesets: rulesetsOf(scenario),
+    backend: scenario.backend,
+    variant,
+  });
 
 /** The scenarios whose connections are still there, the first one first, and then itself. */
 function chainOf(scenario: Scenario): Scenario[] {

@@ -183,6 +183,9 @@ export class Kernel {
   }
 }
 
+/** What those who send packets ask of a kernel: a real one, or what is recorded of one. */
+export type AskedKernel = Pick<Kernel, 'world' | 'runCase'>;
+
 /** Starts a helper. Close it when done; a helper whose client is gone ends by itself. */
 export const openKernel = (options: KernelOptions = {}): Kernel => new Kernel(options);
 

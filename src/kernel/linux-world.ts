@@ -15,7 +15,7 @@ import { printRuleset } from '../ruleset/print.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { emptyRuleset, withAllTables } from '../ruleset/tables.ts';
 import { bringAbout } from './assertion.ts';
-import { KernelFailure, type Kernel } from './client.ts';
+import { KernelFailure, type AskedKernel } from './client.ts';
 import { compareOne, observedState, unknownNeighbours, type Found } from './compare.ts';
 import { fragmentOctets } from './fragment-octets.ts';
 import { hostSpec } from './host-spec.ts';
@@ -68,7 +68,7 @@ interface Twin {
 
 export class LinuxWorld {
   readonly network: Network;
-  readonly #kernel: Kernel;
+  readonly #kernel: AskedKernel;
   readonly #world: WorldAnswer;
   readonly #backend: Backend;
   #twins: ReadonlyMap<string, Twin>;
@@ -80,7 +80,7 @@ export class LinuxWorld {
   #identification = 0;
 
   /** Makes the namespaces and loads the rules. Throws NotLoaded, and KernelFailure where the judge itself is broken. */
-  constructor(kernel: Kernel, { network, rulesets, backend, variant = '' }: LinuxSubject) {
+  constructor(kernel: AskedKernel, { network, rulesets, backend, variant = '' }: LinuxSubject) {
     this.network = network;
     this.#kernel = kernel;
     this.#backend = backend;

@@ -145,23 +145,42 @@ export function replayed<T>(
 /** In a trace most packets are the same as in the line before. */
 const SAME = '=';
 
-function shortened(observation: Observation): Observation {
-  let before = '';
-  const trace = observation.trace.map((event): TraceEvent => {
-    if (event.kind !== 'legacy') return { ...event, host: '' };
-    const packet = event.packet === before ? SAME : event.packet;
-    before = event.packet;
-    return { ...event, host: '', packet };
+/**
+ * The observation of one host as it is kept: without the host's name, a packet that has not changed is not said again, and the numbers that tell packets apart count
+ * from 0, so that the same is recorded again but for what the kernel draws at random.
+ */
+export function shortened(observation: Observation): Observation {
+  const packets = new Map<string, string>();
+  const short = (part: string, octets: string): string => {
+    const isSame = packets.get(part) === octets;
+    packets.set(part, octets);
+    return isSame ? SAME : octets;
+  };
+  const ids = [...new Set(observation.trace.flatMap((event) => (event.kind === 'nft' ? [event.id] : [])))];
+  const trace = observation.trace.map((event) => {
+    const said = withPacket({ ...event, host: '' }, short);
+    return said.kind === 'nft' ? { ...said, id: ids.indexOf(said.id) } : said;
   });
   return { ...observation, trace };
 }
 
-function lengthened(observation: Observation, host: string): Observation {
-  let before = '';
-  const trace = observation.trace.map((event): TraceEvent => {
-    if (event.kind !== 'legacy') return { ...event, host };
-    if (event.packet !== SAME) before = event.packet;
-    return { ...event, host, packet: before };
-  });
-  return { ...observation, trace };
+/** The observation of `host` that was shortened. */
+export function lengthened(observation: Observation, host: string): Observation {
+  const packets = new Map<string, string>();
+  const long = (part: string, octets: string): string => {
+    if (octets !== SAME) packets.set(part, octets);
+    return packets.get(part) ?? '';
+  };
+  return { ...observation, trace: observation.trace.map((event) => withPacket({ ...event, host }, long)) };
+}
+
+/** The event with each part of its packet, in hex, changed by `change`. */
+function withPacket(event: TraceEvent, change: (part: string, octets: string) => string): TraceEvent {
+  if (event.kind === 'legacy') return { ...event, packet: change('packet', event.packet) };
+  const { network, transport } = event;
+  return {
+    ...event,
+    ...(network === undefined ? {} : { network: change('network', network) }),
+    ...(transport === undefined ? {} : { transport: change('transport', transport) }),
+  };
 }
