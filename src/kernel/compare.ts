@@ -19,7 +19,7 @@ import { Dialogue, type Move, type Played, type Sent } from './dialogue.ts';
 import { joinFragments } from './fragment-join.ts';
 import { hostSpec } from './host-spec.ts';
 import { normalizeTrace, type ObservedStep } from './normalize.ts';
-import { substituted, type Substitution } from './substitution.ts';
+import { isToldApart, substituted, type Substitution } from './substitution.ts';
 import type { Backend, KernelStep, Observation, Refusal, RulesetTexts } from './protocol.ts';
 
 /** One thing to compare: a host, its rules, and what is sent. */
@@ -188,8 +188,8 @@ export function comparePlayed(
 
 function* runsOfPlayed(played: readonly Played[]): Generator<readonly Played[]> {
   for (let start = 0; start < played.length;) {
-    const random = played.findIndex((one, at) => at >= start && isRandom(one));
-    const end = random < 0 ? played.length : random + 1;
+    const last = played.findIndex((one, at) => at >= start && (isRandom(one) || played[at + 1]?.sent.kind === 'flush'));
+    const end = last < 0 ? played.length : last + 1;
     yield played.slice(start, end);
     start = end;
   }
@@ -218,6 +218,8 @@ function compareRuns(setting: Setting, runs: Iterable<readonly Played[]>): Compa
     ...more,
   });
   for (const run of runs) {
+    // A flush forgets what was chosen, too.
+    if (run[0]?.sent.kind === 'flush') setting.substitutions.length = 0;
     const steps = run.map(({ sent }) => kernelStep(host, sent, setting.substitutions));
     const neighbours = unknownNeighbours(host, run);
     if (neighbours.length > 0) setting.oracle.send(neighbours);
@@ -228,8 +230,13 @@ function compareRuns(setting: Setting, runs: Iterable<readonly Played[]>): Compa
       const observation = observations[at];
       if (sent.kind === 'flush' || journey === undefined || observation === undefined) continue;
       if (journey.fate.kind === 'undecided') return end({ undecided: 1 });
-      const found = compareOne({ ...setting, journey, observation }, sent.arrival.entry.kind === 'local');
+      const view: View = { ...setting, journey, observation };
+      const local = sent.arrival.entry.kind === 'local';
+      const found = compareOne(view, local);
       if (found !== undefined) {
+        // So may a port, where a rule asks for it: nobody could have foretold which rules the packet would meet.
+        learnFromTrace(view, normalizeTrace(observation.trace, setting.rulesets, local).steps);
+        if (isToldApart(setting.rulesets, setting.substitutions)) return end();
         return end({ difference: { ...found, at: done.length - 1, packet: printArrival(sent.arrival) } });
       }
       // An address chosen from a range may lead elsewhere: what comes after it is another conversation.
@@ -262,7 +269,7 @@ export function unknownNeighbours(host: Host, run: readonly Played[]): KernelSte
     if (packet.family === 4) return [];
     const route = routeOutput(host, packet);
     if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];
-    if (host.neighbours.some(({ address }) => address === route.nextHop)) return [];
+    if (host.neighbours.some(({ address, dev }) => address === route.nextHop && dev === route.oif)) return [];
     const mac = neighbourMac(host, route.oif, route.nextHop);
     return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: route.oif }];
   });
@@ -399,17 +406,21 @@ function compareTraces(view: View, local: boolean): Found | undefined {
   const trace = normalizeTrace(observation.trace, rulesets, local);
   const ours = [journey.steps, ...flatConsequences(journey).map(({ steps }) => steps)];
   const theirs = [trace.steps, ...trace.consequences];
-  // A packet that came to nothing has shown only here what was chosen for it.
-  journey.steps.forEach((step, i) => {
-    const seen = trace.steps[i]?.packet;
-    if (seen !== undefined && !REWRITES.includes(step.target))
-      learnRandom(step.packet, journey.fresh, [seen], substitutions);
-  });
+  learnFromTrace(view, trace.steps);
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
     const found = compareSteps(ours[i] ?? [], theirs[i] ?? [], given, substitutions);
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** A packet that came to nothing has shown only in its trace what was chosen for it. */
+function learnFromTrace({ journey, substitutions }: View, seen: readonly ObservedStep[]): void {
+  journey.steps.forEach((step, i) => {
+    const packet = seen[i]?.packet;
+    if (packet !== undefined && !REWRITES.includes(step.target))
+      learnRandom(step.packet, journey.fresh, [packet], substitutions);
+  });
 }
 
 const flatConsequences = (journey: Journey): Journey[] =>

@@ -1,7 +1,9 @@
 /** What the kernel chooses at random, in the place of what the model chose. */
+import { portRangeContains, type PortRange } from '../address/ports.ts';
 import type { Memory } from '../netfilter/passage.ts';
 import type { Tuple } from '../netfilter/tuple.ts';
 import { isIcmp, type Packet } from '../packet/packet.ts';
+import type { Match, Ruleset } from '../ruleset/rule.ts';
 
 /** A port or an icmp identifier that the kernel chose at random where the model chose another, in the flow with `peer`. */
 export interface Substitution {
@@ -32,6 +34,33 @@ function settledTuple(reply: Tuple, { protocol, address, peer, peerPort, model, 
   if (isIcmp({ protocol })) return (to || from) && reply.sport === model ? { ...reply, sport: kernel } : reply;
   if (to && reply.dport === model && reply.sport === peerPort) return { ...reply, dport: kernel };
   return from && reply.sport === model && reply.dport === peerPort ? { ...reply, sport: kernel } : reply;
+}
+
+/** True when a rule asks for a port of which the model's choice and the kernel's are not alike: either may then meet other rules than the other. */
+export function isToldApart(rulesets: readonly Ruleset[], substitutions: readonly Substitution[]): boolean {
+  const asked = rulesets
+    .flatMap(({ tables }) => [...tables.values()].flatMap(({ chains }) => [...chains.values()]))
+    .flatMap(({ rules }) => rules.flatMap(({ matches }) => matches.flatMap(portsAsked)));
+  return substitutions.some(({ model, kernel }) =>
+    asked.some((range) => portRangeContains(range, model) !== portRangeContains(range, kernel)),
+  );
+}
+
+function portsAsked(match: Match): PortRange[] {
+  switch (match.kind) {
+    case 'tcp':
+    case 'udp':
+    case 'sctp':
+      return [match.sport, match.dport].flatMap((range) => range?.value ?? []);
+    case 'multiport':
+      return [...match.ports];
+    case 'conntrack':
+      return [match.ctorigsrcport, match.ctorigdstport, match.ctreplsrcport, match.ctrepldstport].flatMap(
+        (range) => range?.value ?? [],
+      );
+    default:
+      return [];
+  }
 }
 
 /** The packet as it is with the kernel's choices. */
