@@ -16,6 +16,12 @@ const SYSCTLS = [
   'net.netfilter.nf_conntrack_tcp_be_liberal',
 ];
 
+/**
+ * All that the model asks a host for. Nothing else of a host file is set: it is somebody's text, and a name that is no namespace's own would be the machine's.
+ */
+const IS_ASKED_FOR =
+  /^net\.(?:ipv4\.ip_forward|ipv6\.conf\.all\.forwarding|ipv4\.conf\.[^/]{1,15}\.(?:rp_filter|route_localnet)|bridge\.bridge-nf-[a-z0-9-]+|netfilter\.nf_conntrack_tcp_(?:loose|be_liberal))$/;
+
 /** The host as namespace: what a world is made from. */
 export function hostSpec(host: Host): HostSpec {
   const bridges = new Set(host.bridges.map((bridge) => bridge.name));
@@ -25,7 +31,8 @@ export function hostSpec(host: Host): HostSpec {
     host.routes.some((route) => familyOf(route.to.address) === 6);
   const sysctl = Object.fromEntries(SYSCTLS.map((name) => [name, sysctlOf(host, name)]));
   if (ipv6) sysctl['net.ipv6.conf.all.forwarding'] = sysctlOf(host, 'net.ipv6.conf.all.forwarding');
-  for (const [name, value] of host.sysctl) if (ipv6 || !name.startsWith('net.ipv6.')) sysctl[name] = value;
+  for (const [name, value] of host.sysctl)
+    if (IS_ASKED_FOR.test(name) && (ipv6 || !name.startsWith('net.ipv6.'))) sysctl[name] = value;
   return {
     name: host.name,
     devices: devices.map(({ name, mac }) => ({ name, mac })),

@@ -65,13 +65,18 @@ const NO_IPV6: Readonly<Record<string, number>> = {
   'net.ipv6.conf.default.disable_ipv6': 1,
 };
 
-/** `net.ipv4.conf.eth0.100.rp_filter` is conf/eth0.100/rp_filter: only the name of a device may have dots. */
+/**
+ * `net.ipv4.conf.eth0.100.rp_filter` is conf/eth0.100/rp_filter: only the name of a device may have dots. Throws for what is not below /proc/sys/net.
+ */
 function sysctlPath(name: string): string {
   const conf = /^(net\.ipv[46]\.(?:conf|neigh))\.(.+)\.([a-z0-9_]+)$/.exec(name);
   const parts =
     conf === null
       ? name.split('.')
       : [...(conf[1] ?? '').split('.'), (conf[2] ?? '').replaceAll('/', '.'), conf[3] ?? ''];
+  // The rest of /proc/sys is the machine's, whatever the namespace.
+  if (parts[0] !== 'net' || parts.some((part) => !/^[\w@:-][\w@:.-]*$/.test(part)))
+    throw new Error(`${name} is no sysctl of a network namespace`);
   return ['/proc/sys', ...parts].join('/');
 }
 
