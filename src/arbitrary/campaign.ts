@@ -7,9 +7,17 @@ import type { Family } from '../address/address.ts';
 import { printHost } from '../host/print.ts';
 import { KernelFailure } from '../kernel/client.ts';
 import type { Report } from '../kernel/campaign-report.ts';
-import { compareCase, printDifference, type Comparison, type Oracle } from '../kernel/compare.ts';
+import {
+  comparing,
+  finished,
+  printDifference,
+  type Comparing,
+  type Comparison,
+  type Oracle,
+} from '../kernel/compare.ts';
 import { addCoverage, type Coverage } from '../kernel/coverage.ts';
 import type { NetworkOracle } from '../kernel/network-compare.ts';
+import { overlapped } from '../kernel/overlap.ts';
 import type { Backend, KernelStep } from '../kernel/protocol.ts';
 import { RecordingOracle, type RecordedCase } from '../kernel/recording.ts';
 import { printArrival } from '../packet/notation.ts';
@@ -36,7 +44,7 @@ const NETWORK_EVERY = 9;
 /** Each time after so many chunks the kernel is asked the last one's requests once more, with generator and judge switched off. */
 const SAMPLED_EVERY = 7;
 
-type Asked = (oracle: Oracle) => void;
+type Asked = (oracle: Oracle) => unknown;
 
 /** An oracle that knows what it has been asked. */
 class RememberingOracle implements Oracle {
@@ -56,12 +64,12 @@ class RememberingOracle implements Oracle {
   }
 
   load(...given: Parameters<Oracle['load']>): ReturnType<Oracle['load']> {
-    this.#asked.push((oracle) => oracle.load(...given));
+    this.#asked.push((oracle) => oracle.load(...given)());
     return this.#oracle.load(...given);
   }
 
   send(steps: readonly KernelStep[]): ReturnType<Oracle['send']> {
-    this.#asked.push((oracle) => oracle.send(steps));
+    this.#asked.push((oracle) => oracle.send(steps)());
     return this.#oracle.send(steps);
   }
 
@@ -94,6 +102,16 @@ interface Trials<T> {
   readonly trial: (drawn: T) => Outcome;
 }
 
+/** A case of one host that is under way, and what is made of its comparison. */
+interface Begun {
+  readonly comparing: Comparing;
+  readonly outcomeOf: (comparison: Comparison) => Outcome;
+}
+
+interface HostTrials extends Trials<KernelCase> {
+  readonly begin: (drawn: KernelCase) => Begun;
+}
+
 export class Campaign {
   readonly options: CampaignOptions;
   readonly coverage: Coverage = new Map();
@@ -106,7 +124,6 @@ export class Campaign {
   /** The first case that has not been tried. */
   next: number;
   readonly #remembering: RememberingOracle;
-  readonly #oracle: RecordingOracle;
   readonly #networkOracle: NetworkOracle;
   #milliseconds = 0;
   /** Milliseconds of the sampled chunks: as they were tried, and of the helper alone. */
@@ -119,7 +136,6 @@ export class Campaign {
     this.#networkOracle = networkOracle;
     this.next = options.from - (options.from % CHUNK);
     this.#remembering = new RememberingOracle(oracle);
-    this.#oracle = new RecordingOracle(this.#remembering);
   }
 
   get isDone(): boolean {
@@ -147,7 +163,7 @@ export class Campaign {
     const parameters = { seed: (seed * 1_000_003 + chunk) | 0, numRuns: Math.min(CHUNK, from + cases - this.next) };
     const failing = isNetwork
       ? this.#try(networkTrials(parameters.seed, ipv6 ? 6 : 4, backend, this.#networkOracle), parameters)
-      : this.#try(this.#hostTrials(ipv6 ? 6 : 4), parameters);
+      : this.#tryOverlapped(this.#hostTrials(ipv6 ? 6 : 4), parameters);
     this.next = Math.min((chunk + 1) * CHUNK, from + cases);
     const spent = performance.now() - start;
     this.#milliseconds += spent;
@@ -158,6 +174,35 @@ export class Campaign {
     this.differences.push(failing.text);
     if (failing.recorded !== undefined) this.found.push(failing.recorded);
     return failing.text;
+  }
+
+  /** The same as `#try`, where most chunks agree: the model is busy with one case while the kernel is with another. */
+  #tryOverlapped(trials: HostTrials, parameters: fc.Parameters<[KernelCase]>): Failing | undefined {
+    const outcomes: Outcome[] = [];
+    const failing = this.#firstFailing(trials, parameters, outcomes);
+    if (failing !== undefined) return this.#try(trials, parameters) ?? failing;
+    for (const outcome of outcomes) this.#count(outcome);
+    return undefined;
+  }
+
+  #firstFailing(
+    { arbitrary, begin }: HostTrials,
+    { seed = 0, numRuns = 0 }: fc.Parameters<[KernelCase]>,
+    outcomes: Outcome[],
+  ): Failing | undefined {
+    try {
+      const begun = fc.sample(arbitrary, { seed, numRuns }).map(begin);
+      for (const comparison of overlapped(begun.map(({ comparing }) => comparing))) {
+        const outcome = begun[outcomes.length]?.outcomeOf(comparison);
+        if (outcome === undefined) throw new Error('more comparisons than cases');
+        if (outcome.failing !== undefined) return outcome.failing;
+        outcomes.push(outcome);
+      }
+    } catch (error) {
+      if (error instanceof KernelFailure) throw error;
+      return { text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    }
+    return undefined;
   }
 
   /** The smallest difference in a chunk. */
@@ -193,18 +238,27 @@ export class Campaign {
     return met.failing;
   }
 
-  #hostTrials(family: Family): Trials<KernelCase> {
+  #hostTrials(family: Family): HostTrials {
     const { backend, recording } = this.options;
-    return {
-      // Recorded cases are kept, so they are small.
-      arbitrary: recording ? arbitraryKernelCase(family, 10, 8) : arbitraryKernelCase(family, 24, 24),
-      trial: (drawn) => {
-        const given = caseOf(drawn, backend);
-        const comparison = compareCase(given, this.#oracle);
-        const record = (): RecordedCase<RecordedHost> => this.#oracle.record(given, drawn.traits);
+    const begin = (drawn: KernelCase): Begun => {
+      const given = caseOf(drawn, backend);
+      // Each has its own: one is asked about when the next has been loaded.
+      const oracle = new RecordingOracle(this.#remembering);
+      const record = (): RecordedCase<RecordedHost> => oracle.record(given, drawn.traits);
+      const outcomeOf = (comparison: Comparison): Outcome => {
         if (comparison.difference === undefined) return { comparisons: [comparison], classes: [], record };
         const text = describe(`${backend}, ${JSON.stringify(drawn.traits)}`, drawn.ruleset.text, comparison);
         return { comparisons: [], classes: [], record, failing: { text, recorded: record() } };
+      };
+      return { comparing: comparing(given, oracle), outcomeOf };
+    };
+    return {
+      // Recorded cases are kept, so they are small.
+      arbitrary: recording ? arbitraryKernelCase(family, 10, 8) : arbitraryKernelCase(family, 24, 24),
+      begin,
+      trial: (drawn) => {
+        const { comparing, outcomeOf } = begin(drawn);
+        return outcomeOf(finished(comparing));
       },
     };
   }

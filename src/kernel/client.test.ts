@@ -88,6 +88,18 @@ test.skipIf(without('nft'))('the same through nf_tables, with rules by their pla
 });
 
 test.each(probe.backends)(
+  'on %s an answer may be called for after the next question, and more than once',
+  (backend) => {
+    const world = kernel.world(backend, [HOST]);
+    const sent = kernel.beginCase(world, { net: { text4: RULES } }, [{ host: 'net', dev: 'vnet0', frame: FRAME }]);
+    const loaded = kernel.beginCase(world, { net: {} }, []);
+    expect(loaded().steps).toEqual([]);
+    expect(sent().steps[0]?.exits).toHaveLength(1);
+    expect(sent()).toEqual(sent());
+  },
+);
+
+test.each(probe.backends)(
   'a ruleset that %s refuses is an answer, with its line, and the next one loads',
   (backend) => {
     const world = kernel.world(backend, [HOST]);

@@ -68,6 +68,8 @@ export class Kernel {
   #answers: number;
   #errors: number;
   #unread = Buffer.alloc(0);
+  /** Reads the answer to the last question, where that has not been called for. */
+  #readPending: (() => void) | undefined;
   readonly #chunk = Buffer.alloc(1 << 16);
 
   constructor(options: KernelOptions = {}) {
@@ -129,7 +131,17 @@ export class Kernel {
     steps: readonly KernelStep[],
     keep = false,
   ): CaseAnswer {
-    return this.#ask({ op: 'case', world: world.world, hosts, steps, keep }) as CaseAnswer;
+    return this.beginCase(world, hosts, steps, keep)();
+  }
+
+  /** The same, without waiting for the answer: it is there when it is called for. */
+  beginCase(
+    world: WorldAnswer,
+    hosts: Readonly<Record<string, RulesetTexts>>,
+    steps: readonly KernelStep[],
+    keep = false,
+  ): () => CaseAnswer {
+    return this.#begin({ op: 'case', world: world.world, hosts, steps, keep }) as () => CaseAnswer;
   }
 
   /** Ends the helper and everything that it owns. */
@@ -140,6 +152,12 @@ export class Kernel {
   }
 
   #ask(request: Request): Answer {
+    return this.#begin(request)();
+  }
+
+  #begin(request: Request): () => Answer {
+    // One question at a time: two sides that both write what the other does not read wait forever.
+    this.#readPending?.();
     if (this.#requests < 0) throw new KernelFailure('is closed');
     const bytes = Buffer.from(`${JSON.stringify(request)}\n`);
     try {
@@ -147,9 +165,19 @@ export class Kernel {
     } catch {
       // It has ended: reading says so, and why.
     }
-    const answer = JSON.parse(this.#readLine()) as Answer;
-    if ('failure' in answer) throw new KernelFailure(answer.failure);
-    return answer;
+    let line: string | undefined;
+    const read = (): string => {
+      if (line !== undefined) return line;
+      this.#readPending = undefined;
+      line = this.#readLine();
+      return line;
+    };
+    this.#readPending = read;
+    return () => {
+      const answer = JSON.parse(read()) as Answer;
+      if ('failure' in answer) throw new KernelFailure(answer.failure);
+      return answer;
+    };
   }
 
   #readLine(): string {

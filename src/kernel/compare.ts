@@ -63,16 +63,19 @@ export interface Recording {
   readonly observations: readonly Observation[];
 }
 
+/** What has been asked for: it is there when it is called for, and until then there is time for something else. */
+export type Pending<T> = () => T;
+
 /** Who answers for the kernel: itself, or a recording of it. */
 export interface Oracle {
   /** Loads the rules and forgets all connections; what is refused. `tracked`: the model takes conntrack to be on with these rules. */
-  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, tracked: boolean): Recording['refused'];
+  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, tracked: boolean): Pending<Recording['refused']>;
   /** It says what conntrack makes of each packet. */
   tellsStates(): boolean;
   /** A number for the IP identification of a case's packets, another for each case. */
   identification(): number;
   /** What becomes of packets, sent one after the other. */
-  send(steps: readonly KernelStep[]): readonly Observation[];
+  send(steps: readonly KernelStep[]): Pending<readonly Observation[]>;
 }
 
 /**
@@ -89,54 +92,102 @@ export function liveOracle(kernel: Kernel): Oracle {
     load({ host, backend, texts }, tracked) {
       cases++;
       world = kernel.world(backend, [{ ...hostSpec(host), variant: tracked ? 'tracked' : 'untracked' }]);
-      return kernel.runCase(world, { [host.name]: texts }, []).refused;
+      const answer = kernel.beginCase(world, { [host.name]: texts }, []);
+      return () => answer().refused;
     },
     send(steps) {
       if (world === undefined) throw new Error('no world has been loaded');
-      return kernel.runCase(world, {}, steps, true).steps;
+      const answer = kernel.beginCase(world, {}, steps, true);
+      return () => answer().steps;
     },
   };
 }
 
+/** Where a comparison may be left alone for a while: before it needs the kernel for itself; when it waits for an answer; when it has asked all that it asks. */
+export type Pause = 'load' | 'answer' | 'asked';
+
+/** A comparison that is under way. */
+export type Comparing = Generator<Pause, Comparison>;
+
 /** Plays a case in both, and compares. */
-export function compareCase(given: Case, oracle: Oracle): Comparison {
+export const compareCase = (given: Case, oracle: Oracle): Comparison => finished(comparing(given, oracle));
+
+/** Goes through all pauses. */
+export function finished(comparing: Comparing): Comparison {
+  for (;;) {
+    const { done, value } = comparing.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same with pauses: one 'load', then any number of 'answer', and perhaps 'asked'. While the kernel loads the rules the model plays. */
+export function* comparing(given: Case, oracle: Oracle): Comparing {
   const parsed = rulesetsOf(given.texts);
   const machine = machineOf(given.host, parsed.rulesets, given.backend);
   const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
-  const refused = oracle.load(given, tracked);
+  yield 'load';
+  const loaded = oracle.load(given, tracked);
+  yield 'answer';
+  const substitutions: Substitution[] = [];
+  const runs = runsOf(new Dialogue(machine, oracle.identification()), given.moves, substitutions);
+  // What does not load is not played.
+  const first = parsed.refusals.length === 0 ? runs.next() : undefined;
+  const refused = loaded();
   const loading = compareLoading(parsed.refusals, refused, given.texts);
   if (loading !== undefined || refused !== undefined) {
     const { rulesets } = parsed;
     const outcome = loading === undefined ? { refused: true } : { difference: loading };
     return { ...outcome, played: [], packets: 0, undecided: 0, rulesets };
   }
-  const dialogue = new Dialogue(machine, oracle.identification());
-  const substitutions: Substitution[] = [];
-  const runs = runsOf(dialogue, given.moves, substitutions);
-  return compareRuns({ given, rulesets: parsed.rulesets, machine, substitutions, oracle }, runs);
+  const setting = { given, rulesets: parsed.rulesets, machine, substitutions, oracle };
+  return yield* compareRuns(setting, first === undefined ? runs : startingWith(first, runs));
 }
+
+function* startingWith<T>(first: IteratorResult<T, unknown>, rest: Iterable<T>): Generator<T> {
+  if (first.done === true) return;
+  yield first.value;
+  yield* rest;
+}
+
+/** Packets that go to the kernel in one request. */
+interface Run {
+  readonly played: readonly Played[];
+  /** What it has to know before. */
+  readonly neighbours: readonly KernelStep[];
+  readonly steps: readonly KernelStep[];
+  readonly isLast: boolean;
+}
+
+const runOf = (
+  host: Host,
+  played: readonly Played[],
+  substitutions: readonly Substitution[],
+  isLast: boolean,
+): Run => ({
+  played,
+  neighbours: unknownNeighbours(host, played),
+  steps: played.map(({ sent }) => kernelStep(host, sent, substitutions)),
+  isLast,
+});
 
 /**
  * The moves in runs that go to the kernel in one request: up to a packet in which it chooses something at random. Then the model takes over what it chose, and
  * goes on from there.
  */
-function* runsOf(
-  dialogue: Dialogue,
-  moves: readonly Move[],
-  substitutions: Substitution[],
-): Generator<readonly Played[]> {
+function* runsOf(dialogue: Dialogue, moves: readonly Move[], substitutions: Substitution[]): Generator<Run> {
+  const { host } = dialogue.machine;
   let run: Played[] = [];
   for (const move of moves) {
     for (const played of dialogue.make(move)) {
       run.push(played);
       if (!isRandom(played)) continue;
-      yield run;
+      yield runOf(host, run, substitutions, false);
       dialogue.settle(substitutions);
       substitutions.length = 0;
       run = [];
     }
   }
-  yield run;
+  yield runOf(host, run, substitutions, true);
 }
 
 interface Parsed {
@@ -183,14 +234,18 @@ export function comparePlayed(
   played: readonly Played[],
   oracle: Oracle,
 ): Comparison {
-  return compareRuns({ given, rulesets, machine, substitutions: [], oracle }, runsOfPlayed(played));
+  const substitutions: Substitution[] = [];
+  const runs = runsOfPlayed(given.host, played, substitutions);
+  return finished(compareRuns({ given, rulesets, machine, substitutions, oracle }, runs));
 }
 
-function* runsOfPlayed(played: readonly Played[]): Generator<readonly Played[]> {
+function* runsOfPlayed(host: Host, played: readonly Played[], substitutions: Substitution[]): Generator<Run> {
   for (let start = 0; start < played.length;) {
+    // A flush forgets what was chosen, too.
+    if (played[start]?.sent.kind === 'flush') substitutions.length = 0;
     const last = played.findIndex((one, at) => at >= start && (isRandom(one) || played[at + 1]?.sent.kind === 'flush'));
     const end = last < 0 ? played.length : last + 1;
-    yield played.slice(start, end);
+    yield runOf(host, played.slice(start, end), substitutions, end === played.length);
     start = end;
   }
 }
@@ -207,8 +262,7 @@ interface Setting {
   readonly oracle: Oracle;
 }
 
-function compareRuns(setting: Setting, runs: Iterable<readonly Played[]>): Comparison {
-  const { host } = setting.given;
+function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
   const done: Played[] = [];
   const end = (more: Partial<Comparison> = {}): Comparison => ({
     played: done,
@@ -217,14 +271,13 @@ function compareRuns(setting: Setting, runs: Iterable<readonly Played[]>): Compa
     rulesets: setting.rulesets,
     ...more,
   });
-  for (const run of runs) {
-    // A flush forgets what was chosen, too.
-    if (run[0]?.sent.kind === 'flush') setting.substitutions.length = 0;
-    const steps = run.map(({ sent }) => kernelStep(host, sent, setting.substitutions));
-    const neighbours = unknownNeighbours(host, run);
-    if (neighbours.length > 0) setting.oracle.send(neighbours);
-    const observations = setting.oracle.send(steps);
-    for (const [at, one] of run.entries()) {
+  for (const { played, neighbours, steps, isLast } of runs) {
+    if (neighbours.length > 0) setting.oracle.send(neighbours)();
+    const observed = setting.oracle.send(steps);
+    yield 'answer';
+    const observations = observed();
+    if (isLast) yield 'asked';
+    for (const [at, one] of played.entries()) {
       done.push(one);
       const { sent, journey } = one;
       const observation = observations[at];

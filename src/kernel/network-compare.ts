@@ -99,8 +99,11 @@ export function compareWays(
     const one: Oracle = {
       identification: () => id,
       tellsStates: () => oracle.tellsStates(),
-      load: () => undefined,
-      send: (steps) => oracle.send(host.name, steps),
+      load: () => () => undefined,
+      send: (steps) => {
+        const observations = oracle.send(host.name, steps);
+        return () => observations;
+      },
     };
     const recording = new RecordingOracle(one);
     const comparison = comparePlayed(given, rulesetsOf(host.name), machine, played, recording);

@@ -6,7 +6,7 @@ import { parseAddress, printAddress } from '../address/address.ts';
 import type { Host } from '../host/host.ts';
 import { parseArrival, printArrival } from '../packet/notation.ts';
 import type { Arrival } from '../packet/packet.ts';
-import type { Case, Oracle, Recording } from './compare.ts';
+import type { Case, Oracle, Pending, Recording } from './compare.ts';
 import type { Change, Move } from './dialogue.ts';
 import type { Backend, KernelStep, Observation, RulesetTexts, TraceEvent } from './protocol.ts';
 
@@ -101,16 +101,20 @@ export class RecordingOracle implements Oracle {
     return this.#oracle.identification();
   }
 
-  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, tracked: boolean): Recording['refused'] {
+  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, tracked: boolean): Pending<Recording['refused']> {
     this.#runs = [];
-    this.#refused = this.#oracle.load(given, tracked);
-    return this.#refused;
+    this.#refused = undefined;
+    const answer = this.#oracle.load(given, tracked);
+    return () => (this.#refused = answer());
   }
 
-  send(steps: readonly KernelStep[]): readonly Observation[] {
-    const observations = this.#oracle.send(steps);
-    if (!areNeighbours(steps)) this.#runs.push(observations);
-    return observations;
+  send(steps: readonly KernelStep[]): Pending<readonly Observation[]> {
+    const answer = this.#oracle.send(steps);
+    return () => {
+      const observations = answer();
+      if (!areNeighbours(steps)) this.#runs.push(observations);
+      return observations;
+    };
   }
 }
 
@@ -129,14 +133,14 @@ export function replayed<T>(
   const oracle: Oracle = {
     tellsStates: () => true,
     identification: () => 1,
-    load: () => recorded.refused,
+    load: () => () => recorded.refused,
     send: (steps) => {
-      if (areNeighbours(steps)) return [];
+      if (areNeighbours(steps)) return () => [];
       const run = runs.shift();
       if (run?.length !== steps.length) {
         throw new Error(`the recording has ${run?.length ?? 'no'} observations where ${steps.length} are asked for`);
       }
-      return run.map((observation) => lengthened(observation, host.name));
+      return () => run.map((observation) => lengthened(observation, host.name));
     },
   };
   return { given, oracle };
