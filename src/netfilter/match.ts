@@ -20,6 +20,7 @@ import type {
 } from '../ruleset/rule.ts';
 import type { Connection } from './conntrack.ts';
 import { setContains } from './ipset.ts';
+import { misread } from './misread.ts';
 import type { Skb } from './skb.ts';
 
 export type Truth = boolean | undefined;
@@ -66,14 +67,14 @@ const isLaterFragment = (packet: Packet): boolean => packet.fragment !== undefin
 
 /**
  * Tests of a tcp or udp header. A later fragment has none: legacy does not match (and drops a tcp fragment at offset 1 outright), nft compares
- * whatever octets stand there, if there are enough of them (S24).
+ * whatever octets it finds, if there are enough of them (S24).
  */
-function transportTest(octets: number, test: Predicate): Predicate {
+function transportTest(octets: number, test: (packet: Packet) => boolean): Predicate {
   return (skb) => {
-    const { fragment, payload, protocol } = skb.packet;
-    if (fragment === undefined || fragment.offset === 0) return test(skb);
-    if (skb.backend === 'nft') return payload >= octets && test(skb);
-    if (protocol === TCP && fragment.offset === 1) skb.hotdrop = true;
+    const { packet } = skb;
+    if (!isLaterFragment(packet)) return test(packet);
+    if (skb.backend === 'nft') return (packet.family === 6 || packet.payload >= octets) && test(misread(packet));
+    if (packet.protocol === TCP && packet.fragment?.offset === 1) skb.hotdrop = true;
     return false;
   };
 }
@@ -84,7 +85,7 @@ const headerTest = <T>(
   octets: number,
   test: (value: T, packet: Packet) => boolean,
 ): Predicate[] =>
-  value === undefined ? [] : [transportTest(octets, (skb) => test(value.value, skb.packet) !== value.not)];
+  value === undefined ? [] : [transportTest(octets, (packet) => test(value.value, packet) !== value.not)];
 
 type Ports = Negatable<PortRange> | undefined;
 
@@ -98,10 +99,7 @@ function portTests(sport: Ports, dport: Ports): Predicate[] {
     ...headerTest(dport, 4, (range, packet) => portRangeContains(range, packet.dport)),
   ]);
   if (!isComparedAsOne(sport, dport)) return [apart];
-  const asOne = transportTest(
-    4,
-    ({ packet }) => packet.sport !== sport?.value.from || packet.dport !== dport?.value.from,
-  );
+  const asOne = transportTest(4, (packet) => packet.sport !== sport?.value.from || packet.dport !== dport?.value.from);
   return [(skb) => (skb.backend === 'nft' ? asOne : apart)(skb)];
 }
 
@@ -276,13 +274,7 @@ export function compileMatch(match: Match): Predicate {
     .with({ kind: 'tcp' }, ({ sport, dport, flags, option }) =>
       every([
         ...portTests(sport, dport),
-        ...headerTest(
-          flags,
-          14,
-          ({ mask, compare }, packet) =>
-            // Behind the ports of a later fragment the model's payload is zero.
-            ((isLaterFragment(packet) ? 0 : packet.flags) & mask) === compare,
-        ),
+        ...headerTest(flags, 14, ({ mask, compare }, packet) => (packet.flags & mask) === compare),
         // The model's segments carry no tcp options.
         ...(option === undefined ? [] : [unfragmented(() => option.not)]),
         ...((sport ?? dport ?? flags ?? option) ? [] : [transportTest(0, () => true)]),

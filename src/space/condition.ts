@@ -4,12 +4,13 @@
  */
 import { familyOf, type Address } from '../address/address.ts';
 import { normalizeRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
-import type { PortRange } from '../address/ports.ts';
+import { portRangeContains, type PortRange } from '../address/ports.ts';
 import type { Host, IpSet, IpSetEntry, IpSetField } from '../host/host.ts';
 import { addressKind } from '../host/route.ts';
 import { DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE } from '../packet/packet.ts';
 import type { AddressRange, ConntrackStateName, MaskedAddress, Match, Negatable } from '../ruleset/rule.ts';
 import { printMatch } from '../ruleset/print.ts';
+import { IPV6_HEADER_FLAGS, IPV6_HEADER_PORTS } from '../netfilter/misread.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
@@ -42,6 +43,9 @@ interface Test {
 }
 
 type Part = Test | Node;
+
+const isMisreadAs = (field: 'sport' | 'dport', { value, not }: Negatable<PortRange>): boolean =>
+  portRangeContains(value, IPV6_HEADER_PORTS[field]) !== not;
 
 const PORT_PROTOCOLS = [TCP, UDP, DCCP, SCTP, UDPLITE];
 const INVALID = stateNumber('INVALID');
@@ -187,17 +191,19 @@ export class Conditions {
   }
 
   /**
-   * A test of the transport header. A later fragment has none: legacy does not match, nft compares whatever octets stand there, if there are enough of them
-   * (S24).
+   * A test of the transport header. A later fragment has none: legacy does not match, nft compares what it takes for one (S24): in IPv4 `later4`, if
+   * there are so many octets, in IPv6 `later6` (netfilter/match.ts, misread).
    */
-  #header(octets: number, whole: Part, later: Part = whole): Part {
+  #header(octets: number, whole: Part, later4: Part, later6: Part): Part {
     if (!this.#scene.parts) return whole;
     const isWhole = this.#values('part', [0]);
     const ofWhole = this.#conjunction([whole, isWhole.within(YES)]);
     if (this.#scene.backend === 'legacy') return ofWhole;
-    const headers = (this.#layout.family === 4 ? 20 : 48) + 4;
-    const longEnough = this.#field('length', [{ from: headers + octets, to: 65535 }], false);
-    const ofLater = this.#conjunction([later, this.#values('part', [0], true).within(YES), longEnough.within(YES)]);
+    const isLater = this.#values('part', [0], true).within(YES);
+    const longEnough = this.#field('length', [{ from: 24 + octets, to: 65535 }], false);
+    const ofLater = this.#conjunction(
+      this.#layout.family === 4 ? [later4, isLater, longEnough.within(YES)] : [later6, isLater],
+    );
     return this.#layout.diagrams.or(ofWhole, ofLater);
   }
 
@@ -207,12 +213,17 @@ export class Conditions {
       port.not && port.value.from > 0 && port.value.from === port.value.to;
     if (this.#scene.backend === 'nft' && sport !== undefined && dport !== undefined && asOne(sport) && asOne(dport)) {
       const either = this.#or(this.#field('sport', [sport.value], true), this.#field('dport', [dport.value], true));
-      return [this.#header(4, either)];
+      return [this.#header(4, either, either, isMisreadAs('sport', sport) || isMisreadAs('dport', dport) ? YES : NO)];
     }
     return [
-      ...(sport === undefined ? [] : [this.#header(2, this.#field('sport', [sport.value], sport.not))]),
-      ...(dport === undefined ? [] : [this.#header(4, this.#field('dport', [dport.value], dport.not))]),
+      ...(sport === undefined ? [] : [this.#port('sport', 2, sport)]),
+      ...(dport === undefined ? [] : [this.#port('dport', 4, dport)]),
     ];
+  }
+
+  #port(field: 'sport' | 'dport', octets: number, port: Negatable<PortRange>): Part {
+    const part = this.#field(field, [port.value], port.not);
+    return this.#header(octets, part, part, isMisreadAs(field, port) ? YES : NO);
   }
 
   /** As `-m conntrack` and `-m state` name states; what conntrack has not seen is INVALID to them (S29). */
@@ -259,12 +270,12 @@ export class Conditions {
           ...(flags === undefined ? [] : [this.#flags(flags)]),
           // The model's segments carry no tcp options.
           ...(option === undefined ? [] : [...this.#whole(), ...(option.not ? [] : [NO])]),
-          ...((sport ?? dport ?? flags ?? option) ? [] : [this.#header(0, YES)]),
+          ...((sport ?? dport ?? flags ?? option) ? [] : [this.#header(0, YES, YES, YES)]),
         ];
       }
       case 'udp': {
         const { sport, dport } = match;
-        return (sport ?? dport) ? this.#ports(sport, dport) : [this.#header(0, YES)];
+        return (sport ?? dport) ? this.#ports(sport, dport) : [this.#header(0, YES, YES, YES)];
       }
       case 'sctp': {
         const { sport, dport, chunks } = match;
@@ -375,8 +386,10 @@ export class Conditions {
 
   #flags({ value: { mask, compare }, not }: Negatable<{ mask: number; compare: number }>): Part {
     const held = (compare & ~mask) === 0 ? maskedRanges(compare, mask, 255) : [];
-    // Behind the ports of a later fragment the model's payload is zero.
-    return this.#header(14, this.#field('flags', held, not), (compare === 0) !== not ? YES : NO);
+    const octet = { address: BigInt(compare) << IPV6_HEADER_FLAGS, mask: BigInt(mask) << IPV6_HEADER_FLAGS };
+    const later6 =
+      this.#layout.family === 4 || held.length === 0 ? (not ? YES : NO) : this.#masked('saddr', octet, not);
+    return this.#header(14, this.#field('flags', held, not), (compare === 0) !== not ? YES : NO, later6);
   }
 
   #typeCode(type: number, codes: PortRange, not: boolean): Part {

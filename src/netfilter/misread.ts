@@ -1,0 +1,17 @@
+/** What nft takes for the transport header of a fragment that has none (S24, Linux 6.18). */
+import type { Packet } from '../packet/packet.ts';
+
+/** The first four octets of an IPv6 header as ports: version 6 and traffic class 0, then the end of the flow label, which the model's packets do not use. */
+export const IPV6_HEADER_PORTS = { sport: 0x6000, dport: 0 };
+
+/** Where in an IPv6 source address its sixth octet is, the fourteenth of the header: where tcp has its flags. */
+export const IPV6_HEADER_FLAGS = 80n;
+
+/**
+ * A later fragment as nft reads it. IPv4: its payload is taken for the header; behind the ports the model's payload is zero. IPv6: the IPv6 header itself, because
+ * ipv6_find_hdr leaves the offset at 0 where the header is not in the fragment (nft_set_pktinfo_ipv6, nft_payload_fast_eval).
+ */
+export const misread = (packet: Packet): Packet =>
+  packet.family === 4
+    ? { ...packet, flags: 0 }
+    : { ...packet, ...IPV6_HEADER_PORTS, flags: Number((BigInt(packet.saddr) >> IPV6_HEADER_FLAGS) & 0xffn) };
