@@ -270,7 +270,13 @@ function selectAddress6(host: Host, device: string, destination: Address): Addre
       if (best === undefined || isAhead(rank, best.rank)) best = { address: own.address, rank };
     }
   }
-  return best?.address;
+  if (best !== undefined || isNear) return best?.address;
+  // Of smaller scope than the destination is better than none (IPV6_SADDR_RULE_SCOPE): the link's, of this device rather than another's, then the host's own.
+  const smaller = host.interfaces.flatMap(({ name, addresses }) =>
+    addresses.filter(({ address }) => familyOf(address) === 6).map(({ address }) => ({ name, address })),
+  );
+  const ofLink = smaller.filter(({ address }) => isLinkLocal(address));
+  return (ofLink.find(({ name }) => name === device) ?? ofLink[0] ?? smaller[0])?.address;
 }
 
 const isAhead = (a: readonly number[], b: readonly number[]): boolean => {
