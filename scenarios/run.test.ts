@@ -49,10 +49,11 @@ test('nfverdict trace runs a packets file as it stands, and all is as expected t
   const io = { ...nodeIo, stdout: () => undefined, stderr: tell, env: {}, isTTY: false };
   const codes = simple.map((path) => {
     const { backend, place, rules } = readScenario(path);
-    const stem = [...rules.values()][0]?.stem ?? '';
+    const [[host, { stem }] = ['', { stem: '' }]] = rules;
+    const six = join(ROOT, `${stem}.v6.rules`);
     const code = runTrace(
       {
-        words: [join(ROOT, `${stem}.rules`)],
+        words: [existsSync(six) ? `${host}/6=${six}` : join(ROOT, `${stem}.rules`)],
         packets: join(ROOT, path),
         [place.endsWith('host.yaml') ? 'host' : 'deployment']: join(ROOT, place),
         backend,
