@@ -293,7 +293,10 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
         return end({ difference: { ...found, at: done.length - 1, packet: printArrival(sent.arrival) } });
       }
       // An address chosen from a range may lead elsewhere: what comes after it is another conversation.
-      if (allFresh(journey).some(({ field }) => field === 'saddr' || field === 'daddr')) return end();
+      const fresh = allFresh(journey);
+      if (fresh.some(({ field }) => field === 'saddr' || field === 'daddr')) return end();
+      // Nor can be told, of a machine that talks to itself, which of its ports the kernel chose.
+      if (fresh.length > 0 && packetsOf(journey).some(({ saddr, daddr }) => saddr === daddr)) return end();
     }
   }
   return end();
