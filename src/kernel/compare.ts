@@ -289,7 +289,7 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
       if (found !== undefined) {
         // So may a port, where a rule asks for it: nobody could have foretold which rules the packet would meet.
         learnFromTrace(view, normalizeTrace(observation.trace, setting.rulesets, local).steps);
-        if (isToldApart(setting.rulesets, setting.substitutions)) return end();
+        if (isToldApart(setting.rulesets, setting.substitutions)) return end({ undecided: 1 });
         return end({ difference: { ...found, at: done.length - 1, packet: printArrival(sent.arrival) } });
       }
       // An address chosen from a range may lead elsewhere: what comes after it is another conversation.
