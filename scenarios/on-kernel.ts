@@ -3,9 +3,10 @@
  * processes got, conntrack's state, and each rule that was met.
  */
 import type { AskedKernel } from '../src/kernel/client.ts';
+import { BARE_HOST } from '../src/kernel/host-spec.ts';
 import { converseOnLinux, goOnWithLinux, type LinuxExchange } from '../src/kernel/linux-conversation.ts';
 import { LinuxWorld } from '../src/kernel/linux-world.ts';
-import type { Backend, HostSpec, Refusal } from '../src/kernel/protocol.ts';
+import type { Backend, Refusal } from '../src/kernel/protocol.ts';
 import { converse } from '../src/network/converse.ts';
 import { machineOf } from '../src/netfilter/traverse.ts';
 import { PLAIN } from '../src/report/paint.ts';
@@ -38,22 +39,9 @@ export function differencesOfLines(kernel: AskedKernel, scenario: Scenario): str
   return complaints(lines, exchanges);
 }
 
-/** Rules need a host to be loaded in, and no more. */
-const BARE: HostSpec = {
-  name: 'bare',
-  devices: [],
-  bridges: [],
-  addresses: [],
-  routes: [],
-  neighbours: [],
-  sysctl: {},
-  sets: [],
-  ipv6: false,
-};
-
 /** What Linux says to rules, where it does not load them. */
 export const refusalOnLinux = (kernel: AskedKernel, text: string, backend: Backend): Refusal | undefined =>
-  kernel.runCase(kernel.world(backend, [BARE]), { bare: { text4: text } }, []).refused;
+  kernel.runCase(kernel.world(backend, [BARE_HOST]), { [BARE_HOST.name]: { text4: text } }, []).refused;
 
 const worldOnLinux = (kernel: AskedKernel, scenario: Scenario, variant: string): LinuxWorld =>
   new LinuxWorld(kernel, {

@@ -1,6 +1,7 @@
 /** Linux as judge, for the commands that ask it: opened where there is one, and one line says why not where there is none. */
 import { release } from 'node:os';
 import { KernelFailure, defaultMode, openKernel, type Kernel, type KernelMode } from '../kernel/client.ts';
+import { BARE_HOST } from '../kernel/host-spec.ts';
 import { LinuxWorld, NotLoaded, type LinuxSubject } from '../kernel/linux-world.ts';
 import { iptablesVersion, printProbe, probeKernel } from '../kernel/probe.ts';
 import type { Backend } from '../kernel/protocol.ts';
@@ -57,7 +58,7 @@ function openedAs(mode: KernelMode, backend: Backend): Kernel | undefined {
   let kernel: Kernel | undefined;
   try {
     kernel = openKernel({ mode });
-    const { refused } = kernel.runCase(kernel.world(backend, [BARE]), { [BARE.name]: { text4: '' } }, []);
+    const { refused } = kernel.runCase(kernel.world(backend, [BARE_HOST]), { [BARE_HOST.name]: { text4: '' } }, []);
     if (refused === undefined) return kernel;
   } catch {
     // The probe says what is wrong.
@@ -65,16 +66,3 @@ function openedAs(mode: KernelMode, backend: Backend): Kernel | undefined {
   kernel?.close();
   return undefined;
 }
-
-/** A namespace with nothing in it but rules. */
-const BARE = {
-  name: 'bare',
-  devices: [],
-  bridges: [],
-  addresses: [],
-  routes: [],
-  neighbours: [],
-  sysctl: {},
-  sets: [],
-  ipv6: false,
-} as const;

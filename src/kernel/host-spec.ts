@@ -71,6 +71,19 @@ export function hostSpec(host: Host): HostSpec {
   };
 }
 
+/** A namespace with nothing in it but rules, which need a host to be loaded in. */
+export const BARE_HOST: HostSpec = {
+  name: 'bare',
+  devices: [],
+  bridges: [],
+  addresses: [],
+  routes: [],
+  neighbours: [],
+  sysctl: {},
+  sets: [],
+  ipv6: false,
+};
+
 /** `ip addr` lists IPv4 addresses as they were added, IPv6 ones the other way round (ipv6_link_dev_addr). */
 const inOrderOfMaking = (addresses: readonly InterfaceAddress[]): InterfaceAddress[] => [
   ...addresses.filter(({ address }) => familyOf(address) === 4),

@@ -12,7 +12,7 @@ import { NO, YES, type Node } from './diagram.ts';
 import { waysIn } from './host-claim.ts';
 import type { HostEnd } from './host-path.ts';
 import type { HostWays } from './host-ways.ts';
-import type { ChangeClass } from './table-difference.ts';
+import { CHANGE_CLASSES, type ChangeClass } from './table-difference.ts';
 import { valueKey, whereEqual, type Value } from './value.ts';
 import { arrivalIn } from './witness.ts';
 
@@ -84,20 +84,8 @@ export function hostDifference(
 
 const entryKey = (entry: Entry): string => (entry.kind === 'in' ? `in ${entry.interface}` : 'local');
 
-const RANK: readonly ChangeClass[] = [
-  'widened',
-  'narrowed',
-  'retranslated',
-  'rerouted',
-  'refusal',
-  'stateful',
-  'marked',
-  'logged',
-  'undecided',
-];
-
 function isFirst(a: WayRegion, b: WayRegion): number {
-  const rank = ({ classes: [first = 'undecided'] }: WayRegion): number => RANK.indexOf(first);
+  const rank = ({ classes: [first = 'undecided'] }: WayRegion): number => CHANGE_CLASSES.indexOf(first);
   // What others can do before what the host does itself.
   const own = ({ entry }: WayRegion): number => (entry.kind === 'local' ? 1 : 0);
   return rank(a) - rank(b) || own(a) - own(b) || (a.size > b.size ? -1 : a.size < b.size ? 1 : 0);
