@@ -65,7 +65,14 @@ class Reader {
     this.closeTable();
     const tables = new Map<TableName, Table>();
     for (const [name, table] of this.tables) tables.set(name, table.finish());
-    const ruleset = { path: this.options.path, family: this.family, tables, text, remarks: this.remarks, endsOpen: this.endsOpen };
+    const ruleset = {
+      path: this.options.path,
+      family: this.family,
+      tables,
+      text,
+      remarks: this.remarks,
+      endsOpen: this.endsOpen,
+    };
     return { ruleset, diagnostics: this.complaints.list() };
   }
 
