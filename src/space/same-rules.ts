@@ -1,6 +1,6 @@
 /** Are two rulesets the same to every packet on a host? Decided exactly, table by table: equal functions are one node. */
 import { STAGES, tablesAt } from '../netfilter/hooks.ts';
-import { compileRuleset } from '../netfilter/compile.ts';
+import { tracksConnections } from '../netfilter/compile.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import type { Host } from '../host/host.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
@@ -14,7 +14,7 @@ import { possible } from './table-difference.ts';
  */
 export function areSameRules(host: Host, one: Ruleset, other: Ruleset, backend: Backend): boolean {
   const { family } = one;
-  if (compileRuleset(one).conntrack !== compileRuleset(other).conntrack) return false;
+  if (tracksConnections(one) !== tracksConnections(other)) return false;
   // Without the table nothing is ever translated, and no mapping decided.
   if (one.tables.has('nat') !== other.tables.has('nat')) return false;
   const ground = new Ground({
