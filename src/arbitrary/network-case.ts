@@ -305,21 +305,6 @@ function errorAbout(packet: Packet): Packet | undefined {
   });
 }
 
-/**
- * IPv6 sends redirects that nothing can switch off, at most so many a second, and only from a link-local address (ndisc_send_redirect): the model knows none, so
- * hosts have no such address here.
- */
-const withoutRedirects = (network: Network): Network => ({
-  ...network,
-  hosts: network.hosts.map((host) => ({
-    ...host,
-    interfaces: host.interfaces.map((device) => ({
-      ...device,
-      addresses: device.addresses.filter(({ address }) => !isLinkLocal(address) || familyOf(address) === 4),
-    })),
-  })),
-});
-
 /** Plays a case in both; what each host that something came to made of it. Rules that are refused say nothing: cases of one host compare what is. */
 export function compareNetworkCase(
   deployment: Deployment,
@@ -327,7 +312,7 @@ export function compareNetworkCase(
   backend: Backend,
   oracle: NetworkOracle,
 ): readonly HostComparison[] {
-  const setting = settingOf(deployment, withoutRedirects(networkOf(deployment)), drawn, backend);
+  const setting = settingOf(deployment, networkOf(deployment), drawn, backend);
   const { rules, rulesets, world } = setting;
   const tracking = (host: string): boolean => {
     const machine = world.machines.get(host);
