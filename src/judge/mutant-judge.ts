@@ -115,7 +115,11 @@ export class MutantJudge {
    */
   brokenBy(host: string, mutant: Ruleset): BrokenClaim | undefined {
     let doubt: string | undefined;
-    for (const { law, claim, posture, judgement } of this.#shaken(host, mutant)) {
+    for (const { held, proofs } of this.#concerned(host, mutant)) {
+      const { law, claim, posture } = held;
+      const judgement = proofs.judge(claim, posture);
+      if (!('kind' in judgement) && judgement.result === 'holds') continue;
+      this.#askFirst(held);
       const because = 'kind' in judgement ? judgement.because : (judgement.message ?? '');
       if (!('kind' in judgement) && judgement.result === 'violated' && judgement.witness !== undefined)
         return { law, says: claim.says, posture, message: because, arrival: judgement.witness.arrival };
@@ -130,26 +134,29 @@ export class MutantJudge {
   /** False: every claim that holds without the mistake is proved to hold in spite of it. */
   matters(host: string, mutant: Ruleset): boolean {
     try {
-      return this.#shaken(host, mutant).next().done !== true || this.#brokenInText(host, mutant) !== undefined;
+      for (const { held, proofs } of this.#concerned(host, mutant)) {
+        if (proofs.isProved(held.claim, held.posture)) continue;
+        this.#askFirst(held);
+        return true;
+      }
     } catch (error) {
       if (error instanceof SpaceLimitError) return true;
       throw error;
     }
+    return this.#brokenInText(host, mutant) !== undefined;
   }
 
-  /** The claims about packets that hold without the mistake, and are not proved to hold with it. */
-  *#shaken(host: string, mutant: Ruleset): Generator<Held & { readonly judgement: Judgement | Unproved }> {
+  /** The claims about packets that hold without the mistake, of whose packets a table makes something else with it. */
+  *#concerned(host: string, mutant: Ruleset): Generator<{ readonly held: Held; readonly proofs: Proofs }> {
     const rulesets = withMutant(this.#rulesets, host, mutant);
     const changes = this.#changes(host, mutant.family, rulesets);
     const proofs = new Proofs(this.#grounds, rulesets, this.#proverOf);
-    for (const held of this.#held) {
-      const { claim, posture, meetings } = held;
-      if (claim.family !== mutant.family || !changes[posture].isMet(meetings)) continue;
-      const judgement = proofs.judge(claim, posture);
-      if (!('kind' in judgement) && judgement.result === 'holds') continue;
-      this.#held = [held, ...this.#held.filter((other) => other !== held)];
-      yield { ...held, judgement };
-    }
+    for (const held of this.#held)
+      if (held.claim.family === mutant.family && changes[held.posture].isMet(held.meetings)) yield { held, proofs };
+  }
+
+  #askFirst(held: Held): void {
+    this.#held = [held, ...this.#held.filter((other) => other !== held)];
   }
 
   #brokenInText(host: string, mutant: Ruleset): BrokenClaim | undefined {

@@ -82,18 +82,28 @@ export class Proofs {
 
   /** Every witness is replayed by the netfilter judge before it is shown. */
   judge(claim: PacketsClaim, posture: Posture): Judgement | Unproved {
-    let prover: Prover;
-    let proof: Proof;
+    const proved = this.#prove(claim, posture);
+    if (!('proof' in proved)) return proved;
+    const { prover, proof } = proved;
+    const judged = { claim, posture, strength: 'proved', tested: 0 } as const;
+    if (proof.kind !== 'broken') return { ...judged, result: proof.kind };
+    return this.#broken(prover, proof, judged);
+  }
+
+  /** It holds, of every packet. */
+  isProved(claim: PacketsClaim, posture: Posture): boolean {
+    const proved = this.#prove(claim, posture);
+    return 'proof' in proved && proved.proof.kind === 'holds';
+  }
+
+  #prove(claim: PacketsClaim, posture: Posture): { readonly prover: Prover; readonly proof: Proof } | Unproved {
     try {
-      prover = this.#prover(claim.family, posture);
-      proof = prover.prove(claim);
+      const prover = this.#prover(claim.family, posture);
+      return { prover, proof: prover.prove(claim) };
     } catch (error) {
       if (error instanceof SpaceLimitError) return { kind: 'unproved', because: error.message };
       throw error;
     }
-    const judged = { claim, posture, strength: 'proved', tested: 0 } as const;
-    if (proof.kind !== 'broken') return { ...judged, result: proof.kind };
-    return this.#broken(prover, proof, judged);
   }
 
   #broken(
