@@ -84,6 +84,8 @@ export class HookPath {
     stop: (end: LostEnd) => void,
   ): readonly { readonly cell: Cell; readonly outcome: Outcome }[] {
     if (!this.#space.has(table)) return [{ cell, outcome: PASSED }];
+    const { ground, host } = this.#space;
+    ground.onMeeting?.({ host, table, hook, cell });
     const { key, values } = this.#constants(cell);
     const f = this.#space.table(table, hook, key, values);
     if (f === undefined || f === this.#space.ground.accepted) return [{ cell, outcome: PASSED }];
@@ -97,6 +99,14 @@ export class HookPath {
       });
       return [];
     });
+  }
+
+  /** Is any packet of a cell, as it meets a table, one of these? `known`: what is left of them for cells of which as much is known. */
+  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
+    const { key, values } = this.#constants(cell);
+    const own = known.get(key) ?? this.#space.ground.where(values(), packets);
+    known.set(key, own);
+    return own !== NO && this.#pieces(cell, own).some(({ to }) => to !== NO);
   }
 
   /** Levels that have one value for all packets of a cell. */

@@ -68,6 +68,11 @@ export class HostPath {
     return this.#ends;
   }
 
+  /** Is any packet of a cell, as it came to a table here, one of these? */
+  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
+    return this.#hooks.meets(cell, packets, known);
+  }
+
   // --- entering ------------------------------------------------------------------------------------------------------------------------
 
   /** The kernel fills in the source of an unbound socket. */
