@@ -371,7 +371,7 @@ export class Diagrams {
     const seen = this.#shortcut(operation, f, g);
     if (seen !== OPEN) return seen !== NO;
     // Kept beside the results of `pair`, and apart from them.
-    const asked = -operation;
+    const asked = -(operation as number);
     const slot = this.#slot(asked, f, g);
     if (this.#isCached(slot, asked, f, g)) return this.#cache[slot + 3] !== NO;
     this.#enter();

@@ -1,7 +1,7 @@
 /**
  * The way of all packets through the chains of a table whose rules change and log none of them: which packets come to each rule, and whether they would fare
- * otherwise in its chain without it. Then they would fare otherwise altogether, or nobody would see it; only where the chain lets them go on in one case, and not
- * in the other, it depends on the chains that call it (probe.ts asks that of the whole table).
+ * otherwise in its chain without it. Then they would fare otherwise altogether, or nobody would see it. Only where the chain lets them go on in one case, and not
+ * in the other, it depends on the chains that call it; those are asked, and where they cannot tell, probe.ts asks the whole table.
  *
  * Chains are gone through from those that call to those that are called, so that all that comes into a chain is known. Within one, rules are halved
  * again and again: what comes to a half and some rule of it is for, and what becomes of that behind the half. So a chain of many rules costs little more
@@ -18,8 +18,11 @@ import { CHANGES } from './made-chains.ts';
 import type { ProbedRule, Values } from './probe.ts';
 import type { Space } from './space.ts';
 
-/** Whether packets would fare otherwise without a rule. `open`: it depends on the chains that call its own. */
+/** Whether packets would fare otherwise without a rule. `open`: the chains that call its own do not tell. */
 export type Mattering = 'yes' | 'no' | 'open';
+
+/** So many calls are asked about one rule. */
+const MOST_CALLS = 50;
 
 /** Rules that stand next to each other. */
 interface Span {
@@ -64,6 +67,11 @@ export class Passage {
   readonly #sets: Int32Array;
   readonly #hits: Int32Array;
   readonly #mattering: Mattering[];
+  /** Of rules that call: what becomes of those packets behind it. */
+  readonly #behind: Int32Array;
+  /** By chain the rules that call it, and the chains that lead to it. */
+  readonly #callers = new Map<string, number[]>();
+  readonly #leading = new Map<string, ReadonlySet<string>>();
   readonly #differ: PairOperation;
   readonly #decidedOtherwise: PairOperation;
   readonly #decides: (node: Node) => Node;
@@ -87,6 +95,7 @@ export class Passage {
     this.#diagrams = diagrams;
     this.#sets = new Int32Array(passed.rules.length).fill(NO);
     this.#hits = new Int32Array(passed.rules.length).fill(NO);
+    this.#behind = new Int32Array(passed.rules.length).fill(NO);
     this.#mattering = passed.rules.map(() => 'no');
     const differ = (does: number, behind: number): boolean => does !== behind && terminal(does) !== FALL;
     this.#differ = diagrams.pairing((does, behind) => (differ(does, behind) ? YES : NO), NO);
@@ -98,6 +107,12 @@ export class Passage {
     this.#decides = (node) => diagrams.substitute(decides, node);
     const firsts = new Map<Chain, number>();
     for (const [number, { chain, index }] of passed.rules.entries()) if (index === 0) firsts.set(chain, number);
+    for (const [number, { rule }] of passed.rules.entries()) {
+      const called = calledBy(rule);
+      const known = this.#callers.get(called ?? '');
+      if (known !== undefined) known.push(number);
+      else if (called !== undefined) this.#callers.set(called, [number]);
+    }
     for (const chain of order) this.#make(chain, firsts.get(chain) ?? 0);
     for (const chain of order.toReversed()) this.#pass(chain.name);
     for (const reached of this.#reached.values()) reached.isOpen = this.#hasOpen(reached);
@@ -293,14 +308,70 @@ export class Passage {
   #passRule(reached: ReachedChain, number: number, node: Node, hit: Node, rest: Node): void {
     const diagrams = this.#diagrams;
     this.#hits[number] = hit;
-    const { target } = this.#passed.rules[number]?.rule ?? {};
-    if (target?.kind === 'jump' || target?.kind === 'goto')
-      this.#reached
-        .get(target.chain)
-        ?.entering.push(reached.destination === undefined ? hit : this.#only(reached.destination, hit));
+    const { rule } = this.#passed.rules[number] ?? {};
+    const called = rule && calledBy(rule);
+    if (called !== undefined) {
+      const entering = reached.destination === undefined ? hit : this.#only(reached.destination, hit);
+      this.#reached.get(called)?.entering.push(entering);
+      this.#behind[number] = rule?.target?.kind === 'goto' ? RETURN : rest;
+    }
     const does = diagrams.guard(hit, node);
     if (diagrams.somewhere(this.#decidedOtherwise, does, rest)) this.#mattering[number] = 'yes';
-    else if (diagrams.somewhere(this.#differ, does, rest)) this.#mattering[number] = 'open';
+    else if (diagrams.somewhere(this.#differ, does, rest))
+      this.#mattering[number] = this.#isToldByCallers(reached, diagrams.over(does, rest), rest) ? 'yes' : 'open';
+  }
+
+  /** Packets that a chain does one thing to with a rule and another without it: whether some chain that leads to it decides otherwise about them then. */
+  #isToldByCallers(changed: ReachedChain, does: Node, without: Node): boolean {
+    const diagrams = this.#diagrams;
+    const open = [{ reached: changed, does, without, destination: changed.destination }];
+    let calls = 0;
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      const own = at;
+      for (const number of this.#callers.get(own.reached.chain.name) ?? []) {
+        const caller = this.#reached.get(this.#passed.rules[number]?.chain.name ?? '');
+        if (caller === undefined || this.#hits[number] === NO) continue;
+        if (calls++ === MOST_CALLS) return false;
+        if (this.#callsAgain(caller, number, changed)) continue;
+        const destination = own.destination ?? caller.destination;
+        if (destination !== (caller.destination ?? destination)) continue;
+        const seen = (node: Node, told: Address | undefined): Node =>
+          destination === undefined || told !== undefined ? node : this.#at(destination, node);
+        const hit = seen(this.#hits[number] ?? NO, caller.destination);
+        const behind = seen(this.#behind[number] ?? NO, caller.destination);
+        const [one, other] = [own.does, own.without].map((node) =>
+          diagrams.guard(hit, diagrams.returning(seen(node, own.destination), behind)),
+        );
+        if (one === undefined || other === undefined) continue;
+        if (diagrams.somewhere(this.#decidedOtherwise, one, other)) return true;
+        if (diagrams.somewhere(this.#differ, one, other))
+          open.push({ reached: caller, does: one, without: other, destination });
+      }
+    }
+    return false;
+  }
+
+  /** Behind this rule a packet may come into the chain again: then what becomes of it there depends on the chain, too. */
+  #callsAgain({ chain }: ReachedChain, number: number, changed: ReachedChain): boolean {
+    const { rule, index = 0 } = this.#passed.rules[number] ?? {};
+    if (rule?.target?.kind === 'goto') return false;
+    const leading = this.#leadingTo(changed.chain.name);
+    for (let next = index + 1; next < chain.rules.length; next++) {
+      const behind = chain.rules[next];
+      if (behind !== undefined && leading.has(calledBy(behind) ?? '')) return true;
+    }
+    return false;
+  }
+
+  /** The chain itself, and those from which packets come to it. */
+  #leadingTo(name: string): ReadonlySet<string> {
+    const known = this.#leading.get(name);
+    if (known !== undefined) return known;
+    const leading = new Set([name]);
+    for (const one of leading)
+      for (const number of this.#callers.get(one) ?? []) leading.add(this.#passed.rules[number]?.chain.name ?? '');
+    this.#leading.set(name, leading);
+    return leading;
   }
 
   /** What a chain makes of every packet: RETURN where its rules let it go on. Only of chains in which nothing is open, nor in those that they call. */
@@ -311,9 +382,8 @@ export class Passage {
 
   #hasOpen({ chain, first }: ReachedChain): boolean {
     return chain.rules.some(
-      ({ target }, index) =>
-        this.#mattering[first + index] === 'open' ||
-        ((target?.kind === 'jump' || target?.kind === 'goto') && this.#reached.get(target.chain)?.isOpen === true),
+      (rule, index) =>
+        this.#mattering[first + index] === 'open' || this.#reached.get(calledBy(rule) ?? '')?.isOpen === true,
     );
   }
 
@@ -354,6 +424,10 @@ export class Passage {
     return destination === undefined ? node : this.#at(destination, node);
   }
 }
+
+/** The chain that a rule jumps or goes to. */
+const calledBy = ({ target }: Rule): string | undefined =>
+  target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : undefined;
 
 /** The chains that these lead to, those that are called before those that call; undefined where one is not there, or leads to itself. */
 function callsFirst(
