@@ -222,7 +222,7 @@ export interface NetworkSubject {
 
 export const networkSubject = (deployment: Deployment): NetworkSubject => ({
   deployment,
-  network: withoutRedirects(networkOf(deployment)),
+  network: networkOf(deployment),
   texts: deployment.hosts.map((host) => {
     const text = (family: Family): string => withAllTables(rulesetTextFor(deployment, host, family));
     return [host.name, { 4: text(4), 6: text(6) }] as const;
@@ -323,21 +323,6 @@ function errorAbout(packet: Packet): Packet | undefined {
     quoted: quotable(packet),
   });
 }
-
-/**
- * IPv6 sends redirects that nothing can switch off, at most so many a second, and only from a link-local address (ndisc_send_redirect): the model knows none, so
- * hosts have no such address here.
- */
-const withoutRedirects = (network: Network): Network => ({
-  ...network,
-  hosts: network.hosts.map((host) => ({
-    ...host,
-    interfaces: host.interfaces.map((device) => ({
-      ...device,
-      addresses: device.addresses.filter(({ address }) => !isLinkLocal(address) || familyOf(address) === 4),
-    })),
-  })),
-});
 
 /** Plays a case in both; what each host that something came to made of it. Rules that are refused say nothing: cases of one host compare what is. */
 export const compareNetworkCase = (

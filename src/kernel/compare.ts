@@ -3,7 +3,7 @@
  * leaves and every one that is delivered, the state that conntrack gives, and the rules that matched, one by one, of each packet and of what the host
  * itself sent because of it.
  */
-import { isMulticast, printAddress } from '../address/address.ts';
+import { isLinkLocal, isMulticast, printAddress } from '../address/address.ts';
 import { bridgeOfPort, type Host } from '../host/host.ts';
 import { neighbourMac } from '../host/link.ts';
 import { routeOutput } from '../host/route.ts';
@@ -328,11 +328,15 @@ const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
 export function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
   const packets = run.flatMap(({ journey }) => (journey?.packet.family === 6 ? packetsOf(journey) : []));
   const steps = packets.flatMap((packet): KernelStep[] => {
-    const route = routeOutput(host, packet);
-    if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];
-    if (host.neighbours.some(({ address, dev }) => address === route.nextHop && dev === route.oif)) return [];
-    const mac = neighbourMac(host, route.oif, route.nextHop);
-    return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: route.oif }];
+    // A link-local address may be looked for on any device.
+    const devices = isLinkLocal(packet.daddr) ? host.interfaces.map(({ name }) => name) : [undefined];
+    return devices.flatMap((by): KernelStep[] => {
+      const route = routeOutput(host, packet, by);
+      if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];
+      if (host.neighbours.some(({ address, dev }) => address === route.nextHop && dev === route.oif)) return [];
+      const mac = neighbourMac(host, route.oif, route.nextHop);
+      return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: route.oif }];
+    });
   });
   return [...new Map(steps.map((step) => [JSON.stringify(step), step])).values()];
 }

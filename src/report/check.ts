@@ -139,7 +139,7 @@ export function printCheck({ findings, unusedRules }: CheckResult, subject: Chec
   if (unusedRules.length > 0) {
     lines.push(
       '',
-      `${unusedRules.length === 1 ? '1 rule' : `${unusedRules.length} rules`} that no packet of any claim met${subject.verbose ? ':' : ' (-v lists them)'}`,
+      `${unusedRules.length === 1 ? '1 rule' : `${unusedRules.length} rules`} that no claim depends on${subject.verbose ? ':' : ' (-v lists them)'}`,
     );
     if (subject.verbose) lines.push(...unusedRules.map((location) => `  ${placeOf(location)}`));
   }
