@@ -91,12 +91,11 @@ export const compileTarget = (target: Target | undefined): Action =>
     .exhaustive();
 
 /** The target as a rule's text has it. */
-export const labelOf = (target: Target | undefined): string =>
-  when(target)
-    .with(undefined, () => '')
-    .with({ kind: P.union('jump', 'goto') }, ({ chain }) => chain)
-    .with({ kind: 'unmodelled' }, ({ name }) => name)
-    .otherwise(({ kind }) => kind);
+export function labelOf(target: Target | undefined): string {
+  if (target === undefined) return '';
+  if (target.kind === 'jump' || target.kind === 'goto') return target.chain;
+  return target.kind === 'unmodelled' ? target.name : target.kind;
+}
 
 /** True when a rule makes the kernel switch conntrack on: its match or target takes a reference (nf_ct_netns_get). */
 function needsConntrack(rule: Rule): boolean {
