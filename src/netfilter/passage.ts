@@ -20,7 +20,7 @@ import {
 import { isIcmpError, type ConntrackState, type Entry, type Packet } from '../packet/packet.ts';
 import type { HookName, RejectWith, TableName } from '../ruleset/rule.ts';
 import type { CompiledRule, CompiledRuleset, NatTarget } from './compile.ts';
-import { type Conntrack, type ConntrackSettings, type Tracked } from './conntrack.ts';
+import { type Connection, type Conntrack, type ConntrackSettings, type Tracked } from './conntrack.ts';
 import type { Fragments } from './fragments.ts';
 import { STAGES, type Stage } from './hooks.ts';
 import type { Exit, Fate, FreshField, Journey, Step } from './journey.ts';
@@ -327,8 +327,7 @@ export class Passage {
     const { physin } = skb;
     const answer = rejection(this.#around.host, refusedOf(skb), how);
     if (answer === undefined) return;
-    if (how === 'tcp-reset' && skb.tracked?.kind === 'flow' && skb.tracked.connection.tcp !== undefined)
-      skb.tracked.connection.tcp = closeTcp(skb.tracked.connection.tcp);
+    if (how === 'tcp-reset' && skb.tracked?.kind === 'flow') closeByReset(skb.tracked.connection);
     if (how === 'tcp-reset' && physin !== undefined) this.#resetOnPort(answer, skb, physin);
     else this.#consequence(answer, skb);
   }
@@ -608,6 +607,11 @@ export class Passage {
     }
     this.#leave(skb, { oif: bridge.name, port: to }, { smac: skb.packet.smac ?? BROADCAST_MAC, dmac });
   }
+}
+
+/** nf_conntrack_tcp_set_closing: only of a flow that exists. One that its first packet would open goes on as if it had not been reset, should it come to exist. */
+function closeByReset(connection: Connection): void {
+  if (connection.confirmed && connection.tcp !== undefined) connection.tcp = closeTcp(connection.tcp);
 }
 
 /** What an answer to a refusal goes by. */

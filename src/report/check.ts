@@ -8,6 +8,7 @@ import type { Hop } from '../network/walk.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Paint } from './paint.ts';
 import type { Posture } from '../claim/claim.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { printable } from './printable.ts';
 import { wrap } from './wrap.ts';
@@ -213,7 +214,7 @@ function printLocation(location: Location, { witness, host }: Finding, subject: 
   const ruleset = [...hosts, host ?? '']
     .flatMap((name) => [subject.rulesetAt(name, family), subject.rulesetAt(name, 6)])
     .find((candidate) => candidate?.path === path);
-  const text = line === undefined ? undefined : ruleset?.lines[line - 1]?.text.trim().slice(0, LONGEST_LINE);
+  const text = line === undefined ? undefined : ruleset && textsOf(ruleset)(line).slice(0, LONGEST_LINE);
   const lacking =
     witness !== undefined && location.rule === undefined && location.chain !== undefined
       ? ' (no rule of it applies)'

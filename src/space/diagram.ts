@@ -268,9 +268,18 @@ export class Diagrams {
       table[slot] = node + 1;
     }
     this.#table = table;
-    // The cache of results grows with what there is to remember; it starts again empty.
+    // The cache of results grows with what there is to remember.
     const size = 4 * Math.min(table.length, 1 << 22);
-    if (size > this.#cache.length) this.#cache = new Int32Array(size);
+    if (size > this.#cache.length) this.#enlargeCache(size);
+  }
+
+  #enlargeCache(size: number): void {
+    const old = this.#cache;
+    this.#cache = new Int32Array(size);
+    for (let slot = 0; slot < old.length; slot += 4) {
+      const operation = old[slot] ?? 0;
+      if (operation !== 0) this.#remember(operation, old[slot + 1] ?? 0, old[slot + 2] ?? 0, old[slot + 3] ?? 0);
+    }
   }
 
   // --- operations ------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import type { Family } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import type { Host } from '../host/host.ts';
 import type { NatTarget } from '../netfilter/compile.ts';
-import { compileRuleset } from '../netfilter/compile.ts';
+import { tracksConnections } from '../netfilter/compile.ts';
 import type { ConntrackSettings } from '../netfilter/conntrack.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import type { Network } from '../network/network.ts';
@@ -199,7 +199,7 @@ export class HostSpace {
     this.host = host;
     this.#ruleset = ruleset;
     this.decisions = ground.decisionsOf(host);
-    this.conntrack = ruleset !== undefined && compileRuleset(ruleset).conntrack;
+    this.conntrack = ruleset !== undefined && tracksConnections(ruleset);
     this.translates = ruleset?.tables.has('nat') === true;
     this.settings = connectionSettings(host);
     const name = ground.family === 4 ? 'bridge-nf-call-iptables' : 'bridge-nf-call-ip6tables';

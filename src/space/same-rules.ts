@@ -1,6 +1,6 @@
 /** Are two rulesets the same to every packet on a host? Decided exactly, table by table: equal functions are one node. */
 import { STAGES, tablesAt } from '../netfilter/hooks.ts';
-import { compileRuleset } from '../netfilter/compile.ts';
+import { tracksConnections } from '../netfilter/compile.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import type { Host } from '../host/host.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
@@ -23,7 +23,7 @@ export type RulesChange =
 
 /** Throws SpaceLimitError. */
 export function rulesChange(ground: Ground, host: Host, one: Ruleset, other: Ruleset): RulesChange {
-  if (compileRuleset(one).conntrack !== compileRuleset(other).conntrack) return { kind: 'all' };
+  if (tracksConnections(one) !== tracksConnections(other)) return { kind: 'all' };
   // Without the table nothing is ever translated, and no mapping decided.
   if (one.tables.has('nat') !== other.tables.has('nat')) return { kind: 'all' };
   const { diagrams } = ground.layout;
