@@ -124,7 +124,7 @@ export function finished<T>(comparing: Comparing<T>): T {
 
 /** The same with pauses: one 'load', then any number of 'answer', and perhaps 'asked'. The model plays before it asks. */
 export function* comparing(given: Case, oracle: Oracle): Comparing {
-  const { rulesets, refusals } = rulesetsOf(given.texts);
+  const { rulesets, refusals } = rulesetsOf(given.texts, given.backend);
   const machine = machineOf(given.host, rulesets, given.backend);
   const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
   const substitutions: Substitution[] = [];
@@ -197,10 +197,10 @@ interface Parsed {
   readonly refusals: readonly { readonly line: number; readonly message: string }[];
 }
 
-function rulesetsOf({ text4, text6 }: RulesetTexts): Parsed {
+function rulesetsOf({ text4, text6 }: RulesetTexts, backend: Backend): Parsed {
   const parsed = [
-    ...(text4 === undefined ? [] : [parseRuleset(text4, { path: 'rules', family: 4 })]),
-    ...(text6 === undefined ? [] : [parseRuleset(text6, { path: 'rules6', family: 6 })]),
+    ...(text4 === undefined ? [] : [parseRuleset(text4, { path: 'rules', family: 4, backend })]),
+    ...(text6 === undefined ? [] : [parseRuleset(text6, { path: 'rules6', family: 6, backend })]),
   ];
   return {
     rulesets: parsed.map(({ ruleset }) => ruleset),
