@@ -1,11 +1,16 @@
 /** What is asked again and again of things that never change. */
 
-/** An answer about a value, worked out when it is first asked for and kept as long as the value is. */
-export function keptFor<K extends object, T>(answer: (about: K) => T): (about: K) => T {
-  const known = new WeakMap<K, { readonly answer: T }>();
-  return (about) => {
-    const kept = known.get(about) ?? { answer: answer(about) };
-    known.set(about, kept);
+/** An answer about a value (and some words more), worked out when it is first asked for and kept as long as the value is. */
+export function keptFor<K extends object, W extends readonly (string | number)[], T>(
+  answer: (about: K, ...words: W) => T,
+): (about: K, ...words: W) => T {
+  const known = new WeakMap<K, Map<string, { readonly answer: T }>>();
+  return (about, ...words) => {
+    const ofIt = known.get(about) ?? new Map<string, { readonly answer: T }>();
+    known.set(about, ofIt);
+    const key = words.join('\n');
+    const kept = ofIt.get(key) ?? { answer: answer(about, ...words) };
+    ofIt.set(key, kept);
     return kept.answer;
   };
 }
