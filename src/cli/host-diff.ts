@@ -3,6 +3,7 @@ import type { Host } from '../host/host.ts';
 import { parseSet } from '../packet/set-notation.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import { printDocument } from '../report/document.ts';
 import {
   hostDifferenceDocument,
@@ -16,7 +17,6 @@ import { answering, undecidedWhereTooLarge, UsageError } from './failure.ts';
 import { classesOf, codeOf, COUNTING, type DiffOptions } from './diff.ts';
 import { hostPlaces, type HostPlace } from './host-place.ts';
 import type { Io } from './io.ts';
-import { textsOf } from './lint.ts';
 import { withLinux, type Linux } from './linux.ts';
 import { TOOL, writeOutputs } from './output.ts';
 import { rulesetPairs, type RulesetPair } from './ruleset-pairs.ts';
@@ -27,7 +27,7 @@ export const runHostDiff = (options: DiffOptions, io: Io): number =>
     const ignored = classesOf('--ignore', options.ignore);
     const counting = options.failOn.length === 0 ? COUNTING : classesOf('--fail-on', options.failOn);
     const within = options.within === undefined ? undefined : parseSet(options.within);
-    const inputs = new WorldInputs(io);
+    const inputs = new WorldInputs(io, options.backend);
     const places = hostPlaces(options, inputs) ?? [];
     const { pairs, missing, areFolders } = rulesetPairs(options.old, options.now, io);
     const asked = pairs.map((pair) => ({ pair, place: placeOf(pair, places) }));

@@ -1,7 +1,7 @@
 /** nova-compute's rules: a chain for each instance of its host (nova/virt/firewall.py IptablesFirewallDriver). */
 import { familyOf, printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, DeploymentHost, Instance, Network, SecurityGroupRule } from '../deployment/deployment.ts';
-import { dhcpServerFor, makesBridge, networkLabelled } from '../deployment/placement.ts';
+import { dhcpServerFor, groupsOf, makesBridge, networkLabelled } from '../deployment/placement.ts';
 import { bridgeRules } from './bridge.ts';
 import type { Memory } from './memory.ts';
 import type { Profile } from './profile.ts';
@@ -80,7 +80,7 @@ const DHCP_REQUEST = '-s 0.0.0.0/32 -d 255.255.255.255/32 -p udp -m udp --sport 
 /** With the first instance that has a DHCP server, and then never again (nova/virt/firewall.py dhcp_create). */
 function addOnce(memory: Memory, chain: string, text: string): void {
   const filter = memory.filter[4];
-  if (!filter.rules.some((rule) => rule.chain === chain && rule.text === text)) filter.addRule(chain, text);
+  if (!filter.hasRule(chain, text)) filter.addRule(chain, text);
 }
 
 /** instance_rules: the order decides. */
@@ -92,7 +92,7 @@ function instanceRules(
   profile: Profile,
 ): string[] {
   const networks = networksOf(deployment, instance);
-  const groups = deployment.securityGroups.filter((group) => instance.securityGroups.includes(group.name));
+  const groups = groupsOf(deployment, instance);
   return [
     '-m state --state INVALID -j DROP',
     '-m state --state ESTABLISHED,RELATED -j ACCEPT',
@@ -114,10 +114,8 @@ function instanceRules(
 const isFirstOfGroup = (rules: readonly SecurityGroupRule[], { group }: SecurityGroupRule, at: number): boolean =>
   group === undefined || rules.findIndex((other) => other.group === group) === at;
 
-export const hasRuleWithoutProtocol = (deployment: Deployment, { securityGroups }: Instance): boolean =>
-  deployment.securityGroups.some(
-    ({ name, rules }) => securityGroups.includes(name) && rules.some(({ protocol }) => protocol === undefined),
-  );
+export const hasRuleWithoutProtocol = (deployment: Deployment, instance: Instance): boolean =>
+  groupsOf(deployment, instance).some(({ rules }) => rules.some(({ protocol }) => protocol === undefined));
 
 /** _do_dhcp_rules. */
 function dhcpRules(network: Network, host: DeploymentHost, profile: Profile): string[] {
