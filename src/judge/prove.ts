@@ -2,7 +2,7 @@
  * The judge of all packets at work: each claim proved, or broken by a packet that the netfilter judge has been shown, or left to samples with the reason.
  */
 import type { Family } from '../address/address.ts';
-import { POSTURES, type PacketsClaim, type Posture } from '../claim/claim.ts';
+import { POSTURES, type Ending, type PacketsClaim, type Posture } from '../claim/claim.ts';
 import type { World } from '../network/walk.ts';
 import type { Network } from '../network/network.ts';
 import type { Backend } from '../netfilter/skb.ts';
@@ -24,10 +24,24 @@ export interface Unproved {
   readonly because: string;
 }
 
+/** Endings that ask for packets to come through. */
+const isThrough = ({ kind }: Ending): boolean => kind === 'reaches' || kind === 'leaves';
+
+/**
+ * The posture in which a claim holds only if it holds in the other. Policies of DROP end ways that go on otherwise, and change nothing before that: who comes through goes
+ * the same way where nothing is closed, and who reaches nobody there reaches nobody where it is. (Of several copies of a packet one may open the flow that another
+ * belongs to, so of those nothing follows.)
+ */
+function harderPosture({ ending, reply }: PacketsClaim): Posture | undefined {
+  if (!isThrough(ending)) return 'as-given';
+  return reply === undefined || isThrough(reply) ? 'hardened' : undefined;
+}
+
 export class Proofs {
   readonly #network: Network;
   readonly #rulesets: Readonly<Record<Posture, Rulesets>>;
   readonly #backend: Backend;
+  readonly #harder = new WeakMap<PacketsClaim, Proof>();
   readonly #provers = new Map<Family, Readonly<Record<Posture, Prover>>>();
 
   constructor(network: Network, rulesets: Readonly<Record<Posture, Rulesets>>, backend: Backend) {
@@ -56,7 +70,7 @@ export class Proofs {
     let proof: Proof;
     try {
       prover = this.#prover(claim.family, posture);
-      proof = prover.prove(claim);
+      proof = this.#prove(claim, posture);
     } catch (error) {
       if (error instanceof SpaceLimitError) return { kind: 'unproved', because: error.message };
       throw error;
@@ -64,6 +78,16 @@ export class Proofs {
     const judged = { claim, posture, strength: 'proved', tested: 0 } as const;
     if (proof.kind !== 'broken') return { ...judged, result: proof.kind };
     return this.#broken(world, prover, proof, judged);
+  }
+
+  /** What holds in the posture that makes it harder holds in the other as well. */
+  #prove(claim: PacketsClaim, posture: Posture): Proof {
+    const harder = claim.postures === undefined ? harderPosture(claim) : undefined;
+    if (harder === undefined) return this.#prover(claim.family, posture).prove(claim);
+    const known = this.#harder.get(claim) ?? this.#prover(claim.family, harder).prove(claim);
+    this.#harder.set(claim, known);
+    const isSame = harder === posture || (known.kind !== 'broken' && !known.copied);
+    return isSame ? known : this.#prover(claim.family, posture).prove(claim);
   }
 
   #broken(
