@@ -34,7 +34,7 @@ const HEAD = ['shape', 'rules', 'what', 'processor', 'clock', 'packets', ''];
 
 /** Aligned, for a terminal; each row ends its line. */
 export function tableOf(figures: readonly Figure[], head: boolean): string {
-  const widths = [5, 8, 33, 10, 10, 10, 0];
+  const widths = [6, 8, 33, 10, 10, 10, 0];
   const rows = [...(head ? [HEAD] : []), ...figures.map(rowOf)];
   return rows
     .map(
@@ -77,6 +77,13 @@ export function ratiosOf(figures: readonly Figure[]): readonly Ratio[] {
     for (const what of ['parse', 'build', 'prove', 'diff, cold process', 'equal though rewritten'])
       add(`${what} / ${what} at ${before.toLocaleString('en')} rules`, rules, cpu(what), cpu(what, before));
   }
+  const clouds = figures.filter(({ shape }) => shape === 'floats');
+  const counts = [...new Set(clouds.map(({ rules }) => rules))];
+  for (const { what, rules, cpu } of clouds) {
+    const smaller = counts[counts.indexOf(rules) - 1];
+    if (smaller === undefined) continue;
+    add(`${what} / ${what} at ${smaller.toLocaleString('en')} floats`, rules, cpu, find('floats', what, smaller)?.cpu);
+  }
   return ratios;
 }
 
@@ -104,6 +111,9 @@ everything was measured in one run. ${machine.processor}, ${machine.cores} cores
 
 - **nova**: the filter table of a compute host, in the shape in which nova-compute leaves it: FORWARD dispatches on the destination to a chain for each instance.
 - **flat**: one chain of rules that overlap in source, destination and port.
+- **floats**: a cloud of one host, so many instances in security groups and a floating IP for each (the column "rules" counts those), from its file to the proof of
+  \`floating-ip/round-trip\`: every packet of every client that an instance admits, through translation, routing, filter, to the instance's port, and the answer back, under both policies.
+  **mistakes found exactly**: a missing SNAT, an SNAT of everything first, two floating IPs to one fixed address, a route too narrow; each breaks exactly the packets that it should.
 - **build**: the diagram of FORWARD from a parsed ruleset. **prove**: what the groups of each instance admit, for every packet, all instances.
   **diff, cold process**: \`nfverdict diff\` of two files of which one rule differs, from the start of the process to the witness.
   **equal though rewritten**: 30 % of networks and port ranges cut in two, each tenth rule repeated, proved to change nothing; z3 is given both rulesets as bit

@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: how fast, against others in the same run, and how cost grows. `-- --sizes 100,1000 --flat 1000 --solver 30 --docs`: which sizes, the solver's
+ * `npm run bench`: how fast, against others in the same run, and how cost grows. `-- --sizes 100,1000 --flat 1000 --floats 1000 --solver 30 --docs`: which sizes, the solver's
  * seconds, and whether docs/bench.* are written; without `--docs` the table and the JSON go to stdout.
  */
 import { writeFileSync } from 'node:fs';
@@ -7,12 +7,14 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { documentOf, ratiosOf, tableOf } from './document.ts';
 import { plot, type Line } from './plot.ts';
+import { floatFigures } from './floats.ts';
 import { flatFigures, novaFigures, type Figure } from './subjects.ts';
 
 const { values } = parseArgs({
   options: {
     sizes: { type: 'string', default: '100,1000,10000,100000' },
     flat: { type: 'string', default: '1000,10000,100000' },
+    floats: { type: 'string', default: '100,1000,10000' },
     solver: { type: 'string', default: '60' },
     docs: { type: 'boolean', default: false },
   },
@@ -35,6 +37,7 @@ const run = (found: Iterable<Figure>): void => {
 Array.from(novaFigures(2000, { solver: 1, rates: 0.2 }));
 for (const size of sizesOf(values.sizes)) run(novaFigures(size, limits));
 for (const size of sizesOf(values.flat)) run(flatFigures(size));
+for (const size of sizesOf(values.floats)) run(floatFigures(size));
 
 const PLOTTED = [
   'parse',

@@ -4,7 +4,7 @@ import { randomFrom } from '../src/judge/random.ts';
 import type { Random } from '../src/packet/sample.ts';
 
 const pick = <T>(random: Random, list: readonly [T, ...T[]]): T => list[random() % list.length] ?? list[0];
-const between = (random: Random, from: number, to: number): number => from + (random() % (to - from + 1));
+export const between = (random: Random, from: number, to: number): number => from + (random() % (to - from + 1));
 
 /** What one rule of a security group lets in. */
 export interface GroupRule {
@@ -29,7 +29,7 @@ function someNetwork(random: Random, lengths: readonly [number, ...number[]]): {
   return { address: (random() & (0xffffffff << (32 - length))) >>> 0, length };
 }
 
-function groupRule(random: Random): GroupRule {
+export function groupRule(random: Random): GroupRule {
   const source = random() % 4 === 0 ? undefined : someNetwork(random, [8, 16, 20, 24, 24, 28, 32, 32]);
   const kind = random() % 10;
   return {

@@ -21,6 +21,7 @@ import {
   plugOf,
   stationName,
   unicast,
+  vpnDoors,
   type FixedAddress,
 } from './vocabulary/addresses.ts';
 import { only } from './vocabulary/admission.ts';
@@ -247,13 +248,12 @@ function sentWithFixedSource(context: LawContext): PacketsClaim[] {
   const near = nearNames(context);
   return networkHosts(deployment).flatMap((host) => {
     const exempt = intersectRanges(commonExemption(deployment), only(host.flags.metadata_host));
-    const set = opening(
-      setOf({
-        family: 4,
-        saddr: intersectRanges(fixedRange(deployment, host), unicast()),
-        daddr: subtractRanges(exempt, everyFloat(deployment)),
-      }),
-    );
+    const all = setOf({
+      family: 4,
+      saddr: intersectRanges(fixedRange(deployment, host), unicast()),
+      daddr: subtractRanges(exempt, everyFloat(deployment)),
+    });
+    const set = opening(subtractSets(all, vpnDoors(deployment)));
     return entriesAt(network, host.name).map((at) =>
       claimAt(at, {
         says: `by ${at.name}, what goes from fixed_range to ${printAddress(host.flags.metadata_host)} keeps its addresses`,

@@ -17,6 +17,7 @@ import {
   METADATA_PORT,
   networkHosts,
   ownRanges,
+  vpnDoors,
 } from './vocabulary/addresses.ts';
 import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
@@ -29,7 +30,7 @@ const onlyWhatIsNamed: Law = {
   kind: 'packets',
   severity: 'error',
   statement:
-    'A NEW packet that is not to a floating IP, not a metadata request, and not from fixed_range or a fixed address with a floating IP to somewhere that is not exempt, arrives as it was sent.',
+    'A NEW packet that is not to a floating IP or a project’s VPN, not a metadata request, and not from fixed_range or a fixed address with a floating IP to somewhere that is not exempt, arrives as it was sent.',
   source:
     'The rules of nova/network/linux_net.py taken together: metadata_forward, floating_forward_rules, add_snat_rule, init_host',
   brokenBy:
@@ -114,7 +115,7 @@ function translated(context: LawContext, host: DeploymentHost, at: EntryPoint): 
     saddr: subtractRanges(floatedAddresses(deployment), everyFixedRange(deployment)),
   });
   const toFloats = setOf({ family: 4, daddr: everyFloat(deployment) });
-  return [masked, floated, toFloats].reduce(unionSets, redirected);
+  return [masked, floated, toFloats, vpnDoors(deployment)].reduce(unionSets, redirected);
 }
 
 /** In the order of the book of laws. */

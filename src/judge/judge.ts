@@ -4,6 +4,7 @@
  * A claim is taken as it stands, by other judges too; this one finds the sample to show: the least packet of the set goes first, so a claim that is altogether wrong is shown
  * by the packet that a person would have tried.
  */
+import type { Family } from '../address/address.ts';
 import type { PacketsClaim, Posture } from '../claim/claim.ts';
 import { answer, freshWorld, send, type Hop, type Way, type World } from '../network/walk.ts';
 import type { Journey } from '../netfilter/journey.ts';
@@ -145,24 +146,25 @@ export function judgeClaim(world: World, claim: PacketsClaim, posture: Posture, 
 
 const OPENING_FLAGS = [SYN, ACK, PSH | ACK].map((flags) => ({ from: flags, to: flags }));
 
-/** The packets of a NEW claim that can open a flow at all: a SYN (or, picked up loosely, an ACK) for tcp, a query for icmp (S6). */
-export function openable(claim: PacketsClaim): PacketsClaim['set'] {
-  if (claim.state !== 'NEW') return claim.set;
-  const boxes = claim.set.boxes.flatMap((box) => {
-    const { family } = box;
-    const tcp = setOf({ family, protocol: [{ from: 6, to: 6 }], flags: OPENING_FLAGS });
-    const queries = family === 4 ? [8, 13, 15, 17] : [128];
-    const icmpNumber = family === 4 ? 1 : 58;
-    const icmp = setOf({
-      family,
-      protocol: [{ from: icmpNumber, to: icmpNumber }],
-      type: queries.map((type) => ({ from: type, to: type })),
-    });
-    const others = setOf({ family, protocol: exceptProtocols([6, icmpNumber, 132]) });
-    return [tcp, icmp, others].flatMap((part) => intersectSets({ boxes: [box] }, part).boxes);
+/** The packets that can open a flow at all: a SYN (or, picked up loosely, an ACK) for tcp, a query for icmp (S6). */
+export function openers(family: Family): PacketSet {
+  const tcp = setOf({ family, protocol: [{ from: 6, to: 6 }], flags: OPENING_FLAGS });
+  const queries = family === 4 ? [8, 13, 15, 17] : [128];
+  const icmpNumber = family === 4 ? 1 : 58;
+  const icmp = setOf({
+    family,
+    protocol: [{ from: icmpNumber, to: icmpNumber }],
+    type: queries.map((type) => ({ from: type, to: type })),
   });
-  return { boxes };
+  const others = setOf({ family, protocol: exceptProtocols([6, icmpNumber, 132]) });
+  return { boxes: [tcp, icmp, others].flatMap(({ boxes }) => boxes) };
 }
+
+/** The packets of a claim; of a NEW one those that can open a flow. */
+export const openable = ({ state, set }: PacketsClaim): PacketSet =>
+  state !== 'NEW'
+    ? set
+    : { boxes: set.boxes.flatMap((box) => intersectSets({ boxes: [box] }, openers(box.family)).boxes) };
 
 function exceptProtocols(excluded: readonly number[]): { from: number; to: number }[] {
   const ranges: { from: number; to: number }[] = [];

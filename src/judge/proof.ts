@@ -17,10 +17,11 @@ import { fromSet } from '../space/packet-set.ts';
 import { fieldValue, isValue, whereEqual, whereIn, type Value } from '../space/value.ts';
 import type { CellEnd, CellPlace, WaySpace } from '../space/way.ts';
 import { wellFormed } from '../space/well-formed.ts';
-import { entryOf, openable } from './judge.ts';
+import { entryOf, openers } from './judge.ts';
 
 export type Proof =
-  | { readonly kind: 'holds' | 'vacuous' }
+  /** `copied`: some of the packets came to several ports of a bridge. */
+  | { readonly kind: 'holds' | 'vacuous'; readonly copied: boolean }
   /** `sure`: those that break it however what is not known turns out; `possible`: those that may. */
   | {
       readonly kind: 'broken';
@@ -31,6 +32,8 @@ export type Proof =
     };
 
 const isUnclear = (end: CellEnd): end is Exclude<CellEnd, SomewhereEnd> => end.kind === 'undecided';
+
+const isCopied = ({ cell }: CellEnd): boolean => cell.copied === true;
 
 type ReachedEnd = Extract<CellEnd, { kind: 'reached' }>;
 type LeftEnd = Extract<CellEnd, { kind: 'left' }>;
@@ -63,6 +66,8 @@ export class Prover {
   readonly #ways: WaySpace;
   readonly #layout: Layout;
   readonly #possible: Node;
+  /** Of those the ones that can open a flow. */
+  readonly #openable: Node;
   readonly #messages: Node;
   readonly #inEvery: Substitution;
   readonly #inAny: Substitution;
@@ -83,18 +88,25 @@ export class Prover {
     );
     const lasting = layout.diagrams.and(wellFormed(layout), layout.chooseNumbers('ttl', LASTING_TTL, YES, NO));
     this.#possible = layout.diagrams.less(lasting, headless);
+    this.#openable = layout.diagrams.and(this.#possible, fromSet(layout, openers(layout.family)));
   }
 
   get layout(): Layout {
     return this.#layout;
   }
 
+  /** The packets that a claim is about, but for the fields that they have alike. */
+  regionOf(claim: PacketsClaim): { readonly header: Header; readonly region: Node } {
+    const { header, set } = pinned(claim.set);
+    const sendable = claim.state === 'NEW' ? this.#openable : this.#possible;
+    return { header, region: this.#layout.diagrams.and(fromSet(this.#layout, set), sendable) };
+  }
+
   /** Throws SpaceLimitError. */
   prove(claim: PacketsClaim): Proof {
     const { diagrams } = this.#layout;
-    const { header, set } = pinned(openable(claim));
-    const region = diagrams.and(fromSet(this.#layout, set), this.#possible);
-    if (region === NO) return { kind: 'vacuous' };
+    const { header, region } = this.regionOf(claim);
+    if (region === NO) return { kind: 'vacuous', copied: false };
     const ends = this.#ways.send(claim.host, entryOf(claim), region, {
       header,
       ...(claim.state === 'NEW' ? {} : { state: claim.state }),
@@ -103,10 +115,12 @@ export class Prover {
     const verdict = this.#judge(ends, region, claim.ending, original, false);
     let { broken, open } = verdict;
     const unclear = ends.filter(isUnclear);
+    let copied = ends.some(isCopied);
     if (claim.reply !== undefined)
       for (const end of verdict.reached) {
         const answer = this.#ways.answer(end);
         unclear.push(...answer.ends.filter(isUnclear));
+        copied ||= answer.ends.some(isCopied);
         // What is not known of the packet says nothing of what is not known of its answer.
         const answered = this.#without(this.#inAny, diagrams.less(end.cell.region, answer.unanswered));
         const reply = this.#judge(answer.ends, answered, claim.reply, original, true);
@@ -115,7 +129,7 @@ export class Prover {
       }
     const sure = this.#without(this.#inEvery, broken);
     const possible = this.#without(this.#inAny, diagrams.or(broken, open));
-    if (possible === NO) return { kind: 'holds' };
+    if (possible === NO) return { kind: 'holds', copied };
     const because = unclear.find(({ cell }) => diagrams.and(cell.region, possible) !== NO)?.reason;
     return { kind: 'broken', sure, possible, header, ...(because === undefined ? {} : { because }) };
   }
@@ -147,7 +161,9 @@ export class Prover {
         let maybe = NO;
         for (const end of there) {
           const own = diagrams.and(end.cell.region, looks(end, true));
-          maybe = diagrams.or(maybe, diagrams.and(end.cell.region, looks(end, false)));
+          // Where the kernel chooses nothing, what may be is what is.
+          const mayBe = hasChoice(end.cell.header) ? diagrams.and(end.cell.region, looks(end, false)) : own;
+          maybe = diagrams.or(maybe, mayBe);
           const first = diagrams.less(own, sure);
           sure = diagrams.or(sure, own);
           if (first !== NO) reached.push({ ...end, cell: { ...end.cell, region: first } });
@@ -196,9 +212,12 @@ export class Prover {
         isFresh(header.sport) ? YES : this.#meets(image.sport, seen.sport, ends.sport, must),
         isFresh(header.dport) ? YES : this.#meets(image.dport, seen.dport, ends.dport, must),
       ].reduce((one, other) => diagrams.and(one, other), YES);
+    const seen = endsOf(header);
+    const ofOthers = of(original.others, seen);
+    if (image.sport === undefined && image.dport === undefined) return ofOthers;
     // Type and code of a message are no port.
-    const ofMessages = of(original.icmp, { ...endsOf(header), dport: isValue(0) });
-    return diagrams.ifThenElse(this.#messages, ofMessages, of(original.others, endsOf(header)));
+    const ofMessages = of(original.icmp, { ...seen, dport: NO_PORT });
+    return diagrams.ifThenElse(this.#messages, ofMessages, ofOthers);
   }
 
   #meets<T extends Address>(wanted: Wanted<T> | undefined, value: Value, original: Value, must: boolean): Node {
@@ -211,16 +230,21 @@ export class Prover {
   }
 }
 
+const hasChoice = ({ saddr, daddr, sport, dport }: Header): boolean =>
+  [saddr, daddr, sport, dport].some(({ kind }) => kind === 'any');
+
 /** What a packet was sent as, of messages and of others. */
 interface SplitEnds {
   readonly icmp: Ends;
   readonly others: Ends;
 }
 
-const plainEnds = (ends: Ends): SplitEnds => ({ icmp: { ...ends, dport: isValue(0) }, others: ends });
+const NO_PORT = isValue(0);
+
+const plainEnds = (ends: Ends): SplitEnds => ({ icmp: { ...ends, dport: NO_PORT }, others: ends });
 
 const mirroredEnds = ({ saddr, daddr, sport, dport }: Ends): SplitEnds => ({
-  icmp: { saddr: daddr, daddr: saddr, sport, dport: isValue(0) },
+  icmp: { saddr: daddr, daddr: saddr, sport, dport: NO_PORT },
   others: { saddr: daddr, daddr: saddr, sport: dport, dport: sport },
 });
 

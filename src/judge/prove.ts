@@ -2,7 +2,7 @@
  * The judge of all packets at work: each claim proved, or broken by a packet that the netfilter judge has been shown, or left to samples with the reason.
  */
 import type { Family } from '../address/address.ts';
-import type { PacketsClaim, Posture } from '../claim/claim.ts';
+import type { Ending, PacketsClaim, Posture } from '../claim/claim.ts';
 import { worldOf, type World } from '../network/walk.ts';
 import type { Arrival } from '../packet/packet.ts';
 import { printSet } from '../packet/set-notation.ts';
@@ -52,11 +52,26 @@ export class Grounds {
 
 export type RulesetsOf = Readonly<Record<Posture, Rulesets>>;
 
+/** Endings that ask for packets to come through. */
+const isThrough = ({ kind }: Ending): boolean => kind === 'reaches' || kind === 'leaves';
+
+/**
+ * The posture in which a claim holds only if it holds in the other. Policies of DROP end ways that go on otherwise, and change nothing before that: who comes through goes
+ * the same way where nothing is closed, and who reaches nobody there reaches nobody where it is. (Of several copies of a packet one may open the flow that another
+ * belongs to, so of those nothing follows.)
+ */
+function harderPosture({ ending, reply }: PacketsClaim): Posture | undefined {
+  if (!isThrough(ending)) return 'as-given';
+  return reply === undefined || isThrough(reply) ? 'hardened' : undefined;
+}
+
 export class Proofs {
   readonly #grounds: Grounds;
   readonly #rulesets: RulesetsOf;
   readonly #proverOf: ProverOf;
   readonly #provers = new Map<string, Prover>();
+  /** What is known of claims in the harder posture. */
+  readonly #harder = new WeakMap<PacketsClaim, Proof>();
   readonly #worlds = new Map<Posture, World>();
 
   constructor(grounds: Grounds, rulesets: RulesetsOf, proverOf: ProverOf = (ways) => new Prover(ways)) {
@@ -99,11 +114,21 @@ export class Proofs {
   #prove(claim: PacketsClaim, posture: Posture): { readonly prover: Prover; readonly proof: Proof } | Unproved {
     try {
       const prover = this.#prover(claim.family, posture);
-      return { prover, proof: prover.prove(claim) };
+      return { prover, proof: this.#proof(claim, posture) };
     } catch (error) {
       if (error instanceof SpaceLimitError) return { kind: 'unproved', because: error.message };
       throw error;
     }
+  }
+
+  /** What holds in the posture that makes it harder holds in the other as well. */
+  #proof(claim: PacketsClaim, posture: Posture): Proof {
+    const harder = claim.postures === undefined ? harderPosture(claim) : undefined;
+    if (harder === undefined) return this.#prover(claim.family, posture).prove(claim);
+    const known = this.#harder.get(claim) ?? this.#prover(claim.family, harder).prove(claim);
+    this.#harder.set(claim, known);
+    const isSame = harder === posture || (known.kind !== 'broken' && !known.copied);
+    return isSame ? known : this.#prover(claim.family, posture).prove(claim);
   }
 
   #broken(

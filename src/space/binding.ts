@@ -30,6 +30,7 @@ export class Bindings {
   readonly #open: Node;
   readonly #supports = new Map<Node, readonly number[]>();
   readonly #splits = new Map<Node, ReadonlyMap<Node, Node>>();
+  readonly #onlies = new Map<Node, Node | undefined>();
 
   constructor(layout: Layout, open: Node) {
     this.#layout = layout;
@@ -56,6 +57,8 @@ export class Bindings {
   pieces(region: Node, f: Node, at: ReadonlyMap<number, LevelValue>): readonly Piece[] {
     const bound = this.bind(region, f, at);
     if (bound.to !== undefined) return [{ region, to: bound.to }];
+    const only = this.#only(bound.node);
+    if (only !== undefined) return [{ region, to: only }];
     return [...this.split(bound.node)].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
   }
 
@@ -68,6 +71,21 @@ export class Bindings {
     const binding = new Binding(this.#layout, this, at, this.#open);
     const start = binding.skip(f);
     return start < 0 ? { to: start } : { to: undefined, node: binding.bind(region, start) };
+  }
+
+  /** What a function of a region says of all its packets, if that is one thing; FALL where it has none. */
+  #only(node: Node): Node | undefined {
+    if (node < 0) return node;
+    if (this.#onlies.has(node)) return this.#onlies.get(node);
+    let found: Node | undefined = FALL;
+    for (const { to } of this.edgesOf(node)) {
+      const own = this.#only(to);
+      if (own === FALL || own === found) continue;
+      found = found === FALL ? own : undefined;
+      if (found === undefined) break;
+    }
+    this.#onlies.set(node, found);
+    return found;
   }
 
   /** A function cut up by its terminals. */
@@ -97,6 +115,18 @@ export class Bindings {
     this.#splits.set(node, regions);
     return regions;
   }
+}
+
+/** The first edge, from one on, for a value or what is beyond it; the last for what is beyond all. */
+function edgeFrom(edges: readonly Edge[], from: number, value: number): number {
+  let low = from;
+  let high = edges.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((edges[middle]?.hi ?? value) < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** One function's binding. */
@@ -203,6 +233,14 @@ class Binding {
       const mine = own[i];
       const their = theirs[j];
       if (mine === undefined || their === undefined) break;
+      if (mine.to === NO) {
+        // Whatever is said of packets that the region has not.
+        edges.push({ hi: mine.hi, to: FALL });
+        next = mine.hi + 1;
+        i++;
+        j = edgeFrom(theirs, j, next + plus);
+        continue;
+      }
       const hi = j === theirs.length - 1 ? max : Math.min(max, their.hi - plus);
       if (hi < next) {
         j++;

@@ -59,6 +59,8 @@ export interface DestinationKind {
 /** A function of addresses, whose ends are of T. */
 export interface ClassNode<T> {
   readonly node: Node;
+  /** Of a function of both addresses: what it is of the destination, where there is one source. */
+  readonly from?: (saddr: Address) => Node;
   /** Never there: what the ends are of. */
   readonly ends?: T;
 }
@@ -89,7 +91,9 @@ export class Decisions {
   }
 
   /** A region cut up by what one of these functions says of its packets as they are now. */
-  ask<T>(region: Node, header: Pick<Header, 'saddr' | 'daddr'>, { node }: ClassNode<T>): readonly Answer<T>[] {
+  ask<T>(region: Node, header: Pick<Header, 'saddr' | 'daddr'>, asked: ClassNode<T>): readonly Answer<T>[] {
+    const { saddr } = header;
+    const node = saddr.kind === 'is' && asked.from !== undefined ? asked.from(saddr.value) : asked.node;
     return this.#bindings
       .pieces(region, node, addressLevels(this.#layout, header))
       .map((piece) => ({ region: piece.region, to: this.#ends[valueOf(piece.to) - FIRST_FREE_TERMINAL] as T }));
@@ -112,22 +116,20 @@ export class Decisions {
   }
 
   input(iif: string, bridged: boolean): ClassNode<ClassDecision> {
-    return this.#once(`in ${iif} ${bridged ? 'bridged' : ''}`, () =>
-      this.#byClasses((saddr, daddr) => atClass(routeInput(this.#host, { saddr, daddr }, iif, bridged), daddr)),
+    return this.#byClasses(`in ${iif} ${bridged ? 'bridged' : ''}`, (saddr, daddr) =>
+      atClass(routeInput(this.#host, { saddr, daddr }, iif, bridged), daddr),
     );
   }
 
   output(): ClassNode<ClassDecision> {
-    return this.#once('out', () =>
-      this.#byClasses((saddr, daddr) => atClass(routeOutput(this.#host, { saddr, daddr }), daddr)),
-    );
+    return this.#byClasses('out', (saddr, daddr) => atClass(routeOutput(this.#host, { saddr, daddr }), daddr));
   }
 
   /** Of what has a new destination since it was to leave by `oif`. */
   reroute(oif: string | undefined): ClassNode<ClassDecision> {
     if (this.#family === 4) return this.output();
-    return this.#once(`again ${oif ?? ''}`, () =>
-      this.#byClasses((saddr, daddr) => atClass(rerouteOutput(this.#host, { saddr, daddr }, oif), daddr)),
+    return this.#byClasses(`again ${oif ?? ''}`, (saddr, daddr) =>
+      atClass(rerouteOutput(this.#host, { saddr, daddr }, oif), daddr),
     );
   }
 
@@ -222,30 +224,52 @@ export class Decisions {
     );
   }
 
-  #byClasses(ask: (saddr: Address, daddr: Address) => unknown): Node {
-    const { runs, classes } = this.#addressClasses();
-    const samples = new Map<string, Address>();
-    runs.forEach(({ from }, index) => {
-      const key = classes[index] ?? '';
-      if (!samples.has(key)) samples.set(key, from);
-    });
-    const bySource = new Map<string, Node>();
-    for (const [key, daddr] of samples) {
-      const ends = new Map([...samples].map(([own, saddr]) => [own, this.#end(ask(saddr, daddr))]));
-      bySource.set(
-        key,
-        this.#layout.addressCases(
-          'saddr',
-          runs.map(({ to }, index) => ({ last: to, to: ends.get(classes[index] ?? '') ?? this.#end(undefined) })),
-          this.#end(undefined),
+  /** A function of both addresses, asked once for each pair of classes. */
+  #byClasses(key: string, ask: (saddr: Address, daddr: Address) => unknown): ClassNode<never> {
+    const { samples } = this.#addressClasses();
+    const { node } = this.#once(key, () =>
+      this.#cases(
+        'daddr',
+        [...samples.values()].map((daddr) =>
+          this.#cases(
+            'saddr',
+            [...samples.values()].map((saddr) => this.#end(ask(saddr, daddr))),
+          ),
         ),
-      );
-    }
-    return this.#layout.addressCases(
-      'daddr',
-      runs.map(({ to }, index) => ({ last: to, to: bySource.get(classes[index] ?? '') ?? this.#end(undefined) })),
-      this.#end(undefined),
+      ),
     );
+    const from = (saddr: Address): Node => {
+      const of = this.#classOf(saddr);
+      const sample = samples.get(of) ?? saddr;
+      const made = (): Node =>
+        this.#cases(
+          'daddr',
+          [...samples.values()].map((daddr) => this.#end(ask(sample, daddr))),
+        );
+      return this.#once(`${key} from ${of}`, made).node;
+    };
+    return { node, from };
+  }
+
+  /** A function of the class of an address: what it is of each, in the order of the samples. */
+  #cases(field: AddressField, ofClasses: readonly Node[]): Node {
+    const { runs, classes, samples } = this.#addressClasses();
+    const none = this.#end(undefined);
+    const ends = new Map([...samples.keys()].map((of, index) => [of, ofClasses[index] ?? none]));
+    const cases = runs.map(({ to }, index) => ({ last: to, to: ends.get(classes[index] ?? '') ?? none }));
+    return this.#layout.addressCases(field, cases, none);
+  }
+
+  #classOf(address: Address): string {
+    const { runs, classes } = this.#addressClasses();
+    let low = 0;
+    let high = runs.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((runs[middle]?.to ?? address) < address) low = middle + 1;
+      else high = middle;
+    }
+    return classes[low] ?? '';
   }
 
   #addressClasses(): AddressClasses {
@@ -265,6 +289,8 @@ interface AddressClasses {
   readonly runs: readonly Range[];
   /** Runs of one class are routed alike, too, as sources and as destinations. */
   readonly classes: readonly string[];
+  /** An address of each class. */
+  readonly samples: ReadonlyMap<string, Address>;
   /** Within a run the host prefers the same of its own addresses for every destination. */
   readonly sourceRuns: readonly Range[];
   /** Within a run, but where it is one of nobody, every address has the same MAC. */
@@ -300,7 +326,12 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
       (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part),
     );
   });
-  return { runs, classes, sourceRuns: family === 4 ? runs : sourceRuns6(host), linkRuns };
+  const samples = new Map<string, Address>();
+  runs.forEach(({ from }, index) => {
+    const of = classes[index] ?? '';
+    if (!samples.has(of)) samples.set(of, from);
+  });
+  return { runs, classes, samples, sourceRuns: family === 4 ? runs : sourceRuns6(host), linkRuns };
 }
 
 /** RFC 6724 section 2.1. */

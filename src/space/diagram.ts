@@ -439,14 +439,20 @@ export class Diagrams {
   }
 
   #childAt(node: Node, value: number): Node {
-    let low = this.#firstOf(node);
-    let high = low + this.#countOf(node) - 1;
+    const first = this.#firstOf(node);
+    return this.#toOf(this.#edgeFrom(first, first + this.#countOf(node), value));
+  }
+
+  /** Of these edges the one for a value; the last for what is beyond all. */
+  #edgeFrom(first: number, end: number, value: number): number {
+    let low = first;
+    let high = end - 1;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#hiOf(middle) < value) low = middle + 1;
       else high = middle;
     }
-    return this.#toOf(low);
+    return low;
   }
 
   #rewrite(operation: Substitution, rewriting: Rewriting, f: Node): Node {
@@ -567,9 +573,25 @@ export class Diagrams {
       }
     } else {
       const end = i + this.#countOf(f);
+      const endG = j + this.#countOf(g);
       while (i < end) {
         const hiF = this.#hiOf(i);
         const hiG = this.#hiOf(j);
+        // Of a large diagram what a small one has not is passed over.
+        const ofF = hiF > hiG ? outside(operation, this.#toOf(i)) : OPEN;
+        if (ofF !== OPEN) {
+          this.#push(mark, hiF, ofF);
+          j = this.#edgeFrom(j, endG, hiF + 1);
+          i++;
+          continue;
+        }
+        const ofG = hiG > hiF && operation <= OR ? outside(operation, this.#toOf(j)) : OPEN;
+        if (ofG !== OPEN) {
+          this.#push(mark, hiG, ofG);
+          j++;
+          i = j === endG ? end : this.#edgeFrom(i, end, hiG + 1);
+          continue;
+        }
         const child = this.#apply(operation, this.#toOf(i), this.#toOf(j));
         this.#push(mark, hiF < hiG ? hiF : hiG, child);
         if (hiF <= hiG) i++;
@@ -651,6 +673,21 @@ export class Diagrams {
       counts.set(node, total);
     }
     return whole(set, 0);
+  }
+}
+
+/** What an operation gives where its first operand is this, whatever the second is; else OPEN. */
+function outside(operation: number, f: Node): Node {
+  switch (operation) {
+    case AND:
+    case LESS:
+      return f === NO ? NO : OPEN;
+    case OR:
+      return f === YES ? YES : OPEN;
+    case GUARD:
+      return f === NO ? FALL : OPEN;
+    default:
+      return OPEN;
   }
 }
 

@@ -124,9 +124,11 @@ export class HookPath {
       flow?.confirmed === true,
     ].map((flag) => (flag ? 1 : 0));
     const { iif = '', oif = '', physin = '', physout = '', framed, packetType, mark } = cell;
-    const key = `${iif} ${oif} ${physin} ${physout} ${tracked?.state ?? ''} ${framed ? 1 : 0} ${packetType} ${flags.join('')} ${mark} ${ctmark}`;
+    // Devices that no rule tells apart are the same.
+    const { devices } = this.#layout.alphabets;
+    const names = [iif, oif, physin, physout].map((name) => devices.numberOf(name)).join(' ');
+    const key = `${names} ${tracked?.state ?? ''} ${framed ? 1 : 0} ${packetType} ${flags.join('')} ${mark} ${ctmark}`;
     const values = (): ReadonlyMap<number, number> => {
-      const { devices } = this.#layout.alphabets;
       const made = new Map<number, number>();
       const set = (field: Field, value: number): void => {
         made.set(this.#layout.level(field), value);

@@ -100,6 +100,7 @@ function unshifted(layout: Layout, { field, plus }: Extract<Value, { kind: 'fiel
 
 /** The packets whose two values are equal; undefined where sets cannot say that. */
 export function whereEqual(layout: Layout, a: Value, b: Value): Node | undefined {
+  if (a === b) return YES;
   if (a.kind === 'is') return whereIs(layout, b, a.value);
   if (b.kind === 'is') return whereIs(layout, a, b.value);
   if (valueKey(a) === valueKey(b)) return YES;

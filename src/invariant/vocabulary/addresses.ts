@@ -25,6 +25,8 @@ import { hostNamed, hostOfFloatingIp, networkLabelled, serves, translates } from
 import { bridgeOf, type Host } from '../../host/host.ts';
 import { routingTable } from '../../host/route.ts';
 import type { Network } from '../../network/network.ts';
+import { UDP } from '../../packet/packet.ts';
+import { NO_PACKET, setOf, unionSets, type PacketSet } from '../../packet/pattern.ts';
 import { only } from './admission.ts';
 
 /** 169.254.169.254, where instances ask for their metadata. */
@@ -97,6 +99,17 @@ export const floatsOf = (deployment: Deployment, address: Address): readonly Ass
 /** Of each fixed address that has floating IPs the one that counts first. */
 export const firstFloats = keptFor((deployment: Deployment): readonly AssociatedFloat[] =>
   [...floatsByFixed(deployment).values()].flatMap(([first]) => first ?? []),
+);
+
+/** What is redirected to a project's VPN instance, on the host whose address that is (nova/network/linux_net.py ensure_vpn_forward). */
+export const vpnDoors = keptFor((deployment: Deployment): PacketSet =>
+  deployment.networks
+    .flatMap(({ vpnPublicAddress: front, vpnPublicPort: port }) =>
+      front === undefined || port === undefined
+        ? []
+        : [setOf({ family: 4, daddr: only(front), protocol: only(UDP), dport: only(port) })],
+    )
+    .reduce(unionSets, NO_PACKET),
 );
 
 /** What makes the way from one floating IP to another is in the rules of each: of many others so many stand for all. */
@@ -292,8 +305,8 @@ export const isOutward = (network: Network, host: string, attachment: string | u
 /** Between two floating IPs that are no farther apart nobody is looked for: it is the same pool. */
 const WIDEST_GAP = 16;
 
-/** The floating IPs of a network, and what lies in the gaps of their pools: no machine of the world has it. */
-const pools = keptFor((deployment: Deployment): Ranges => {
+/** The IPv4 floating IPs of a deployment, associated or not, and what lies in the gaps of their pools: no machine of the world has it. */
+export const pools = keptFor((deployment: Deployment): Ranges => {
   const taken = normalizeRanges(deployment.floatingIps.map(({ address }) => ({ from: address, to: address })));
   const gaps = taken.flatMap(({ to }, at) => {
     const next = taken[at + 1]?.from;
