@@ -42,12 +42,12 @@ export interface Ran extends Taken {
 export function runProgram(words: readonly string[], limit: number): Ran | undefined {
   const [program = ''] = words;
   if (spawnSync('sh', ['-c', 'command -v "$1" >/dev/null', 'sh', program]).status !== 0) return undefined;
-  const metered =
-    spawnSync('/usr/bin/time', ['true']).status === 0 ? ['/usr/bin/time', '-f', 'PEAK %M', ...words] : words;
+  // `timeout` waits for what it ends, so that the time of that counts, too.
+  const metered = spawnSync('/usr/bin/time', ['true']).status === 0 ? ['/usr/bin/time', '-f', 'PEAK %M'] : [];
   // The shell knows how much time the processor has spent on its children.
   const { stdout, stderr, status } = spawnSync(
     'bash',
-    ['-c', 'TIMEFORMAT="TOOK %R %U %S"; time timeout "$0" "$@"', `${limit}`, ...metered],
+    ['-c', 'TIMEFORMAT="TOOK %R %U %S"; time "$@"', 'bash', ...metered, 'timeout', `${limit}`, ...words],
     { encoding: 'utf8', maxBuffer: 1 << 28 },
   );
   const [, wall = 0, user = 0, system = 0] = (/TOOK ([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? []).map(Number);
