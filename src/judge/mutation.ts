@@ -12,6 +12,7 @@ import {
   type Address,
 } from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
+import { TCP, UDP } from '../packet/packet.ts';
 import type { Chain, MaskedAddress, Match, Negatable, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 
 export interface Mutant {
@@ -49,8 +50,10 @@ export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
         const next = chain.rules[index + 1];
         if (next !== undefined) yield mutant('swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
         for (const [at, match] of rule.matches.entries())
-          for (const { change, value } of matchChanges(match))
-            yield mutant(change, chain.rules.with(index, { ...rule, matches: rule.matches.with(at, value) }));
+          for (const { change, value } of matchChanges(match)) {
+            const matches = loadable(rule.matches.with(at, value), value);
+            if (matches !== undefined) yield mutant(change, chain.rules.with(index, { ...rule, matches }));
+          }
         for (const { change, value } of targetChanges(rule.target, [...table.chains.keys()]))
           yield mutant(change, chain.rules.with(index, { ...rule, target: value }));
       }
@@ -70,6 +73,27 @@ function withChain(ruleset: Ruleset, tableName: TableName, chain: Chain): Rulese
   const changed = { ...table, chains: new Map([...table.chains, [chain.name, chain]]) };
   return { ...ruleset, tables: new Map([...ruleset.tables, [tableName, changed]]) };
 }
+
+/**
+ * The matches of a rule, of which this one is new, as kernels take them: matches of ports and icmp types need their protocol in the rule (xt_check_match; measured: iptables-legacy refuses `-p icmp -m tcp` and
+ * `! -p tcp -m tcp`, iptables-nft the first). So ports go along with another protocol that has them. Undefined where there is no such rule.
+ */
+function loadable(matches: readonly Match[], changed: Match): readonly Match[] | undefined {
+  if (changed.kind !== 'protocol' || !matches.some(({ kind }) => OF_A_PROTOCOL.has(kind))) return matches;
+  const { protocol, not } = changed;
+  if (not || (protocol !== TCP && protocol !== UDP)) return undefined;
+  const after = matches.map((match): Match | undefined => {
+    if (match.kind === 'multiport' || !OF_A_PROTOCOL.has(match.kind)) return match;
+    if (match.kind === 'udp') return protocol === TCP ? { ...match, kind: 'tcp' } : match;
+    if (match.kind !== 'tcp' || match.flags !== undefined || match.option !== undefined) return undefined;
+    const { sport, dport } = match;
+    const ports = { ...(sport === undefined ? {} : { sport }), ...(dport === undefined ? {} : { dport }) };
+    return protocol === TCP ? match : { kind: 'udp', ...ports };
+  });
+  return after.every((match) => match !== undefined) ? after : undefined;
+}
+
+const OF_A_PROTOCOL: ReadonlySet<Match['kind']> = new Set(['tcp', 'udp', 'sctp', 'icmp', 'icmp6', 'multiport']);
 
 interface Change<T> {
   readonly change: string;
