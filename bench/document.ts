@@ -1,5 +1,6 @@
 /** The figures as a table, as ratios, and as docs/bench.md. */
 import type { Figure, Shape } from './subjects.ts';
+import type { Target } from './targets.ts';
 
 export interface Ratio {
   readonly what: string;
@@ -7,34 +8,36 @@ export interface Ratio {
   readonly value: number;
 }
 
-const seconds = (value: number): string =>
+export const megabytes = (value: number): string => `${(value / 1e6).toFixed(0)} MB`;
+export const seconds = (value: number): string =>
   value >= 1
     ? `${value.toFixed(2)} s`
     : value >= 0.001
       ? `${(value * 1000).toFixed(value >= 0.01 ? 0 : 1)} ms`
       : `${(value * 1e6).toFixed(0)} µs`;
-const rate = (value: number): string =>
+export const rate = (value: number): string =>
   value >= 1e6
     ? `${(value / 1e6).toFixed(1)} M/s`
     : value >= 1e3
       ? `${(value / 1e3).toFixed(1)} k/s`
       : `${value.toFixed(0)} /s`;
 
-const rowOf = ({ shape, rules, what, cpu, wall, rate: packets, says }: Figure): readonly string[] => [
+const rowOf = ({ shape, rules, what, cpu, wall, rate: packets, memory, says }: Figure): readonly string[] => [
   shape,
   rules.toLocaleString('en'),
   what,
   cpu === undefined ? '' : seconds(cpu),
   wall === undefined ? '' : seconds(wall),
   packets === undefined ? '' : rate(packets),
+  memory === undefined ? '' : megabytes(memory),
   says ?? '',
 ];
 
-const HEAD = ['shape', 'rules', 'what', 'processor', 'clock', 'packets', ''];
+const HEAD = ['shape', 'rules', 'what', 'processor', 'clock', 'packets', 'memory', ''];
 
 /** Aligned, for a terminal; each row ends its line. */
 export function tableOf(figures: readonly Figure[], head: boolean): string {
-  const widths = [6, 8, 33, 10, 10, 10, 0];
+  const widths = [6, 8, 33, 10, 10, 10, 8, 0];
   const rows = [...(head ? [HEAD] : []), ...figures.map(rowOf)];
   return rows
     .map(
@@ -74,7 +77,14 @@ export function ratiosOf(figures: readonly Figure[]): readonly Ratio[] {
     add('classify / classify at the smallest size', rules, packets('classify'), packets('classify', sizes[0]));
     const before = sizes[index - 1];
     if (before === undefined) continue;
-    for (const what of ['parse', 'build', 'prove', 'diff, cold process', 'equal though rewritten'])
+    for (const what of [
+      'parse',
+      'build',
+      'prove',
+      'diff, cold process',
+      'equal though rewritten',
+      'lint, cold process',
+    ])
       add(`${what} / ${what} at ${before.toLocaleString('en')} rules`, rules, cpu(what), cpu(what, before));
   }
   const clouds = figures.filter(({ shape }) => shape === 'floats');
@@ -99,10 +109,12 @@ export function documentOf({
   machine,
   figures,
   ratios,
+  targets,
 }: {
   readonly machine: { readonly node: string; readonly processor: string; readonly cores: number };
   readonly figures: readonly Figure[];
   readonly ratios: readonly Ratio[];
+  readonly targets: readonly Target[];
 }): string {
   return `# How fast
 
@@ -118,6 +130,10 @@ everything was measured in one run. ${machine.processor}, ${machine.cores} cores
   **diff, cold process**: \`nfverdict diff\` of two files of which one rule differs, from the start of the process to the witness.
   **equal though rewritten**: 30 % of networks and port ranges cut in two, each tenth rule repeated, proved to change nothing; z3 is given both rulesets as bit
   vectors. **classify**: packets through FORWARD, by the frozen diagram, by the model that defines what is right, and by loops in C.
+
+## Targets
+
+${markdown([['what', 'target', 'measured', ''], ...targets.map(({ what, target, measured, holds }) => [what, target, measured, holds ? 'met' : 'not met'])])}
 
 ![cost against size](bench.svg)
 

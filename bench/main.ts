@@ -1,18 +1,22 @@
 /**
- * `npm run bench`: how fast, against others in the same run, and how cost grows. `-- --sizes 100,1000 --flat 1000 --floats 1000 --solver 30 --docs`: which sizes, the solver's
- * seconds, and whether docs/bench.* are written; without `--docs` the table and the JSON go to stdout.
+ * `npm run bench`: how fast, against others in the same run, and how cost grows. `-- --instances 10,100 --growing 30000 --flat 1000 --floats 1000 --solver 30 --docs`: sizes of
+ * nova's shape in instances, more of them for what must grow no faster than the rules, flat rulesets in rules, and clouds in floating IPs; the solver's seconds; and whether
+ * docs/bench.* are written. Without `--docs` the table and the JSON go to stdout.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { documentOf, ratiosOf, tableOf } from './document.ts';
+import { instancesFor } from './rulesets.ts';
 import { plot, type Line } from './plot.ts';
 import { floatFigures } from './floats.ts';
 import { flatFigures, novaFigures, type Figure } from './subjects.ts';
+import { targetsOf } from './targets.ts';
 
 const { values } = parseArgs({
   options: {
-    sizes: { type: 'string', default: '100,1000,10000,100000' },
+    instances: { type: 'string', default: `10,100,${instancesFor(10_000)},1000,${instancesFor(100_000)},10000` },
+    growing: { type: 'string', default: `${instancesFor(500_000)}` },
     flat: { type: 'string', default: '1000,10000,100000' },
     floats: { type: 'string', default: '100,1000,10000' },
     solver: { type: 'string', default: '60' },
@@ -34,8 +38,13 @@ const run = (found: Iterable<Figure>): void => {
   }
 };
 // What was read first would otherwise pay for the others' compilation.
-Array.from(novaFigures(2000, { solver: 1, rates: 0.2 }));
-for (const size of sizesOf(values.sizes)) run(novaFigures(size, limits));
+Array.from(novaFigures(130, { solver: 1, rates: 0.2 }));
+const sizes = [
+  ...sizesOf(values.instances).map((instances) => ({ instances, growing: false })),
+  ...sizesOf(values.growing).map((instances) => ({ instances, growing: true })),
+];
+for (const { instances, growing } of sizes.sort((a, b) => a.instances - b.instances))
+  run(novaFigures(instances, limits, growing));
 for (const size of sizesOf(values.flat)) run(flatFigures(size));
 for (const size of sizesOf(values.floats)) run(floatFigures(size));
 
@@ -43,6 +52,7 @@ const PLOTTED = [
   'parse',
   'build',
   'prove',
+  'lint, cold process',
   'diff, cold process',
   'equal though rewritten',
   'iptables-legacy-restore --test',
@@ -58,6 +68,7 @@ const document = {
   machine: { node: process.version, processor: cpus()[0]?.model ?? '', cores: cpus().length },
   figures,
   ratios: ratiosOf(figures),
+  targets: targetsOf(figures),
 };
 const json = `${JSON.stringify(document, null, 2)}\n`;
 if (values.docs) {

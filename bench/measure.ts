@@ -34,19 +34,30 @@ export interface Ran extends Taken {
   /** Undefined where it was stopped for taking too long. */
   readonly code: number | undefined;
   readonly stdout: string;
+  /** The most memory that it had, in octets; absent where nobody measures it. */
+  readonly memory?: number;
 }
 
 /** Runs another program from its start to its end; undefined where there is no such program. `limit` in seconds. */
 export function runProgram(words: readonly string[], limit: number): Ran | undefined {
   const [program = ''] = words;
   if (spawnSync('sh', ['-c', 'command -v "$1" >/dev/null', 'sh', program]).status !== 0) return undefined;
+  // `timeout` waits for what it ends, so that the time of that counts, too.
+  const metered = spawnSync('/usr/bin/time', ['true']).status === 0 ? ['/usr/bin/time', '-f', 'PEAK %M'] : [];
   // The shell knows how much time the processor has spent on its children.
   const { stdout, stderr, status } = spawnSync(
     'bash',
-    ['-c', 'TIMEFORMAT="TOOK %R %U %S"; time timeout "$0" "$@"', `${limit}`, ...words],
+    ['-c', 'TIMEFORMAT="TOOK %R %U %S"; time "$@"', 'bash', ...metered, 'timeout', `${limit}`, ...words],
     { encoding: 'utf8', maxBuffer: 1 << 28 },
   );
   const [, wall = 0, user = 0, system = 0] = (/TOOK ([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? []).map(Number);
   const isStopped = status === 124;
-  return { wall, cpu: user + system, code: isStopped ? undefined : (status ?? -1), stdout };
+  const peak = /PEAK (\d+)/.exec(stderr)?.[1];
+  return {
+    wall,
+    cpu: user + system,
+    code: isStopped ? undefined : (status ?? -1),
+    stdout,
+    ...(peak === undefined ? {} : { memory: Number(peak) * 1024 }),
+  };
 }

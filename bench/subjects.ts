@@ -12,10 +12,10 @@ import { compile } from '../src/space/classifier.ts';
 import { Space } from '../src/space/space.ts';
 import { tableDifference, verdictsOf } from '../src/space/table-difference.ts';
 import { loopInC } from './c-loop.ts';
-import { measure, measureOften, runProgram } from './measure.ts';
+import { measure, measureOften, runProgram, type Ran } from './measure.ts';
 import { packetsFor } from './packets.ts';
 import { unproved } from './proof.ts';
-import { flatRuleset, instancesFor, novaRuleset, oneRuleChanged, rewritten } from './rulesets.ts';
+import { flatRuleset, novaRuleset, oneRuleChanged, rewritten } from './rulesets.ts';
 import { equalBySolver } from './z3.ts';
 
 export type Shape = 'nova' | 'flat' | 'floats';
@@ -28,6 +28,8 @@ export interface Figure {
   readonly cpu?: number;
   readonly wall?: number;
   readonly rate?: number;
+  /** Octets, at most. */
+  readonly memory?: number;
   readonly says?: string;
 }
 
@@ -40,6 +42,7 @@ export interface Limits {
 
 export const SEED = 20121122;
 const COMMAND = ['node', 'dist/cli/main.js', 'diff'];
+const LINT = ['node', 'dist/cli/main.js', 'lint'];
 const RESTORE = ['unshare', '-n', 'iptables-legacy-restore', '--test'];
 
 class Expectation extends Error {}
@@ -56,10 +59,17 @@ function build(ruleset: Ruleset, deciding: boolean): { readonly space: Space; re
   return { space, node: verdictsOf(space, ruleset, { hook: 'FORWARD', table: 'filter' }, deciding) };
 }
 
+const of = ({ cpu, wall, memory }: Ran): Pick<Figure, 'cpu' | 'wall' | 'memory'> => ({
+  cpu,
+  wall,
+  ...(memory === undefined ? {} : { memory }),
+});
+
 const turnsAt = (rules: number): number => (rules < 20_000 ? 7 : rules < 200_000 ? 3 : 1);
 
-export function* novaFigures(size: number, limits: Limits): Generator<Figure> {
-  const shape = novaRuleset(instancesFor(size), SEED);
+/** `growing`: only what is asked for at sizes beyond those that everything is measured at. */
+export function* novaFigures(instances: number, limits: Limits, growing = false): Generator<Figure> {
+  const shape = novaRuleset(instances, SEED);
   const { text, rules } = shape;
   const figure = (what: string, rest: Omit<Figure, 'shape' | 'rules' | 'what'>): Figure => ({
     shape: 'nova',
@@ -67,7 +77,7 @@ export function* novaFigures(size: number, limits: Limits): Generator<Figure> {
     what,
     ...rest,
   });
-  const turns = turnsAt(size);
+  const turns = turnsAt(rules);
 
   const parsed = measureOften(turns, () => read(text));
   yield figure('parse', { cpu: parsed.cpu, wall: parsed.wall });
@@ -80,11 +90,13 @@ export function* novaFigures(size: number, limits: Limits): Generator<Figure> {
     wall: built.wall,
     says: `${space.layout.diagrams.reachable(node).length} nodes`,
   });
-  const proved = measure(() => unproved(space, node, shape));
-  expectThat(proved.value === 0, `${proved.value} instances admit something else than their groups`);
-  yield figure('prove', { cpu: proved.cpu, wall: proved.wall, says: `${shape.instances.length} instances` });
-  const deciding = measureOften(Math.min(turns, 2), () => build(ruleset, true));
-  yield figure('build, deciding rules', { cpu: deciding.cpu, wall: deciding.wall });
+  if (!growing) {
+    const proved = measure(() => unproved(space, node, shape));
+    expectThat(proved.value === 0, `${proved.value} instances admit something else than their groups`);
+    yield figure('prove', { cpu: proved.cpu, wall: proved.wall, says: `${instances} instances` });
+    const deciding = measureOften(Math.min(turns, 2), () => build(ruleset, true));
+    yield figure('build, deciding rules', { cpu: deciding.cpu, wall: deciding.wall });
+  }
 
   const folder = mkdtempSync(join(tmpdir(), 'nfverdict-bench-'));
   try {
@@ -96,7 +108,11 @@ export function* novaFigures(size: number, limits: Limits): Generator<Figure> {
       yield figure('iptables-legacy-restore --test', { cpu: restored.cpu, wall: restored.wall });
     const command = runProgram([...COMMAND, old, now], 600);
     expectThat(command?.code === 1, `diff ended with ${command?.code ?? 'nothing'}`);
-    if (command !== undefined) yield figure('diff, cold process', { cpu: command.cpu, wall: command.wall });
+    if (command !== undefined) yield figure('diff, cold process', of(command));
+    if (growing) return;
+    const linted = runProgram([...LINT, old], 600);
+    expectThat(linted?.code === 1, `lint ended with ${linted?.code ?? 'nothing'}`);
+    if (linted !== undefined) yield figure('lint, cold process', of(linted));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -107,7 +123,7 @@ export function* novaFigures(size: number, limits: Limits): Generator<Figure> {
   const equal = measureOften(Math.min(turns, 2), () => tableDifference(before, after, { backend: 'nft' }));
   expectThat(equal.value.regions.length === 0, 'a ruleset that means the same was told to differ');
   yield figure('equal though rewritten', { cpu: equal.cpu, wall: equal.wall });
-  if (size <= 10_000) {
+  if (rules <= 12_000) {
     const solved = equalBySolver(before, after, limits.solver);
     if (solved !== undefined) {
       expectThat(solved.code === undefined || solved.equal, 'the solver found a difference');
@@ -174,10 +190,10 @@ export function* flatFigures(size: number): Generator<Figure> {
     writeFileSync(now, oneRuleChanged(text, 0));
     const command = runProgram([...COMMAND, old, now], 600);
     if (command === undefined) return;
-    const { code, cpu, wall } = command;
+    const { code } = command;
     const says = code === 3 ? 'stopped by its limit, exit 3' : undefined;
     expectThat(code === 0 || code === 1 || code === 3, `diff ended with ${code ?? 'nothing'}`);
-    yield figure('diff, cold process', { cpu, wall, ...(says === undefined ? {} : { says }) });
+    yield figure('diff, cold process', { ...of(command), ...(says === undefined ? {} : { says }) });
   } finally {
     rmSync(folder, { recursive: true });
   }

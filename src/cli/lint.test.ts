@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Backend } from '../netfilter/skb.ts';
 import { lintSchema } from '../report/lint-schema.ts';
 import { runLint } from './lint.ts';
 import { memoryIo } from './memory-io.ts';
@@ -10,9 +11,9 @@ interface Ended {
   readonly stderr: string;
 }
 
-function lint(text: string, format: Format = 'text'): Ended {
+function lint(text: string, format: Format = 'text', backend: Backend = 'nft'): Ended {
   const io = memoryIo({ rules: text });
-  const code = runLint({ ruleset: 'rules', backend: 'nft', outputs: [{ format }], color: 'never' }, io);
+  const code = runLint({ ruleset: 'rules', backend, outputs: [{ format }], color: 'never' }, io);
   return { code, ...io.written };
 }
 
@@ -212,6 +213,9 @@ test('long chains, deep chains and many chains need no recursion', () => {
       ...wide.map((_, index) => `-A w${index} -p tcp -m tcp --dport 25 -j DROP`),
       ...wide.map((address) => `-A OUTPUT -d ${address} -p tcp -m tcp --dport 25 -j DROP`),
     ),
+    'text',
+    // nft follows no more than 15 jumps.
+    'legacy',
   );
   expect(stderr).toBe('');
   expect(stdout).toContain('rules: 1621 rules in 563 chains: 501 never match\n');

@@ -82,7 +82,8 @@ export function compile(ruleset: Ruleset, options: ClassifierOptions = {}): Clas
     },
     classifyAll: (packed) => {
       const found = new Int32Array(packed.length / width);
-      for (let index = 0; index < found.length; index++) found[index] = -1 - frozen.classify(packed, index * width);
+      frozen.classifyAll(packed, width, found);
+      for (let index = 0; index < found.length; index++) found[index] = -1 - (found[index] ?? 0);
       return found;
     },
   };

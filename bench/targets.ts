@@ -1,0 +1,71 @@
+/** What is aimed at, and what one run has measured of it. */
+import { megabytes, rate, seconds } from './document.ts';
+import type { Figure, Shape } from './subjects.ts';
+
+export interface Target {
+  readonly what: string;
+  readonly target: string;
+  readonly measured: string;
+  readonly holds: boolean;
+}
+
+/** A thousand more or fewer rules are the same size. */
+const LARGE = 100_000;
+
+export function targetsOf(figures: readonly Figure[]): readonly Target[] {
+  const targets: Target[] = [];
+  const sizes = [...new Set(figures.filter(({ shape }) => shape === 'nova').map(({ rules }) => rules))];
+  const near = (wanted: number): number => sizes.find((rules) => Math.abs(rules - wanted) < wanted / 10) ?? -1;
+  const figure = (what: string, rules: number, shape: Shape = 'nova'): Figure | undefined =>
+    figures.find((one) => one.what === what && one.rules === rules && one.shape === shape);
+  const add = (
+    what: string,
+    of: number | undefined,
+    limit: number,
+    print: (value: number) => string,
+    most = true,
+  ): void => {
+    if (of === undefined || Number.isNaN(of)) return;
+    const holds = most ? of <= limit : of >= limit;
+    targets.push({ what, target: `${most ? 'at most' : 'at least'} ${print(limit)}`, measured: print(of), holds });
+  };
+  const times = (value: number): string => `${value >= 100 ? value.toFixed(0) : value.toFixed(1)} x`;
+  const over = (one: number | undefined, other: number | undefined): number | undefined =>
+    one === undefined || other === undefined ? undefined : one / other;
+  const large = near(LARGE);
+  const restore = figure('iptables-legacy-restore --test', large)?.cpu;
+  const diff = figure('diff, cold process', large);
+  add('100,000 rules, build', figure('build', large)?.cpu, 0.4, seconds);
+  add('100,000 rules, prove all instances', figure('prove', large)?.cpu, 0.3, seconds);
+  add('100,000 rules, diff of one rule, processor', diff?.cpu, 1.2, seconds);
+  add('100,000 rules, diff / iptables-legacy-restore --test', over(diff?.cpu, restore), 2.5, times);
+  add('100,000 rules, memory of the diff', diff?.memory, 400e6, megabytes);
+  add('100,000 rules, memory of lint', figure('lint, cold process', large)?.memory, 400e6, megabytes);
+  for (const what of ['parse', 'build', 'diff, cold process', 'equal though rewritten']) {
+    const cost = (size: number): number | undefined => figure(what, near(size))?.cpu;
+    add(`${what}, 10,000 to 100,000 rules`, over(cost(LARGE), cost(LARGE / 10)), 14, times);
+    // As much for five times as for ten times and more.
+    add(`${what}, 100,000 to 500,000 rules`, over(cost(5 * LARGE), cost(LARGE)), 14 ** Math.log10(5), times);
+  }
+  const [smallest, ...rated] = figures.filter(({ what }) => what === 'classify');
+  const last = rated.at(-1);
+  add('10,000 instances, classify', last?.rate, 5e6, rate, false);
+  add('slower than at 10 instances', over(smallest?.rate, last?.rate), 2.5, times);
+  add(
+    'slower than C with a hash',
+    over(figure('classify, C with a hash', last?.rules ?? 0)?.rate, last?.rate),
+    2.5,
+    times,
+  );
+  for (const { what, rules, cpu, says } of figures)
+    if (what === 'equal though rewritten, z3' && rules > 9_000)
+      add(
+        `${rules.toLocaleString('en')} rules equal though rewritten, z3${says === undefined ? '' : ', when stopped,'} slower`,
+        over(cpu, figure('equal though rewritten', rules)?.cpu),
+        100,
+        times,
+        false,
+      );
+  add('10,000 flat rules, diff', figure('diff, cold process', 10_000, 'flat')?.cpu, 10, seconds);
+  return targets;
+}
