@@ -16,7 +16,7 @@ import {
   type Comparison,
   type Oracle,
 } from '../kernel/compare.ts';
-import { addCoverage, type Coverage } from '../kernel/coverage.ts';
+import { addCoverage, mergeCoverage, type Coverage } from '../kernel/coverage.ts';
 import { Meter } from '../kernel/meter.ts';
 import { liveNetworkOracle, type NetworkOracle } from '../kernel/network-compare.ts';
 import { overlapped } from '../kernel/overlap.ts';
@@ -69,6 +69,33 @@ interface Trials<T> {
   readonly trying: (drawn: T) => Comparing<Outcome>;
 }
 
+/** Cases that have been drawn together. */
+interface Chunk {
+  readonly start: number;
+  readonly comparings: readonly (() => Comparing<Outcome>)[];
+  /** The smallest case that differs. */
+  readonly smallest: () => Failing | undefined;
+}
+
+/** What has been met. A chunk in which the kernel broke is to be tried again, and so is not counted. */
+interface Tally {
+  cases: number;
+  packets: number;
+  undecided: number;
+  readonly coverage: Coverage;
+}
+
+interface Parameters {
+  readonly seed: number;
+  readonly numRuns: number;
+}
+
+const drawn = <T>(start: number, trials: Trials<T>, parameters: Parameters): Chunk => ({
+  start,
+  comparings: fc.sample(trials.arbitrary, parameters).map((value) => () => trials.trying(value)),
+  smallest: () => smallest(trials, parameters),
+});
+
 export class Campaign {
   readonly options: CampaignOptions;
   readonly coverage: Coverage = new Map();
@@ -84,6 +111,8 @@ export class Campaign {
   readonly #oracle: Oracle;
   readonly #networkOracle: NetworkOracle;
   readonly #start = performance.now();
+  /** The chunk behind the one that is tried, once it has been drawn. */
+  #ahead: Chunk | undefined;
   /** How often a class has been recorded. */
   readonly #recordedClasses = new Map<string, number>();
 
@@ -96,7 +125,7 @@ export class Campaign {
   }
 
   get isDone(): boolean {
-    return this.next >= this.options.from + this.options.cases;
+    return this.next >= this.#end;
   }
 
   get speed(): Speed {
@@ -105,15 +134,14 @@ export class Campaign {
 
   /** Tries the next chunk; the difference that it found. */
   step(): string | undefined {
-    const { seed, backend, family, cases, from, recording } = this.options;
-    const chunk = Math.floor(this.next / CHUNK);
-    const ipv6 = family === '6' || (family === 'both' && chunk % 4 === 3);
-    const isNetwork = chunk % NETWORK_EVERY === NETWORK_EVERY - 1 && !recording;
-    const parameters = { seed: (seed * 1_000_003 + chunk) | 0, numRuns: Math.min(CHUNK, from + cases - this.next) };
-    const failing = isNetwork
-      ? this.#try(networkTrials(parameters.seed, ipv6 ? 6 : 4, backend, this.#networkOracle), parameters)
-      : this.#try(this.#hostTrials(ipv6 ? 6 : 4), parameters);
-    this.next = Math.min((chunk + 1) * CHUNK, from + cases);
+    const chunk = this.#ahead?.start === this.next ? this.#ahead : this.#draw(this.next);
+    const tally: Tally = { cases: 0, packets: 0, undecided: 0, coverage: new Map() };
+    const failing = this.#try(chunk, tally);
+    this.next = this.#endOf(chunk);
+    this.cases += tally.cases;
+    this.packets += tally.packets;
+    this.undecided += tally.undecided;
+    mergeCoverage(this.coverage, tally.coverage);
     this.#meter.measure();
     if (failing === undefined) return undefined;
     this.differences.push(failing.text);
@@ -121,26 +149,44 @@ export class Campaign {
     return failing.text;
   }
 
-  /** Counts the cases of a chunk up to the first that differs; the smallest difference. */
-  #try<T>(trials: Trials<T>, parameters: { readonly seed: number; readonly numRuns: number }): Failing | undefined {
-    const failing = this.#firstFailing(trials, parameters);
-    return failing === undefined ? undefined : (smallest(trials, parameters) ?? failing);
+  get #end(): number {
+    return this.options.from + this.options.cases;
   }
 
-  #firstFailing<T>(
-    { arbitrary, trying }: Trials<T>,
-    parameters: { readonly seed: number; readonly numRuns: number },
-  ): Failing | undefined {
+  #endOf({ start }: Chunk): number {
+    return Math.min(start + CHUNK, this.#end);
+  }
+
+  #draw(start: number): Chunk {
+    const { seed, backend, family, recording } = this.options;
+    const number = start / CHUNK;
+    const ipv6 = family === '6' || (family === 'both' && number % 4 === 3);
+    const isNetwork = number % NETWORK_EVERY === NETWORK_EVERY - 1 && !recording;
+    const parameters = { seed: (seed * 1_000_003 + number) | 0, numRuns: Math.min(CHUNK, this.#end - start) };
+    return isNetwork
+      ? drawn(start, networkTrials(parameters.seed, ipv6 ? 6 : 4, backend, this.#networkOracle), parameters)
+      : drawn(start, this.#hostTrials(ipv6 ? 6 : 4), parameters);
+  }
+
+  /** Counts the cases of a chunk up to the first that differs; the smallest difference. */
+  #try(chunk: Chunk, tally: Tally): Failing | undefined {
     try {
-      for (const outcome of overlapped(each(fc.sample(arbitrary, parameters), trying))) {
-        if (outcome.failing !== undefined) return outcome.failing;
-        this.#count(outcome);
+      for (const outcome of overlapped(this.#begin(chunk))) {
+        if (outcome.failing !== undefined) return chunk.smallest() ?? outcome.failing;
+        this.#count(outcome, tally);
       }
     } catch (error) {
       if (error instanceof KernelFailure) throw error;
-      return { text: textOf(error) };
+      return chunk.smallest() ?? { text: textOf(error) };
     }
     return undefined;
+  }
+
+  *#begin(chunk: Chunk): Generator<Comparing<Outcome>> {
+    for (const comparing of chunk.comparings) yield comparing();
+    // While the kernel is busy with the last ones.
+    const next = this.#endOf(chunk);
+    this.#ahead = next < this.#end ? this.#draw(next) : undefined;
   }
 
   #hostTrials(family: Family): Trials<KernelCase> {
@@ -180,14 +226,14 @@ export class Campaign {
     };
   }
 
-  #count({ comparisons, classes, record }: Outcome): void {
-    this.cases++;
+  #count({ comparisons, classes, record }: Outcome, tally: Tally): void {
+    tally.cases++;
     for (const comparison of comparisons) {
-      this.packets += comparison.packets;
-      this.undecided += comparison.undecided;
-      addCoverage(this.coverage, comparison);
+      tally.packets += comparison.packets;
+      tally.undecided += comparison.undecided;
+      addCoverage(tally.coverage, comparison);
     }
-    for (const name of classes) this.coverage.set(name, (this.coverage.get(name) ?? 0) + 1);
+    for (const name of classes) tally.coverage.set(name, (tally.coverage.get(name) ?? 0) + 1);
     if (this.options.recording) for (const comparison of comparisons) this.#record(comparison, record);
   }
 
@@ -202,18 +248,10 @@ export class Campaign {
   }
 }
 
-/** Values of the one, made of the other's when they are asked for. */
-function* each<T, R>(values: Iterable<T>, of: (value: T) => R): Generator<R> {
-  for (const value of values) yield of(value);
-}
-
 const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
 
 /** The first case that differs, made as small as it gets. */
-function smallest<T>(
-  { arbitrary, trying }: Trials<T>,
-  parameters: { readonly seed: number; readonly numRuns: number },
-): Failing | undefined {
+function smallest<T>({ arbitrary, trying }: Trials<T>, parameters: Parameters): Failing | undefined {
   const met: { failing?: Failing; broken?: KernelFailure } = {};
   const result = fc.check(
     fc.property(arbitrary, (drawn) => {

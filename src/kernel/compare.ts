@@ -19,7 +19,7 @@ import { joinFragments } from './fragment-join.ts';
 import { hostSpec } from './host-spec.ts';
 import type { BegunKernel } from './meter.ts';
 import { normalizeTrace, type ObservedStep } from './normalize.ts';
-import { isToldApart, substituted, type Substitution } from './substitution.ts';
+import { tellsApart, substituted, type Substitution } from './substitution.ts';
 import type { Backend, KernelStep, Observation, Refusal, RulesetTexts, WorldAnswer } from './protocol.ts';
 
 /** One thing to compare: a host, its rules, and what is sent. */
@@ -294,8 +294,7 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
       const found = compareOne(view, local);
       if (found !== undefined) {
         // So may a port, where a rule asks for it: nobody could have foretold which rules the packet would meet.
-        learnFromTrace(view, normalizeTrace(observation.trace, setting.rulesets, local).steps);
-        if (isToldApart(setting.rulesets, setting.substitutions)) return end({ undecided: 1 });
+        if (isForkedByChoice(view, local)) return end({ undecided: 1 });
         return end({ difference: { ...found, at: done.length - 1, packet: printArrival(sent.arrival) } });
       }
       // An address chosen from a range may lead elsewhere: what comes after it is another conversation.
@@ -499,6 +498,31 @@ function compareTraces(view: View, local: boolean): Found | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Both went the same way up to a rule that tells the port that the kernel chose from the model's, and that matched for one of them only. */
+function isForkedByChoice(view: View, local: boolean): boolean {
+  const { journey, observation, rulesets, substitutions } = view;
+  const trace = normalizeTrace(observation.trace, rulesets, local);
+  learnFromTrace(view, trace.steps);
+  const ours = [journey, ...flatConsequences(journey)];
+  const theirs = [trace.steps, ...trace.consequences];
+  for (const [way, { packet, steps }] of ours.entries()) {
+    const seen = theirs[way] ?? [];
+    const fork = steps.findIndex((step, i) => step.rule !== seen[i]?.rule || step.chain !== seen[i].chain);
+    const [mine, other] = [steps[fork], seen[fork]];
+    if (mine === undefined) continue;
+    if (
+      other === undefined ||
+      [mine.hook, mine.table, mine.chain].join() !== [other.hook, other.table, other.chain].join()
+    )
+      return false;
+    const first = [mine.rule, other.rule].filter((rule) => typeof rule === 'number').sort((a, b) => a - b)[0] ?? 0;
+    const chains = rulesets.find(({ family }) => family === packet.family)?.tables.get(mine.table)?.chains;
+    const rule = chains?.get(mine.chain)?.rules[first - 1];
+    return rule !== undefined && tellsApart(rule, substitutions);
+  }
+  return false;
 }
 
 /** A packet that came to nothing has shown only in its trace what was chosen for it. */

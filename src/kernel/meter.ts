@@ -7,6 +7,9 @@ import type { Kernel } from './client.ts';
 /** A kernel of which much is asked before the first answer is read. */
 export type BegunKernel = Pick<Kernel, 'world' | 'beginCase'>;
 
+/** The same, which knows what it took to make worlds. */
+export type MeteredKernel = Pick<Kernel, 'world' | 'beginCase' | 'millisecondsForWorlds'>;
+
 /** Of so many cases one is asked again. */
 const SAMPLED_EVERY = 20;
 
@@ -14,12 +17,12 @@ type Again = () => () => unknown;
 
 /** Passes everything on to a kernel, and asks some of it again when it is told to. */
 export class Meter implements BegunKernel {
-  readonly #kernel: Kernel;
+  readonly #kernel: MeteredKernel;
   #cases = 0;
   readonly #sampled = { cases: 0, milliseconds: 0 };
   #sample: Again[] = [];
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: MeteredKernel) {
     this.#kernel = kernel;
   }
 
