@@ -39,3 +39,9 @@ export function replyTo(packet: Packet): Packet | undefined {
   if (hasPorts(packet.protocol)) return makePacket({ ...turned, sport: packet.dport, dport: packet.sport });
   return makePacket(turned);
 }
+
+/** What the sender of a packet says once it has been answered: the same, but for a tcp connection, which goes on where the answer left it. */
+export function laterThan(packet: Packet, reply: Packet): Packet {
+  const next = packet.protocol === TCP ? replyTo(reply) : undefined;
+  return next === undefined ? packet : { ...packet, flags: next.flags, seq: next.seq, ack: next.ack };
+}

@@ -55,6 +55,16 @@ export type Tracking =
   | { readonly kind: 'none'; readonly state: 'INVALID' | 'UNTRACKED' }
   | { readonly kind: 'flow'; readonly state: ConntrackState; readonly direction: Direction; readonly flow: Flow };
 
+/** What a packet is to a conversation: its first one, the answer of whoever got the last one, or what its sender says when it has been answered. */
+export type Turn = 'packet' | 'reply' | 'later';
+
+/** A packet that others of its conversation came before, on the host that it enters. */
+export interface Talk {
+  readonly turn: Turn;
+  /** In their order. `seen`: conntrack has seen it; `arrived`: from outside, so that its checksum was looked at. */
+  readonly before: readonly { readonly turn: Turn; readonly seen: boolean; readonly arrived: boolean }[];
+}
+
 /** Who sent a frame: the machine that has this address on a device, or one whose address is known. */
 export type Sender = Mac | { readonly dev: string; readonly saddr: Value };
 
@@ -78,8 +88,8 @@ export interface Cell {
   readonly flows: readonly Flow[];
   /** It is an answer: of messages, or of packets with ports. */
   readonly answers?: 'icmp' | 'other' | undefined;
-  /** tcp flags that it was sent with, where it is an answer: one value of those that conntrack takes alike. */
-  readonly opened?: number | undefined;
+  /** What was said before it, where it is not the first packet of a conversation. */
+  readonly talk?: Talk | undefined;
   /** It has been sent to several ports: others of it are on their way. */
   readonly copied?: boolean;
 }

@@ -1,25 +1,30 @@
 /** What conntrack makes of packets of no flow that it knows, and of answers: netfilter/conntrack.ts, asked once for each kind of packet. */
 import { fromBigint, zeroAddress } from '../address/address.ts';
-import { Conntrack, type ConntrackSettings, type Tracked } from '../netfilter/conntrack.ts';
-import { makePacket, TCP, isIcmp, type ConntrackState, type Packet } from '../packet/packet.ts';
-import { replyTo } from '../packet/reply.ts';
+import { Conntrack, INVALID, type Connection, type ConntrackSettings, type Tracked } from '../netfilter/conntrack.ts';
+import type { Direction } from '../netfilter/tuple.ts';
+import { makePacket, TCP, isIcmp, type Packet } from '../packet/packet.ts';
+import { laterThan, replyTo } from '../packet/reply.ts';
+import type { Talk } from './cell.ts';
 import { FIRST_FREE_TERMINAL, terminal, valueOf, type Node } from './diagram.ts';
 import type { Layout } from './layout.ts';
 
 const STATES = ['NEW', 'INVALID', 'UNTRACKED', 'ESTABLISHED'] as const;
 export type OpeningState = (typeof STATES)[number];
 
-/** How conntrack takes the answer to a packet that opened a tcp flow with these flags. */
-export interface TcpAnswer {
-  readonly flags: number;
-  readonly state: ConntrackState;
+/** What conntrack makes of a packet of a conversation whose flow it knows. */
+export interface Taken {
+  readonly state: OpeningState;
+  readonly direction: Direction;
+  /** The flow has ended, and another one begins. */
+  readonly anew: boolean;
+  readonly seenReply: boolean;
   readonly assured: boolean;
 }
 
 export class Openings {
   readonly #layout: Layout;
   readonly #nodes = new Map<string, Node>();
-  readonly #answers = new Map<string, TcpAnswer | undefined>();
+  readonly #taken: Taken[] = [];
 
   constructor(layout: Layout) {
     this.#layout = layout;
@@ -40,21 +45,47 @@ export class Openings {
     return this.#byPacket(settings, arrives, 'turned');
   }
 
+  /** How a packet of a conversation is taken, by its first packet as it was sent: `takenOf` the terminals. */
+  within(talk: Talk, settings: ConntrackSettings, arrives: boolean): Node {
+    const said = [...talk.before, { turn: talk.turn, seen: true, arrived: arrives }];
+    const key = said.map(({ turn, seen, arrived }) => `${turn}${seen ? '+' : '-'}${arrived ? 'in' : 'own'}`).join(' ');
+    return this.#ofProtocols(`${key} ${settingsKey(settings)}`, (fields) =>
+      this.#terminalOf(takenIn(this.#packet(fields), said, settings)),
+    );
+  }
+
+  #terminalOf(taken: Taken): Node {
+    const key = JSON.stringify(taken);
+    let index = this.#taken.findIndex((known) => JSON.stringify(known) === key);
+    if (index < 0) index = this.#taken.push(taken) - 1;
+    return terminal(FIRST_FREE_TERMINAL + index);
+  }
+
   #byPacket(settings: ConntrackSettings, arrives: boolean, when: 'first' | 'again' | 'turned'): Node {
-    const key = `${settings.tcpLoose} ${settings.tcpBeLiberal} ${arrives} ${when}`;
-    const known = this.#nodes.get(key);
-    if (known !== undefined) return known;
-    const { diagrams, family } = this.#layout;
-    const [zero, one] = [zeroAddress(family), fromBigint(family, 1n)];
-    const of = (fields: Partial<Packet> & Pick<Packet, 'protocol'>): Node => {
-      const packet = makePacket({ family, saddr: when === 'turned' ? zero : one, daddr: zero, ...fields });
+    return this.#ofProtocols(`${settingsKey(settings)} ${arrives} ${when}`, (fields) => {
+      const packet = this.#packet(fields, when === 'turned');
       const conntrack = new Conntrack();
       const first = conntrack.classify(packet, settings, arrives);
       if (when !== 'first') conntrack.confirm(first);
       const second = when === 'first' ? first : conntrack.classify(packet, settings, arrives);
       const { state } = when === 'again' ? stillFirst(second) : second;
       return terminal(FIRST_FREE_TERMINAL + STATES.findIndex((known) => known === state));
-    };
+    });
+  }
+
+  /** `toItself`: its sender is whom it is for. */
+  #packet(fields: Fields, toItself = false): Packet {
+    const { family } = this.#layout;
+    const [zero, one] = [zeroAddress(family), fromBigint(family, 1n)];
+    const ends = { saddr: toItself ? zero : one, daddr: zero, ...(toItself ? {} : { sport: 1024, dport: 1 }) };
+    return makePacket({ family, ...ends, ...fields });
+  }
+
+  /** Once for each protocol, and where they matter for tcp flags and types of messages. */
+  #ofProtocols(key: string, of: (fields: Fields) => Node): Node {
+    const known = this.#nodes.get(key);
+    if (known !== undefined) return known;
+    const { diagrams } = this.#layout;
     const octets = Array.from({ length: 256 }, (_, value) => value);
     const node = diagrams.node(
       this.#layout.level('protocol'),
@@ -78,38 +109,41 @@ export class Openings {
     return STATES[valueOf(end) - FIRST_FREE_TERMINAL] ?? 'INVALID';
   }
 
-  /** Undefined where nobody answers such a packet. */
-  answer(flags: number, settings: ConntrackSettings): TcpAnswer | undefined {
-    const key = `${flags} ${settings.tcpLoose} ${settings.tcpBeLiberal}`;
-    if (!this.#answers.has(key)) this.#answers.set(key, this.#answerTo(flags, settings));
-    return this.#answers.get(key);
+  takenOf(end: Node): Taken | undefined {
+    return this.#taken[valueOf(end) - FIRST_FREE_TERMINAL];
   }
+}
 
-  #answerTo(flags: number, settings: ConntrackSettings): TcpAnswer | undefined {
-    const { family } = this.#layout;
-    const zero = zeroAddress(family);
-    const opener = makePacket({
-      family,
-      saddr: fromBigint(family, 1n),
-      daddr: zero,
-      protocol: TCP,
-      sport: 1024,
-      dport: 1,
-      flags,
-    });
-    const reply = replyTo(opener);
-    if (reply === undefined) return undefined;
-    const conntrack = new Conntrack();
-    const opened = conntrack.classify(opener, settings, true);
-    if (opened.kind === 'none') return { flags: reply.flags, state: opened.state, assured: false };
-    conntrack.confirm(opened);
-    const tracked: Tracked = conntrack.classify(reply, settings, true);
-    return {
-      flags: reply.flags,
-      state: tracked.state,
-      assured: tracked.kind === 'flow' && tracked.connection.assured,
-    };
+type Fields = Partial<Packet> & Pick<Packet, 'protocol'>;
+
+const settingsKey = ({ tcpLoose, tcpBeLiberal }: ConntrackSettings): string => `${tcpLoose} ${tcpBeLiberal}`;
+
+/** The conversation held with conntrack alone: what it makes of the last packet of it. */
+function takenIn(first: Packet, said: readonly Talk['before'][number][], settings: ConntrackSettings): Taken {
+  const conntrack = new Conntrack();
+  let last: Packet = first;
+  let answer = first;
+  let tracked: Tracked = INVALID;
+  let flow: Connection | undefined;
+  let anew = false;
+  for (const { turn, seen, arrived } of said) {
+    last = turn === 'packet' ? first : turn === 'reply' ? (replyTo(last) ?? last) : laterThan(first, answer);
+    if (turn === 'reply') answer = last;
+    if (!seen) continue;
+    tracked = conntrack.classify(last, settings, arrived);
+    conntrack.confirm(tracked);
+    if (tracked.kind === 'none') continue;
+    anew = flow !== undefined && tracked.connection !== flow;
+    flow = tracked.connection;
   }
+  const { state } = tracked;
+  return {
+    state: state === 'RELATED' ? 'INVALID' : state,
+    direction: tracked.kind === 'flow' ? tracked.direction : 'ORIGINAL',
+    anew: anew && tracked.kind === 'flow',
+    seenReply: flow?.seenReply === true,
+    assured: flow?.assured === true,
+  };
 }
 
 const stillFirst = (tracked: Tracked): Pick<Tracked, 'state'> =>
