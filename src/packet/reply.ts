@@ -1,6 +1,9 @@
 /** The answer that whoever gets a packet would send: what `reply` stands for in a conversation. */
 import { ACK, FIN, ICMP, RST, SYN, TCP, hasPorts, isIcmp, isIcmpError, makePacket, type Packet } from './packet.ts';
 
+/** What a packet is to a conversation: its first one (or that one again), the answer of whoever got the last one, or what its sender says when answered. */
+export type Turn = 'packet' | 'reply' | 'later';
+
 /** The sequence number that a listener starts with. */
 const LISTENER_SEQ = 5000;
 

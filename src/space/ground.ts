@@ -32,6 +32,8 @@ export interface GroundOptions {
   readonly rulesets: readonly Ruleset[];
   readonly more?: MoreNames;
   readonly limit?: number;
+  /** What is logged is told. */
+  readonly logs?: boolean;
 }
 
 export class Ground {
@@ -53,7 +55,10 @@ export class Ground {
   readonly #tables = new Map<Table, Map<string, Node>>();
   readonly #scenes = new Map<Host, { readonly conditions: Conditions; readonly chains: MadeChains }>();
 
-  constructor({ family, backend, network, rulesets, more, limit }: GroundOptions) {
+  readonly #logs: boolean;
+
+  constructor({ family, backend, network, rulesets, more, limit, logs = false }: GroundOptions) {
+    this.#logs = logs;
     this.family = family;
     this.backend = backend;
     this.network = network;
@@ -96,7 +101,7 @@ export class Ground {
     const made = new TableSpace(
       { layout, conditions, outcomes, effects, chains },
       { table: table.name, hook, chains: table.chains },
-      { deciding: false, logs: false },
+      { deciding: false, logs: this.#logs },
       {
         next: this.accepted,
         translate: (target) => {

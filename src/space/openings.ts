@@ -4,7 +4,7 @@ import { Conntrack, INVALID, type Connection, type ConntrackSettings, type Track
 import type { Direction } from '../netfilter/tuple.ts';
 import { makePacket, TCP, isIcmp, type Packet } from '../packet/packet.ts';
 import { laterThan, replyTo } from '../packet/reply.ts';
-import type { Talk } from './cell.ts';
+import type { Said, Talk } from './cell.ts';
 import { FIRST_FREE_TERMINAL, terminal, valueOf, type Node } from './diagram.ts';
 import type { Layout } from './layout.ts';
 
@@ -25,6 +25,8 @@ export class Openings {
   readonly #layout: Layout;
   readonly #nodes = new Map<string, Node>();
   readonly #taken: Taken[] = [];
+  readonly #takenBy = new Map<string, Node>();
+  readonly #talks = new Map<string, Dialogue>();
 
   constructor(layout: Layout) {
     this.#layout = layout;
@@ -45,20 +47,38 @@ export class Openings {
     return this.#byPacket(settings, arrives, 'turned');
   }
 
-  /** How a packet of a conversation is taken, by its first packet as it was sent: `takenOf` the terminals. */
-  within(talk: Talk, settings: ConntrackSettings, arrives: boolean): Node {
-    const said = [...talk.before, { turn: talk.turn, seen: true, arrived: arrives }];
-    const key = said.map(({ turn, seen, arrived }) => `${turn}${seen ? '+' : '-'}${arrived ? 'in' : 'own'}`).join(' ');
+  /**
+   * How a packet of a conversation is taken of which conntrack has `heard` these, by the first packet of it as that was sent: `takenOf` the terminals. `arrives`: it comes
+   * from outside.
+   */
+  within({ turn, before }: Talk, heard: readonly number[], settings: ConntrackSettings, arrives: boolean): Node {
+    const said: readonly Said[] = [...before, { turn, arrived: arrives }];
+    const key = said.map((one, index) => [one.turn, one.arrived, heard.includes(index)].join()).join(' ');
     return this.#ofProtocols(`${key} ${settingsKey(settings)}`, (fields) =>
-      this.#terminalOf(takenIn(this.#packet(fields), said, settings)),
+      this.#terminalOf(takenIn(this.#talk(fields), said, heard, settings)),
     );
   }
 
+  /** What the two ends say to each other. */
+  #talk(fields: Fields): Dialogue {
+    const key = `${fields.protocol} ${fields.flags ?? ''} ${fields.type ?? ''}`;
+    const known = this.#talks.get(key);
+    if (known !== undefined) return known;
+    const first = this.#packet(fields);
+    const reply = replyTo(first) ?? first;
+    const later = laterThan(first, reply);
+    const made = { first, reply, later, laterReply: replyTo(later) ?? later };
+    this.#talks.set(key, made);
+    return made;
+  }
+
   #terminalOf(taken: Taken): Node {
-    const key = JSON.stringify(taken);
-    let index = this.#taken.findIndex((known) => JSON.stringify(known) === key);
-    if (index < 0) index = this.#taken.push(taken) - 1;
-    return terminal(FIRST_FREE_TERMINAL + index);
+    const key = Object.values(taken).join();
+    const known = this.#takenBy.get(key);
+    if (known !== undefined) return known;
+    const node = terminal(FIRST_FREE_TERMINAL + this.#taken.push(taken) - 1);
+    this.#takenBy.set(key, node);
+    return node;
   }
 
   #byPacket(settings: ConntrackSettings, arrives: boolean, when: 'first' | 'again' | 'turned'): Node {
@@ -119,18 +139,29 @@ type Fields = Partial<Packet> & Pick<Packet, 'protocol'>;
 const settingsKey = ({ tcpLoose, tcpBeLiberal }: ConntrackSettings): string => `${tcpLoose} ${tcpBeLiberal}`;
 
 /** The conversation held with conntrack alone: what it makes of the last packet of it. */
-function takenIn(first: Packet, said: readonly Talk['before'][number][], settings: ConntrackSettings): Taken {
+interface Dialogue {
+  readonly first: Packet;
+  readonly reply: Packet;
+  readonly later: Packet;
+  readonly laterReply: Packet;
+}
+
+function takenIn(
+  { first, reply, later, laterReply }: Dialogue,
+  said: readonly Said[],
+  heard: readonly number[],
+  settings: ConntrackSettings,
+): Taken {
   const conntrack = new Conntrack();
-  let last: Packet = first;
-  let answer = first;
   let tracked: Tracked = INVALID;
   let flow: Connection | undefined;
   let anew = false;
-  for (const { turn, seen, arrived } of said) {
-    last = turn === 'packet' ? first : turn === 'reply' ? (replyTo(last) ?? last) : laterThan(first, answer);
-    if (turn === 'reply') answer = last;
-    if (!seen) continue;
-    tracked = conntrack.classify(last, settings, arrived);
+  let goesOn = false;
+  for (const [index, { turn, arrived }] of said.entries()) {
+    goesOn ||= turn === 'later';
+    const packet = turn === 'packet' ? first : turn === 'later' ? later : goesOn ? laterReply : reply;
+    if (index < said.length - 1 && !heard.includes(index)) continue;
+    tracked = conntrack.classify(packet, settings, arrived);
     conntrack.confirm(tracked);
     if (tracked.kind === 'none') continue;
     anew = flow !== undefined && tracked.connection !== flow;

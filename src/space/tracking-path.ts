@@ -2,7 +2,7 @@
 import { ICMP, ICMPV6, type ConntrackState } from '../packet/packet.ts';
 import type { HookName } from '../ruleset/rule.ts';
 import type { Direction } from '../netfilter/tuple.ts';
-import { endsOf, type Cell, type Ends, type Flow, type Header, type Talk, type Tracking } from './cell.ts';
+import { endsOf, type Cell, type Ends, type Flow, type Talk, type Tracking } from './cell.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { equalValues } from './equality.ts';
 import type { HostSpace } from './ground.ts';
@@ -17,6 +17,12 @@ const pairsOf = (one: Ends, other: Ends): readonly (readonly [Value, Value])[] =
   [one.sport, other.sport],
   [one.dport, other.dport],
 ];
+
+/** A later packet from where the first one came. Whether it might be from whom it is for, sets are not asked. */
+const goesOn = ({ talk }: Cell): boolean => talk !== undefined && talk.turn !== 'reply';
+
+const BACK_FIRST: readonly Direction[] = ['REPLY', 'ORIGINAL'];
+const FORTH_FIRST: readonly Direction[] = ['ORIGINAL', 'REPLY'];
 
 /** What matters of the first packet of a conversation no rule rewrites. */
 const AS_THEY_WERE_SENT: Levels = new Map();
@@ -39,7 +45,7 @@ export class TrackingPath {
     if (state === undefined || !this.#space.conntrack) return cell;
     if (state === 'INVALID' || state === 'UNTRACKED')
       return { ...cell, asserted: true, tracked: { kind: 'none', state } };
-    const flow = this.#flow(cell.header);
+    const flow = this.#flow(cell);
     if (state === 'NEW') return { ...cell, tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow } };
     const done = { confirmed: true, seenReply: true, sourceDone: true, destinationDone: true };
     const known: Flow = { ...flow, ...done, asserted: true };
@@ -50,7 +56,7 @@ export class TrackingPath {
     };
   }
 
-  #flow(header: Header): Flow {
+  #flow({ header, talk }: Cell): Flow {
     const ends = endsOf(header);
     return {
       host: this.#space.host.name,
@@ -64,6 +70,7 @@ export class TrackingPath {
       seenReply: false,
       assured: false,
       mark: 0,
+      heard: [talk?.before.length ?? 0],
     };
   }
 
@@ -85,12 +92,14 @@ export class TrackingPath {
     let rest = cell.region;
     for (const flow of cell.flows) {
       if (flow.host !== this.#space.host.name || rest === NO) continue;
-      const answers = this.#answers(cell, rest, flow.translated);
-      rest = diagrams.less(rest, answers);
-      if (answers !== NO) cells.push(...this.#ofFlow({ ...cell, region: answers }, flow, 'REPLY', hook, stop));
-      const known = equalValues(this.#layout, rest, pairsOf(cell.header, flow.original));
-      rest = diagrams.less(rest, known);
-      if (known !== NO) cells.push(...this.#ofFlow({ ...cell, region: known }, flow, 'ORIGINAL', hook, stop));
+      for (const direction of goesOn(cell) ? FORTH_FIRST : BACK_FIRST) {
+        const own =
+          direction === 'REPLY'
+            ? this.#answers(cell, rest, flow.translated)
+            : equalValues(this.#layout, rest, pairsOf(cell.header, flow.original));
+        rest = diagrams.less(rest, own);
+        if (own !== NO) cells.push(...this.#ofFlow({ ...cell, region: own }, flow, direction, hook, stop));
+      }
     }
     if (rest === NO) return cells;
     const states = this.#space.ground.openings.states(this.#space.settings, hook === 'PREROUTING');
@@ -104,7 +113,7 @@ export class TrackingPath {
       const state = this.#space.ground.openings.stateOf(to);
       const tracked: Tracking =
         state === 'NEW'
-          ? { kind: 'flow', state, direction: 'ORIGINAL', flow: this.#flow(cell.header) }
+          ? { kind: 'flow', state, direction: 'ORIGINAL', flow: this.#flow(cell) }
           : { kind: 'none', state: state === 'UNTRACKED' ? state : 'INVALID' };
       cells.push({ ...cell, region, tracked });
     }
@@ -131,15 +140,18 @@ export class TrackingPath {
     stop: (end: LostEnd) => void,
   ): readonly Cell[] {
     const { openings, bindings } = this.#space.ground;
-    const takes = openings.within(talk, this.#space.settings, hook === 'PREROUTING');
+    const takes = openings.within(talk, flow.heard, this.#space.settings, hook === 'PREROUTING');
+    const heard = [...flow.heard, talk.before.length];
     return bindings.pieces(cell.region, takes, AS_THEY_WERE_SENT).flatMap(({ region, to }): Cell[] => {
       const own: Cell = { ...cell, region };
       const taken = openings.takenOf(to);
       if (taken === undefined) return [];
       const { state, seenReply, assured } = taken;
-      if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, tracked: { kind: 'none', state } }];
+      const known: Flow = { ...flow, seenReply, assured, heard };
+      const flows = cell.flows.map((one) => (one === flow ? known : one));
+      if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, flows, tracked: { kind: 'none', state } }];
       if (!taken.anew && taken.direction === direction)
-        return [{ ...own, tracked: { kind: 'flow', state, direction, flow: { ...flow, seenReply, assured } } }];
+        return [{ ...own, flows, tracked: { kind: 'flow', state, direction, flow: known } }];
       stop({ kind: 'undecided', cell: own, reason: 'it opens a flow of its own, or comes to whom it is from' });
       return [];
     });

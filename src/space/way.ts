@@ -34,8 +34,8 @@ export type CellPlace =
 /** Where a frame goes does not depend on what it carries. */
 const NO_PACKET = makePacket({ family: 4, saddr: 0, daddr: 0, protocol: 0 });
 
-/** What is said to a packet that a flow began with. A host that knows the flow has seen it. */
-const ANSWER: Talk = { before: [{ turn: 'packet', seen: true, arrived: false }], turn: 'reply' };
+/** What is said to a packet that a flow began with. */
+const ANSWER: Talk = { turn: 'reply', arrived: false, before: [{ turn: 'packet', arrived: false }] };
 
 /** A packet that goes round for ever is given up after so many hosts. */
 const MAX_HOPS = 16;
