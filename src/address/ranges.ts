@@ -32,11 +32,40 @@ export function normalizeRanges<T extends Address>(ranges: Iterable<Range<T>>): 
   return joined;
 }
 
+/** The index of the first range that does not end before `value`. A small set meets a large one without a walk through all of it. */
+function firstFrom<T extends Address>(ranges: Ranges<T>, value: T | undefined): number {
+  if (value === undefined) return ranges.length;
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const range = ranges[middle];
+    if (range !== undefined && range.to < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const holds = <T extends Address>(outer: Ranges<T>, inner: Ranges<T>): boolean => {
+  const [range] = outer;
+  const [first, last] = [inner[0], inner.at(-1)];
+  return (
+    outer.length === 1 &&
+    range !== undefined &&
+    first !== undefined &&
+    last !== undefined &&
+    range.from <= first.from &&
+    last.to <= range.to
+  );
+};
+
 export function intersectRanges<T extends Address>(a: Ranges<T>, b: Ranges<T>): Ranges<T> {
-  if (a === b) return a;
+  // Of a large set within one range no copy is made.
+  if (a === b || holds(b, a)) return a;
+  if (holds(a, b)) return b;
   const common: Range<T>[] = [];
-  let i = 0;
-  let j = 0;
+  let i = firstFrom(a, b[0]?.from);
+  let j = firstFrom(b, a[0]?.from);
   for (;;) {
     const left = a[i];
     const right = b[j];
@@ -53,7 +82,9 @@ export function intersectRanges<T extends Address>(a: Ranges<T>, b: Ranges<T>): 
 export function subtractRanges<T extends Address>(a: Ranges<T>, b: Ranges<T>): Ranges<T> {
   if (a === b) return [];
   const rest: Range<T>[] = [];
-  let j = 0;
+  let j = firstFrom(b, a[0]?.from);
+  // Nothing of it is taken away.
+  if ((b[j]?.from ?? Infinity) > (a.at(-1)?.to ?? -1)) return a;
   for (const range of a) {
     let from = range.from;
     let open = true;
@@ -101,8 +132,8 @@ export const rangesCover = <T extends Address>(outer: Ranges<T>, inner: Ranges<T
 
 /** True when the two sets have a value in common. */
 export function rangesOverlap<T extends Address>(a: Ranges<T>, b: Ranges<T>): boolean {
-  let i = 0;
-  let j = 0;
+  let i = firstFrom(a, b[0]?.from);
+  let j = firstFrom(b, a[0]?.from);
   for (;;) {
     const left = a[i];
     const right = b[j];

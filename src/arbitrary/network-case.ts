@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { familyOf, isLinkLocal, isLoopback, parseAddress, type Address, type Family } from '../address/address.ts';
 import type { Deployment } from '../deployment/deployment.ts';
 import { networkOf } from '../deployment/world.ts';
+import { finished, type Comparing } from '../kernel/compare.ts';
 import {
-  compareWays,
+  comparingWays,
   isTracking,
   withAllTables,
   type HostComparison,
@@ -211,40 +212,58 @@ function transportOf(family: Family, [kind = 0, sport = 0, dport = 0, flags = 0]
   };
 }
 
+/** What all cases on one deployment have in common. */
+export interface NetworkSubject {
+  readonly deployment: Deployment;
+  readonly network: Network;
+  /** The reference's rules of each host, with every table. */
+  readonly texts: readonly (readonly [host: string, texts: Readonly<Record<Family, string>>])[];
+}
+
+export const networkSubject = (deployment: Deployment): NetworkSubject => ({
+  deployment,
+  network: networkOf(deployment),
+  texts: deployment.hosts.map((host) => {
+    const text = (family: Family): string => withAllTables(rulesetTextFor(deployment, host, family));
+    return [host.name, { 4: text(4), 6: text(6) }] as const;
+  }),
+});
+
 /** Rules and model of a case, ready to be played. */
 interface Setting {
   readonly deployment: Deployment;
   readonly rules: NetworkRules;
   readonly rulesets: ReadonlyMap<string, readonly Ruleset[]>;
+  /** The model refuses none of the rules. */
+  readonly loads: boolean;
   readonly world: World;
 }
 
-function settingOf(deployment: Deployment, network: Network, drawn: NetworkCase, backend: Backend): Setting {
+function settingOf({ deployment, network, texts: reference }: NetworkSubject, drawn: NetworkCase, backend: Backend) {
   const texts = new Map(
-    deployment.hosts.map((host, index): [string, RulesetTexts] => {
-      const changed = (family: Family): string => {
-        const text = withAllTables(rulesetTextFor(deployment, host, family));
-        if (family !== drawn.family) return text;
-        return withRules(edited(text, drawn.edits[index] ?? []), drawn.rules[index] ?? []);
-      };
-      return [host.name, { text4: changed(4), text6: changed(6) }];
+    reference.map(([host, own], index): [string, RulesetTexts] => {
+      const changed = (family: Family): string =>
+        family === drawn.family
+          ? withRules(edited(own[family], drawn.edits[index] ?? []), drawn.rules[index] ?? [])
+          : own[family];
+      return [host, { text4: changed(4), text6: changed(6) }];
     }),
   );
-  const rulesets = new Map(
+  const parsed = new Map(
     [...texts].map(([host, { text4 = '', text6 = '' }]) => [
       host,
-      [
-        parseRuleset(text4, { path: 'rules', family: 4 }).ruleset,
-        parseRuleset(text6, { path: 'rules6', family: 6 }).ruleset,
-      ],
+      [parseRuleset(text4, { path: 'rules', family: 4 }), parseRuleset(text6, { path: 'rules6', family: 6 })],
     ]),
   );
-  return {
+  const rulesets = new Map([...parsed].map(([host, both]) => [host, both.map(({ ruleset }) => ruleset)]));
+  const setting: Setting = {
     deployment,
     rules: { backend, hosts: network.hosts, texts },
     rulesets,
+    loads: [...parsed.values()].every((both) => both.every(({ diagnostics }) => diagnostics.length === 0)),
     world: worldOf(network, rulesets, backend),
   };
+  return setting;
 }
 
 /** Says what is sent in a case, packet by packet, as the model plays it. */
@@ -305,34 +324,37 @@ function errorAbout(packet: Packet): Packet | undefined {
   });
 }
 
-/**
- * IPv6 sends redirects that nothing can switch off, at most so many a second, and only from a link-local address (ndisc_send_redirect): the model knows none, so
- * hosts have no such address here.
- */
-const withoutRedirects = (network: Network): Network => ({
-  ...network,
-  hosts: network.hosts.map((host) => ({
-    ...host,
-    interfaces: host.interfaces.map((device) => ({
-      ...device,
-      addresses: device.addresses.filter(({ address }) => !isLinkLocal(address) || familyOf(address) === 4),
-    })),
-  })),
-});
-
 /** Plays a case in both; what each host that something came to made of it. Rules that are refused say nothing: cases of one host compare what is. */
-export function compareNetworkCase(
-  deployment: Deployment,
+export const compareNetworkCase = (
+  subject: NetworkSubject,
   drawn: NetworkCase,
   backend: Backend,
   oracle: NetworkOracle,
-): readonly HostComparison[] {
-  const setting = settingOf(deployment, withoutRedirects(networkOf(deployment)), drawn, backend);
-  const { rules, rulesets, world } = setting;
-  const tracking = (host: string): boolean => {
+): readonly HostComparison[] => finished(comparingNetworkCase(subject, drawn, backend, oracle));
+
+/** The same with pauses. */
+export function* comparingNetworkCase(
+  subject: NetworkSubject,
+  drawn: NetworkCase,
+  backend: Backend,
+  oracle: NetworkOracle,
+): Comparing<readonly HostComparison[]> {
+  const setting = settingOf(subject, drawn, backend);
+  const { rules, rulesets, loads, world } = setting;
+  const played = loads ? play(setting, drawn) : undefined;
+  yield 'load';
+  const loaded = oracle.load(rules, (host) => {
     const machine = world.machines.get(host);
     return machine !== undefined && isTracking(machine);
-  };
-  if (oracle.load(rules, tracking, false) !== undefined) return [];
-  return compareWays(rules, (host) => rulesets.get(host) ?? [], world, play(setting, drawn), oracle);
+  });
+  // Rules that do not load would not be played.
+  if (played === undefined && loaded() !== undefined) return [];
+  const comparisons = yield* comparingWays(
+    rules,
+    (host) => rulesets.get(host) ?? [],
+    world,
+    played ?? play(setting, drawn),
+    oracle,
+  );
+  return loaded() === undefined ? comparisons : [];
 }

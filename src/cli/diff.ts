@@ -5,6 +5,7 @@ import { differenceDocument, printDifference, type Difference, type ShownRegion 
 import { printDocument } from '../report/document.ts';
 import { printable } from '../report/printable.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { describe } from '../space/description.ts';
 import { isAsSaid, Replay } from '../space/replay.ts';
@@ -136,6 +137,7 @@ function shownRegions(
 ): readonly ShownRegion[] {
   const { layout, outcomes } = space;
   const [replayOld, replayNow] = [new Replay(old), new Replay(now)];
+  const [oldText, nowText] = [textsOf(old), textsOf(now)];
   const show = (region: Region): ShownRegion => {
     const { hook, table, classes, packets } = region;
     const removed = region.removed === undefined ? undefined : before.get(region.removed);
@@ -148,8 +150,8 @@ function shownRegions(
       classes,
       packets: boxes,
       more,
-      ...(removed === undefined ? {} : { removed, removedText: textAt(old, removed.line) }),
-      ...(added === undefined ? {} : { added, addedText: textAt(now, added.line) }),
+      ...(removed === undefined ? {} : { removed, removedText: oldText(removed.line) }),
+      ...(added === undefined ? {} : { added, addedText: nowText(added.line) }),
     };
     if (witness === undefined) return base;
     const point = pointOfSkb(layout, witness.skb);
@@ -172,5 +174,3 @@ function shownRegions(
   sized.sort((a, b) => order(a.region) - order(b.region) || (a.size > b.size ? -1 : a.size < b.size ? 1 : 0));
   return sized.map(({ region }) => show(region));
 }
-
-const textAt = (ruleset: Ruleset, line: number): string => ruleset.lines[line - 1]?.text.trim() ?? '';

@@ -8,6 +8,7 @@ import type { ExpectedPacket } from '../packet/fate.ts';
 import { printDocument } from '../report/document.ts';
 import { expectDocument, printExpect, type ExpectSubject, type Judged } from '../report/expect.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { judgeOnHost } from '../space/host-claim.ts';
 import { HostWays } from '../space/host-ways.ts';
@@ -17,7 +18,6 @@ import { answering, UNDECIDED, undecidedWhereTooLarge } from './failure.ts';
 import { hostPlaces, onlyHost, type HostOptions } from './host-place.ts';
 import { WorldInputs } from './world-input.ts';
 import type { Io } from './io.ts';
-import { textsOf } from './lint.ts';
 import { TOOL, writeOutputs, type OutputOptions } from './output.ts';
 
 export interface ExpectOptions extends OutputOptions, HostOptions {

@@ -3,7 +3,7 @@ import type { Backend } from '../netfilter/skb.ts';
 import { printDocument } from '../report/document.ts';
 import { lintDocument, printLint, type LintSubject } from '../report/lint.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
-import type { Ruleset } from '../ruleset/rule.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import { idleRules } from '../space/idle-rules.ts';
 import { answering, undecidedWhereTooLarge } from './failure.ts';
 import { Inputs } from './input.ts';
@@ -38,9 +38,3 @@ export const runLint = (options: LintOptions, io: Io): number =>
       return subject.findings.length > 0 ? 1 : 0;
     });
   });
-
-/** The text of a line of a ruleset. */
-export function textsOf({ lines }: Ruleset): (line: number) => string {
-  const texts = new Map(lines.map(({ line, text }) => [line, text.trim()]));
-  return (line) => texts.get(line) ?? '';
-}

@@ -85,7 +85,7 @@ export function rulesetAssumptions({ given, byHost }: Rulesets): string[] {
 }
 
 /** A text says nothing of the tables that are not in it, and a kernel may have rules there all the same. */
-function textAssumptions({ path, tables, lines }: Ruleset): string[] {
+function textAssumptions({ path, tables, endsOpen }: Ruleset): string[] {
   const absent = TABLES.filter((name) => !tables.has(name));
   const hiddenAt = new Map(
     [...tables.values()].flatMap(({ chains }) =>
@@ -94,7 +94,6 @@ function textAssumptions({ path, tables, lines }: Ruleset): string[] {
       ),
     ),
   );
-  const last = lines.findLast(({ kind }) => kind !== 'blank' && kind !== 'comment');
   return [
     ...(absent.length === 0
       ? []
@@ -102,8 +101,6 @@ function textAssumptions({ path, tables, lines }: Ruleset): string[] {
           `${path}: judged from this text only, which has no table ${absent.join(', ')}: no rules there, policy ACCEPT`,
         ]),
     ...[...hiddenAt].map(([because, line]) => `${path}:${line}: ${because}; what meets it is undecided`),
-    ...(last === undefined || last.kind === 'commit'
-      ? []
-      : [`${path}: ends without COMMIT, as if it had been cut off: read as if COMMIT stood there`]),
+    ...(endsOpen ? [`${path}: ends without COMMIT, as if it had been cut off: read as if COMMIT stood there`] : []),
   ];
 }

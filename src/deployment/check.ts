@@ -14,7 +14,17 @@ import {
 import type { FieldPath } from '../diagnostic/yaml.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Deployment, DeploymentHost, Network } from './deployment.ts';
-import { dhcpServerFor, hostNamed, hostOfFloatingIp, networksOn, ownerOf, translates, uplinkOf } from './placement.ts';
+import { keptFor } from './kept.ts';
+import {
+  dhcpServerFor,
+  hostNamed,
+  hostOfFloatingIp,
+  networkLabelled,
+  networksOn,
+  ownerOf,
+  translates,
+  uplinkOf,
+} from './placement.ts';
 import { isSince } from './release.ts';
 import type { DeploymentFile } from './schema.ts';
 import { hasRole } from './service.ts';
@@ -97,13 +107,23 @@ function checkHosts(deployment: Deployment, complaints: Complaints): void {
   });
 }
 
+const devices = keptFor(
+  (deployment: Deployment) =>
+    new Map(
+      deployment.hosts.map((host) => [
+        host,
+        new Set([
+          'lo',
+          ...host.interfaces.map(({ name }) => name),
+          ...networksOn(deployment, host).flatMap((network) => [network.bridge, uplinkOf(network) ?? network.bridge]),
+        ]),
+      ]),
+    ),
+);
+
 /** The names of the IP layer's devices: interfaces, bridges, VLANs, lo. */
-const devicesOf = (deployment: Deployment, host: DeploymentHost): Set<string> =>
-  new Set([
-    'lo',
-    ...host.interfaces.map(({ name }) => name),
-    ...networksOn(deployment, host).flatMap((network) => [network.bridge, uplinkOf(network) ?? network.bridge]),
-  ]);
+const devicesOf = (deployment: Deployment, host: DeploymentHost): ReadonlySet<string> =>
+  devices(deployment).get(host) ?? new Set();
 
 function checkNetworks(deployment: Deployment, complaints: Complaints): void {
   const indexOf = (network: Network): number => deployment.networks.indexOf(network);
@@ -217,7 +237,7 @@ function checkAddresses(deployment: Deployment, file: DeploymentFile, complaints
     const all = instance.vifs.flatMap((vif) =>
       vif.fixedIps.map((address) => ({
         address,
-        network: deployment.networks.find(({ label }) => label === vif.network),
+        network: networkLabelled(deployment, vif.network),
       })),
     );
     all.forEach(({ address, network }) => {
@@ -252,11 +272,9 @@ function checkInstances(deployment: Deployment, complaints: Complaints): void {
       );
     const host = hostNamed(deployment, instance.host);
     const devices = host === undefined ? new Set<string>() : devicesOf(deployment, host);
-    const withoutDhcp = deployment.networks.find(
-      (network) =>
-        instance.vifs.some((vif) => vif.network === network.label) &&
-        dhcpServerFor(network, instance.host) === undefined,
-    );
+    const withoutDhcp = instance.vifs
+      .flatMap((vif) => networkLabelled(deployment, vif.network) ?? [])
+      .find((network) => dhcpServerFor(network, instance.host) === undefined);
     if (deployment.release === 'essex' && withoutDhcp !== undefined)
       complaints.warning(
         field,

@@ -35,7 +35,7 @@ import type {
 } from './deployment.ts';
 import { DEFAULT_PUBLIC_INTERFACE, defaultFlags, isFlag, knowsFlag } from './flag.ts';
 import { instanceMac } from './mac.ts';
-import { hostOfFloatingIp, uplinkOf } from './placement.ts';
+import { hostNamed, hostOfFloatingIp, isPlugged, networkLabelled, uplinkOf } from './placement.ts';
 import { DEFAULT_RELEASE, isSince } from './release.ts';
 import { changedBy, OperationError } from './operation.ts';
 import type { DeploymentFile, FlagsFile, Operation } from './schema.ts';
@@ -114,7 +114,7 @@ const settled = (file: DeploymentFile, deployment: Deployment): DeploymentFile =
   ...file,
   networks: (file.networks ?? []).map((network) => ({
     ...network,
-    ...pinned(deployment.networks.find(({ label }) => label === network.label)),
+    ...pinned(networkLabelled(deployment, network.label)),
   })),
 });
 
@@ -130,7 +130,7 @@ function complete(file: DeploymentFile, path: string, complaints: Complaints): D
   warnOfFlags(release, file.flags, ['flags'], complaints);
   const hosts = file.hosts.map((host, index) => completeHost(host, index, release, file.flags ?? {}, complaints));
   const groups = Object.entries(file.security_groups ?? {});
-  const groupNames = ['default', ...groups.map(([name]) => name)];
+  const groupNames = new Set(['default', ...groups.map(([name]) => name)]);
   const securityGroups: SecurityGroup[] = groups.map(([name, rules]) => ({
     name,
     rules: (rules ?? []).flatMap((rule, index) =>
@@ -340,11 +340,7 @@ function withDhcpServers(network: Network, hosts: readonly DeploymentHost[], ins
   let candidate = addToAddress(network.cidr.address, network.vpnPrivateAddress === undefined ? 2 : 3);
   for (const host of hosts) {
     const needed =
-      hasRole(host, 'network') &&
-      !dhcpServers.has(host.name) &&
-      instances.some(
-        (instance) => instance.host === host.name && instance.vifs.some((vif) => vif.network === network.label),
-      );
+      hasRole(host, 'network') && !dhcpServers.has(host.name) && isPlugged({ instances }, host.name, network.label);
     if (!needed) continue;
     while (candidate !== undefined && taken.has(candidate)) candidate = addToAddress(candidate, 1);
     if (candidate === undefined) break;
@@ -358,7 +354,7 @@ function withDhcpServers(network: Network, hosts: readonly DeploymentHost[], ins
 function completeRule(
   file: RuleFile,
   field: FieldPath,
-  groupNames: readonly string[],
+  groupNames: ReadonlySet<string>,
   complaints: Complaints,
 ): SecurityGroupRule[] {
   const fail = (key: string, message: string): SecurityGroupRule[] => {
@@ -367,8 +363,8 @@ function completeRule(
   };
   const { cidr, group } = file;
   if (cidr != null && group != null) return fail('group', 'a rule has a cidr or a group, not both');
-  if (group != null && !groupNames.includes(group))
-    return fail('group', unknownName('security group', group, groupNames));
+  if (group != null && !groupNames.has(group))
+    return fail('group', unknownName('security group', group, [...groupNames]));
   const source = group != null ? { group } : { cidr: cidr ?? { address: 0, length: 0 } };
   const from = file.from_port ?? undefined;
   const to = file.to_port ?? undefined;
@@ -406,19 +402,16 @@ function completeInstances(
   files: readonly InstanceFile[],
   hosts: readonly DeploymentHost[],
   networks: readonly Network[],
-  groupNames: readonly string[],
+  groupNames: ReadonlySet<string>,
   complaints: Complaints,
 ): Instance[] {
-  const hostNames = hosts.map((host) => host.name);
   const macs = new Set(files.flatMap(({ mac }) => mac ?? []));
-  const ports = new Map(
-    hostNames.map((name) => [name, new Set(files.flatMap(({ host, vifs }) => (host === name ? (vifs ?? []) : [])))]),
-  );
+  const used = new Set(files.flatMap(({ host, vifs }) => (vifs ?? []).map((port) => `${host} ${port}`)));
+  const ports = new Map<string, number>();
   const freshPort = (host: string): string => {
-    const used = ports.get(host) ?? new Set();
-    let number = 0;
-    while (used.has(`vnet${number}`)) number += 1;
-    used.add(`vnet${number}`);
+    let number = ports.get(host) ?? 0;
+    while (used.has(`${host} vnet${number}`)) number += 1;
+    ports.set(host, number + 1);
     return `vnet${number}`;
   };
   const freshMac = (id: number, vif: number): Mac => {
@@ -430,11 +423,20 @@ function completeInstances(
 
   return files.map((file, index) => {
     const field = ['instances', index];
-    if (!hostNames.includes(file.host)) complaints.error([...field, 'host'], unknownName('host', file.host, hostNames));
+    const host = hostNamed({ hosts }, file.host);
+    if (host === undefined)
+      complaints.error(
+        [...field, 'host'],
+        unknownName(
+          'host',
+          file.host,
+          hosts.map(({ name }) => name),
+        ),
+      );
     const groups = file.security_groups ?? ['default'];
     groups.forEach((group, at) => {
-      if (!groupNames.includes(group))
-        complaints.error([...field, 'security_groups', at], unknownName('security group', group, groupNames));
+      if (!groupNames.has(group))
+        complaints.error([...field, 'security_groups', at], unknownName('security group', group, [...groupNames]));
     });
     const byNetwork = addressesByNetwork(file, field, networks, complaints);
     const names = [...new Set(file.vifs ?? [])];
@@ -443,7 +445,6 @@ function completeInstances(
         [...field, 'vifs'],
         `${names.length} bridge ports for addresses of ${byNetwork.size} networks: expected one a network`,
       );
-    const host = hosts.find((candidate) => candidate.name === file.host);
     const vifs = [...byNetwork].map(([network, fixedIps], at): Vif => {
       const mac = (at === 0 ? file.mac : null) ?? freshMac(file.id, at);
       const port = names[at] ?? freshPort(file.host);

@@ -23,7 +23,7 @@ import { tapMac } from './mac.ts';
 import {
   dhcpServerFor,
   gatewayFor,
-  hostOfFloatingIp,
+  floatingIpsOn,
   networksOn,
   ownerOf,
   publicInterfaces,
@@ -77,8 +77,7 @@ function devicesOf(deployment: Deployment, host: DeploymentHost): Device[] {
   const listed = (device: string): InterfaceAddress[] =>
     host.interfaces.filter(({ name }) => deviceOf(name) === device).flatMap(({ addresses }) => addresses);
   const floating = (device: string): InterfaceAddress[] =>
-    deployment.floatingIps
-      .filter((floatingIp) => hostOfFloatingIp(deployment, floatingIp) === host)
+    floatingIpsOn(deployment, host)
       .filter((floatingIp) => deviceOf(floatingIp.interface) === device)
       .map(({ address }) => ({ address, length: 32 }));
   const device = (name: string, mac: Mac, own: readonly InterfaceAddress[], plug?: string): Device => ({
@@ -129,8 +128,10 @@ const METADATA_ADDRESS = 0xa9fea9fe;
 
 const linkLocal = (mac: Mac): InterfaceAddress[] => [{ address: linkLocalAddress(mac), length: 64, scope: 'link' }];
 
-const distinct = (addresses: readonly InterfaceAddress[]): InterfaceAddress[] =>
-  addresses.filter(({ address }, at) => addresses.findIndex((other) => other.address === address) === at);
+function distinct(addresses: readonly InterfaceAddress[]): InterfaceAddress[] {
+  const seen = new Set<Address>();
+  return addresses.filter(({ address }) => !seen.has(address) && seen.add(address));
+}
 
 /**
  * What nova-network puts on a network's bridge: the address that dnsmasq listens on, first (linux_net.py initialize_gateway_device),

@@ -24,8 +24,8 @@ import { nearest } from './nearest.ts';
 import { quoteText } from './quote.ts';
 
 /** Far above any cloud that one file describes, far below what takes seconds to read. */
-const MOST_CHARACTERS = 2 * 1024 * 1024;
-const MOST_VALUES = 200_000;
+const MOST_CHARACTERS = 4 * 1024 * 1024;
+const MOST_VALUES = 400_000;
 const DEEPEST = 32;
 const MOST_NODES_BY_ALIAS = 100_000;
 /** One mistake repeated a thousand times is told twenty times. */

@@ -1,13 +1,13 @@
 /** What is promised of nova-api where it answers for metadata. */
 import { printAddress } from '../address/address.ts';
-import { subtractRanges, type Ranges } from '../address/ranges.ts';
+import { rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
 import { hasRole } from '../deployment/service.ts';
 import type { Host } from '../host/host.ts';
 import type { Network } from '../network/network.ts';
 import { TCP } from '../packet/packet.ts';
 import { setOf } from '../packet/pattern.ts';
 import type { Law } from './law.ts';
-import { hostIn, localTo, ownAddresses } from './vocabulary/addresses.ts';
+import { hostIn, localTo, ownRanges } from './vocabulary/addresses.ts';
 import { only } from './vocabulary/admission.ts';
 import { sourcesOn } from './vocabulary/approach.ts';
 import { chainOf } from './vocabulary/chain.ts';
@@ -33,7 +33,7 @@ const reachable: Law = {
       deployment.hosts.flatMap((host) => {
         const { metadata_host: address, metadata_port: port } = host.flags;
         const found = hostIn(network, host.name);
-        const isHere = hasRole(host, 'metadata') && ownAddresses(network, host.name).includes(address);
+        const isHere = hasRole(host, 'metadata') && rangesContain(ownRanges(network, host.name), address);
         if (found === undefined || !isHere) return [];
         return entriesAt(network, host.name)
           .filter((at) => isRouted(context, host, at))
@@ -65,7 +65,7 @@ const reachable: Law = {
 
 /** Who can send by an entry: a process, from the host's own addresses; others, from any that the host takes there. */
 function sourcesAt(network: Network, host: Host, { entry, bridge }: EntryPoint): Ranges {
-  if (entry.kind === 'local') return only(...ownAddresses(network, host.name));
+  if (entry.kind === 'local') return ownRanges(network, host.name);
   return subtractRanges(sourcesOn(network, host, bridge ?? entry.interface, 4), localTo(network, host.name));
 }
 

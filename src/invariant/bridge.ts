@@ -10,6 +10,7 @@ import {
 } from '../address/ranges.ts';
 import type { Ending, PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost, Network as NovaNetwork } from '../deployment/deployment.ts';
+import { keptFor } from '../deployment/kept.ts';
 import { translates } from '../deployment/placement.ts';
 import { hasRole } from '../deployment/service.ts';
 import { interfaceOf, type Host } from '../host/host.ts';
@@ -257,8 +258,8 @@ const KEPT: Ending = { kind: 'whatever-is-reached', as: { saddr: 'original' } };
 function bridged(context: LawContext, fixed: FixedAddress): PacketsClaim {
   const point = portOf(fixed);
   const daddr = subtractRanges(
-    [prefixRange(fixed.network.cidr)],
-    unionRanges(localTo(context.network, fixed.host.name), only(fixed.address)),
+    subtractRanges([prefixRange(fixed.network.cidr)], localTo(context.network, fixed.host.name)),
+    only(fixed.address),
   );
   return claimAt(point, {
     says: `frames of ${fixed.instance.name} by ${point.name} to its neighbours arrive from ${printAddress(fixed.address)}`,
@@ -282,9 +283,14 @@ function flooded(context: LawContext, fixed: FixedAddress): PacketsClaim {
     set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr })),
     ending: KEPT,
     chain: chainOf(fixed.host, 'network', 'nat', 'snat'),
-    near: { ...nearNames(context), addresses: [...nearNames(context).addresses, LIMITED_BROADCAST] },
+    near: nearBroadcast(context),
   });
 }
+
+const nearBroadcast = keptFor((context: LawContext) => {
+  const { addresses, ports } = nearNames(context);
+  return { addresses: [...addresses, LIMITED_BROADCAST], ports };
+});
 
 const MULTICAST: Ranges = [prefixRange({ address: 0xe0000000, length: 4 })];
 

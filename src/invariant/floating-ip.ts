@@ -10,6 +10,7 @@ import {
 } from '../address/ranges.ts';
 import type { Breach, Claim, PacketsClaim, RulesetClaim } from '../claim/claim.ts';
 import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
+import { keptFor } from '../deployment/kept.ts';
 import { hasRole } from '../deployment/service.ts';
 import { interfaceSysctl } from '../host/host.ts';
 import { intersectSets, setOf, subtractSets, type PacketSet } from '../packet/pattern.ts';
@@ -20,11 +21,15 @@ import {
   dmzRanges,
   everyExemption,
   everyFixedRange,
+  firstFloats,
   fixedRange,
   floatsOf,
   hostIn,
   networkHosts,
-  ownAddresses,
+  nextElsewhere,
+  nextOnHost,
+  ownRanges,
+  plainAddresses,
   plugOf,
   stationName,
   unicast,
@@ -35,7 +40,7 @@ import {
 import { accepted, admitted, only } from './vocabulary/admission.ts';
 import { chainOf, instanceChain } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, nearNames, notApplicable, opening, UNCHANGED } from './vocabulary/claims.ts';
-import { arrivalsAt, entriesAt, outwardEntries, portOf, processOf, type EntryPoint } from './vocabulary/entries.ts';
+import { arrivalsAt, arrivalsWith, outwardEntries, portOf, processOf, type EntryPoint } from './vocabulary/entries.ts';
 import { breachAt, calledBy, rulesIn, type Placed } from './vocabulary/text.ts';
 import {
   acceptsForwarded,
@@ -66,6 +71,13 @@ const toInstance = ({ fixed }: AssociatedFloat): Extract<PacketsClaim['ending'],
   name: stationName(fixed),
 });
 
+/** The addresses from which a host's processes send to a floating IP: those of the host, of its floating IPs this one and a few others. */
+const ownSources = (context: LawContext, float: AssociatedFloat): Ranges =>
+  unionRanges(
+    plainAddresses(context, float.host.name),
+    only(...[float, ...nextOnHost(context.deployment, float)].map(({ address }) => address)),
+  );
+
 /** True when nova accepts what the float's host forwards to the instance, and the instance's host lets the frames through. */
 const isOpenTo = (context: LawContext, { fixed, host }: AssociatedFloat): boolean =>
   acceptsForwarded(context.deployment, host, fixed.network) &&
@@ -82,16 +94,19 @@ const asSeen = (set: PacketSet, seen: Address, sources: Ranges): PacketSet => ({
 });
 
 /** Clients of a floating IP by the interface that it is bound on; with rp_filter only those whom the host would answer by the same one. */
-function clientsOf(context: LawContext, { host, interface: name }: AssociatedFloat): Ranges {
+const clientsOf = (context: LawContext, { host, interface: name }: AssociatedFloat): Ranges =>
+  clientsBy(context, host.name, name);
+
+const clientsBy = keptFor((context: LawContext, host: string, name: string): Ranges => {
   const { deployment, network } = context;
-  const found = hostIn(network, host.name);
-  const device = deviceOf(network, host.name, name);
+  const found = hostIn(network, host);
+  const device = deviceOf(network, host, name);
   const strict = found !== undefined && interfaceSysctl(found, device, 'rp_filter') !== 0;
   const world = strict
-    ? (worldBehind(context, host.name).find((behind) => behind.device === device)?.addresses ?? [])
-    : worldAround(context, host.name);
+    ? (worldBehind(context, host).find((behind) => behind.device === device)?.addresses ?? [])
+    : worldAround(context, host);
   return subtractRanges(world, everyFixedRange(deployment));
-}
+});
 
 const nameOf = ({ entry }: EntryPoint): string | undefined => (entry.kind === 'in' ? entry.interface : undefined);
 
@@ -176,14 +191,10 @@ const outboundAppearsAsFloating: Law = {
   claims: (context) => {
     const { deployment, network } = context;
     const near = nearNames(context);
-    const floats = associatedFloats(deployment);
-    const first = floats.filter(
-      (float, index) => floats.findIndex((other) => other.fixed.address === float.fixed.address) === index,
-    );
     return claimsOr(
       NO_FLOAT,
-      first.flatMap(({ fixed, host }): PacketsClaim[] => {
-        const passing = arrivalsAt(network, host.name)
+      firstFloats(deployment).flatMap(({ fixed, host }): PacketsClaim[] => {
+        const passing = arrivalsWith(network, host.name, fixed)
           .filter((at) => isRouted(context, host, at))
           .flatMap((at) =>
             shownTo(context, host, fixed.address, routedOutside(context, host, at)).map(({ shown, daddr }) =>
@@ -262,7 +273,7 @@ const fromHost: Law = {
       associatedFloats(context.deployment).flatMap((float): PacketsClaim[] => {
         const { address, fixed, host } = float;
         if (!deliversTo(context.network, host.name, fixed)) return [];
-        const sources = only(...ownAddresses(context.network, host.name));
+        const sources = ownSources(context, float);
         const all = setOf({ family: 4, saddr: sources, daddr: only(address) });
         const guarded = isGuarded(context, host, fixed.host);
         const through = guarded ? acceptedFromHost(context, float, sources) : all;
@@ -340,15 +351,11 @@ const reachedFromInside: Law = {
     },
   ],
   claims: (context) => {
-    const floats = associatedFloats(context.deployment);
     const near = nearNames(context);
-    const first = floats.filter(
-      (float, index) => floats.findIndex((other) => other.fixed.address === float.fixed.address) === index,
-    );
     return claimsOr(
       NO_FLOAT,
-      first.flatMap((from) =>
-        floats.flatMap((to): PacketsClaim[] => {
+      firstFloats(context.deployment).flatMap((from) =>
+        addressedBy(context.deployment, from).flatMap((to): PacketsClaim[] => {
           const reach = reachFromInside(context, from, to);
           if (reach === undefined) return [];
           const kind = from.fixed === to.fixed ? 'its own' : 'another';
@@ -372,6 +379,12 @@ const reachedFromInside: Law = {
     );
   },
 };
+
+/** The floating IPs that the owner of one sends to: its own, and the next of others, on its own host and elsewhere. */
+const addressedBy = (deployment: Deployment, from: AssociatedFloat): readonly AssociatedFloat[] => [
+  ...floatsOf(deployment, from.fixed.address),
+  ...[...nextOnHost(deployment, from), ...nextElsewhere(deployment, from)].filter((to) => to.fixed !== from.fixed),
+];
 
 /** The packets with which the owner of one floating IP reaches another; undefined where no such way is open. */
 function reachFromInside(
@@ -433,7 +446,7 @@ const noCrossTalk: Law = {
       NO_FLOAT,
       associatedFloats(deployment).flatMap((float): Claim[] => {
         const { address, fixed, host } = float;
-        const packets = entriesAt(network, host.name).map((at) =>
+        const packets = [...arrivalsWith(network, host.name, fixed), processOf(host.name)].map((at) =>
           claimAt(at, {
             says: `what enters by ${at.name} for ${printAddress(address)} reaches nobody but ${printAddress(fixed.address)}`,
             set: opening(setOf({ family: 4, daddr: only(address) })),
@@ -514,7 +527,7 @@ const silentWhenFree: Law = {
       hosts.flatMap((host): Claim[] => {
         const strangers = subtractRanges(
           unicast(),
-          unionRanges(everyFixedRange(deployment), only(...ownAddresses(network, host.name))),
+          unionRanges(everyFixedRange(deployment), ownRanges(network, host.name)),
         );
         const set = opening(setOf({ family: 4, saddr: strangers, daddr: only(...free) }));
         const chain = chainOf(host, 'network', 'nat', 'PREROUTING');

@@ -1,8 +1,9 @@
 /** What the processes of a host are promised, or what an operator would want for them. */
 import { isLoopback, LIMITED_BROADCAST, printAddress } from '../address/address.ts';
-import { rangesContain, subtractRanges } from '../address/ranges.ts';
+import { rangesContain } from '../address/ranges.ts';
 import { POSTURES, type PacketsClaim } from '../claim/claim.ts';
-import type { DeploymentHost } from '../deployment/deployment.ts';
+import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
+import { firstBy, keptFor } from '../deployment/kept.ts';
 import { serves } from '../deployment/placement.ts';
 import { isSince } from '../deployment/release.ts';
 import { hasRole } from '../deployment/service.ts';
@@ -11,13 +12,13 @@ import { TCP, UDP } from '../packet/packet.ts';
 import { setOf, subtractSets, unionSets, type PacketSet, type Pattern } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import {
-  everyFloat,
   fixedAddresses,
   floatedAddresses,
   localTo,
   METADATA_ADDRESS,
   METADATA_PORT,
-  ownAddresses,
+  ownRanges,
+  plainAddresses,
   stationName,
   worldAround,
 } from './vocabulary/addresses.ts';
@@ -47,7 +48,7 @@ function metadataOn({ deployment, network }: LawContext, host: DeploymentHost): 
   const nothing = setOf({ family: 4, daddr: [] });
   // Since Havana a metadata_host of 127.0.0.1 stands for every address of the host ("-m addrtype --dst-type LOCAL").
   const anyOwn = isLoopback(address) && isSince(deployment.release, 'havana');
-  if (!anyOwn && !ownAddresses(network, host.name).includes(address)) return nothing;
+  if (!anyOwn && !rangesContain(ownRanges(network, host.name), address)) return nothing;
   const daddr = anyOwn ? localTo(network, host.name) : only(address);
   return unionSets(
     setOf({ family: 4, daddr: only(METADATA_ADDRESS), protocol: only(TCP), dport: only(METADATA_PORT) }),
@@ -81,7 +82,7 @@ const closedToInstances: Law = {
       fixedAddresses(context.deployment).flatMap((fixed): PacketsClaim[] => {
         const host = gatewayOf(context, fixed);
         if (host === undefined || !areJoined(context.network, host.name, fixed.host.name, fixed.network)) return [];
-        const daddr = subtractRanges(only(...ownAddresses(context.network, host.name)), everyFloat(context.deployment));
+        const daddr = plainAddresses(context, host.name);
         const set = opening(
           subtractSets(
             setOf({ family: 4, saddr: only(fixed.address), daddr }),
@@ -103,14 +104,16 @@ const closedToInstances: Law = {
   },
 };
 
+const fixedByPort = keptFor((deployment: Deployment) =>
+  firstBy(fixedAddresses(deployment), ({ host, vif }) => `${host.name} ${vif.port}`),
+);
+
 /** True when no policy keeps the packets of a claim from the host's processes: INPUT of the gateway, FORWARD of the host whose bridge they cross before. */
 function isOpened({ host, entry, ending }: PacketsClaim, context: LawContext): boolean {
   const { deployment } = context;
   const place = ending.kind === 'never-reaches' ? ending.place : undefined;
   const gateway = deployment.hosts.find(({ name }) => place?.kind === 'process' && place.host === name);
-  const fixed = fixedAddresses(deployment).find(
-    ({ vif, host: at }) => at.name === host && entry.kind === 'in' && entry.interface === vif.port,
-  );
+  const fixed = entry.kind === 'in' ? fixedByPort(deployment).get(`${host} ${entry.interface}`) : undefined;
   if (gateway === undefined || fixed === undefined || policyOf(gateway, 'INPUT') === 'DROP') return false;
   const { host: own, network } = fixed;
   return own === gateway || letsBridged(context, own, network) || policyOf(own, 'FORWARD') === 'ACCEPT';
@@ -141,7 +144,7 @@ const opensOnlyServices: Law = {
             if (besides === undefined) return [];
             const open = unionSets(opened(context, host, at), besides);
             // What a process sends to a broadcast address of a bridge comes back to the host by that bridge (ip_mc_output).
-            const daddr = at.kind === 'local' ? only(...ownAddresses(network, host.name)) : localTo(network, host.name);
+            const daddr = at.kind === 'local' ? ownRanges(network, host.name) : localTo(network, host.name);
             const closed = (fields: Partial<Pattern>, what: string): PacketsClaim =>
               claimAt(at, {
                 says: `what enters by ${at.name}${what} reaches no process of ${host.name} but those that nova or its operator opens`,
@@ -220,7 +223,7 @@ const portsNotShadowed: Law = {
         const { routing_source_ip: source, metadata_port: port } = gateway.flags;
         const postures = posturesOf(open, gateway, fixed.host);
         const shadows =
-          ownAddresses(network, gateway.name).includes(source) &&
+          rangesContain(ownRanges(network, gateway.name), source) &&
           !rangesContain(floatedAddresses(deployment), fixed.address);
         if (postures === undefined || !shadows) return [];
         const services = only(53, 67, port);

@@ -17,7 +17,7 @@ import {
   METADATA_ADDRESS,
   METADATA_PORT,
   networkHosts,
-  ownAddresses,
+  ownRanges,
   plugOf,
   stationName,
   unicast,
@@ -361,7 +361,7 @@ const onlyFromInstances: Law = {
       networkHosts(deployment).flatMap((host) => {
         const server = metadataServerOf(context, host);
         if (server === undefined) return [];
-        const inside = unionRanges(fixedRange(deployment, host), only(...ownAddresses(network, host.name)));
+        const inside = unionRanges(fixedRange(deployment, host), ownRanges(network, host.name));
         const redirecting = outwardEntries(network, host.name).filter(
           (at) => isRouted(context, host, at) || filtersFrames(network, host.name),
         );

@@ -9,7 +9,9 @@ import {
   type Ranges,
 } from '../address/ranges.ts';
 import type { PacketsClaim } from '../claim/claim.ts';
-import type { DeploymentHost } from '../deployment/deployment.ts';
+import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
+import { keptFor } from '../deployment/kept.ts';
+import { hostNamed } from '../deployment/placement.ts';
 import { ICMP, RST, TCP } from '../packet/packet.ts';
 import {
   intersectSets,
@@ -54,10 +56,13 @@ const ARTICLE =
 const NO_NETWORK = 'no host with nova-network routes for fixed_range';
 
 const withoutFloat = (context: LawContext, host: DeploymentHost): Ranges =>
-  subtractRanges(
-    intersectRanges(fixedRange(context.deployment, host), unicast()),
-    floatedAddresses(context.deployment),
-  );
+  withoutFloatOf(context.deployment, host.name);
+
+const withoutFloatOf = keptFor((deployment: Deployment, name: string): Ranges => {
+  const host = hostNamed(deployment, name);
+  if (host === undefined) return [];
+  return subtractRanges(intersectRanges(fixedRange(deployment, host), unicast()), floatedAddresses(deployment));
+});
 
 const rangeOf = (prefix: Prefix): Ranges => [prefixRange(prefix)];
 

@@ -1,11 +1,13 @@
 /** What the rules of security groups promise. */
-import { normalizeRanges, subtractRanges } from '../address/ranges.ts';
+import { subtractRanges } from '../address/ranges.ts';
 import type { PacketsClaim } from '../claim/claim.ts';
-import type { SecurityGroupRule } from '../deployment/deployment.ts';
+import type { Deployment, Instance, SecurityGroupRule } from '../deployment/deployment.ts';
+import { keptFor } from '../deployment/kept.ts';
+import { groupsOf } from '../deployment/placement.ts';
 import { intersectSets, setOf, subtractSets, unionSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import { admittedBy, memberAddresses, only } from './vocabulary/admission.ts';
-import { edgesOf, everyFloat } from './vocabulary/addresses.ts';
+import { edgesOf, floatsOf } from './vocabulary/addresses.ts';
 import { claimsOr, notApplicable } from './vocabulary/claims.ts';
 import { dropped, nearOf, reached, towards, visits } from './vocabulary/visit.ts';
 
@@ -17,9 +19,8 @@ interface GroupRule {
   readonly group: string;
 }
 
-const groupRulesOf = ({ deployment }: LawContext, groups: readonly string[]): readonly GroupRule[] =>
-  deployment.securityGroups
-    .filter(({ name }) => groups.includes(name))
+const groupRulesOf = ({ deployment }: LawContext, instance: Instance): readonly GroupRule[] =>
+  groupsOf(deployment, instance)
     .flatMap(({ rules }) => rules)
     .flatMap((rule) => (rule.group === undefined ? [] : [{ rule, group: rule.group }]));
 
@@ -37,56 +38,62 @@ const membersOnly: Law = {
   claims: (context) => claimsOr('no instance’s group has a rule for a source group', membersClaims(context)),
 };
 
+/** The fixed addresses of a group's members, and those who are almost members: their neighbours, and the members' floating IPs. */
+const membersOf = keptFor((deployment: Deployment, group: string) => {
+  const addresses = memberAddresses(deployment, group, 4);
+  const members = only(...addresses);
+  const floats = addresses.flatMap((address) => floatsOf(deployment, address)).map((float) => float.address);
+  return { members, almost: subtractRanges(only(...edgesOf(members), ...floats), members) };
+});
+
 function membersClaims(context: LawContext): readonly PacketsClaim[] {
   const near = nearOf(context, 4);
-  return visits(context, 4).flatMap((visit) => {
-    const { fixed, approach } = visit;
-    return groupRulesOf(context, fixed.instance.securityGroups).flatMap(({ rule, group }) => {
-      const members = only(...memberAddresses(context.deployment, group, 4));
-      const { protocol, fromPort, toPort } = rule;
-      const asked = [protocol ?? 'any protocol', fromPort, toPort].filter((word) => word !== undefined).join(' ');
-      // The same rule for anybody: its protocol, ports and types.
-      const anybody = admittedBy(
-        context.deployment,
-        {
-          ...(protocol === undefined ? {} : { protocol }),
-          ...(fromPort === undefined ? {} : { fromPort }),
-          ...(toPort === undefined ? {} : { toPort }),
-        },
-        4,
-      );
-      const fresh = intersectSets(towards('NEW', fixed.address, approach.possible), anybody);
-      const strangers = subtractSets(subtractSets(fresh, setOf({ family: 4, saddr: members })), visit.accepted);
-      // Those who are almost members stand apart, so that samples meet them.
-      const almost = subtractRanges(
-        normalizeRanges([...only(...edgesOf(members)), ...everyFloat(context.deployment)]),
-        members,
-      );
-      return [
-        ...reached(
-          visit,
+  return visits(context, 4)
+    .flat()
+    .flatMap((visit) => {
+      const { fixed, approach } = visit;
+      return groupRulesOf(context, fixed.instance).flatMap(({ rule, group }) => {
+        const { members, almost } = membersOf(context.deployment, group);
+        const { protocol, fromPort, toPort } = rule;
+        const asked = [protocol ?? 'any protocol', fromPort, toPort].filter((word) => word !== undefined).join(' ');
+        // The same rule for anybody: its protocol, ports and types.
+        const anybody = admittedBy(
+          context.deployment,
           {
-            state: 'NEW',
-            set: intersectSets(
-              towards('NEW', fixed.address, approach.sources),
-              admittedBy(context.deployment, rule, 4),
-            ),
-            which: `${asked}, from a member of ${group}`,
+            ...(protocol === undefined ? {} : { protocol }),
+            ...(fromPort === undefined ? {} : { fromPort }),
+            ...(toPort === undefined ? {} : { toPort }),
           },
-          near,
-        ),
-        dropped(
-          visit,
-          {
-            state: 'NEW',
-            set: unionSets(intersectSets(strangers, setOf({ family: 4, saddr: almost })), strangers),
-            which: `${asked}, from no member of ${group} and not admitted otherwise`,
-          },
-          near,
-        ),
-      ];
+          4,
+        );
+        const fresh = intersectSets(towards('NEW', fixed.address, approach.possible), anybody);
+        const strangers = subtractSets(subtractSets(fresh, setOf({ family: 4, saddr: members })), visit.accepted);
+        return [
+          ...reached(
+            visit,
+            {
+              state: 'NEW',
+              set: intersectSets(
+                towards('NEW', fixed.address, approach.sources),
+                admittedBy(context.deployment, rule, 4),
+              ),
+              which: `${asked}, from a member of ${group}`,
+            },
+            near,
+          ),
+          dropped(
+            visit,
+            {
+              state: 'NEW',
+              // Those who are almost members stand apart, so that samples meet them.
+              set: unionSets(intersectSets(strangers, setOf({ family: 4, saddr: almost })), strangers),
+              which: `${asked}, from no member of ${group} and not admitted otherwise`,
+            },
+            near,
+          ),
+        ];
+      });
     });
-  });
 }
 
 const orderIrrelevant: Law = {

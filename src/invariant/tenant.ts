@@ -1,6 +1,8 @@
 /** What keeps projects apart. */
 import { familyOf, printAddress, type Family } from '../address/address.ts';
 import type { PacketsClaim } from '../claim/claim.ts';
+import type { Deployment } from '../deployment/deployment.ts';
+import { groupedBy } from '../deployment/kept.ts';
 import { subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import { accepted, addressesOf, networksOfInstance, only } from './vocabulary/admission.ts';
@@ -31,16 +33,31 @@ const isolated: Law = {
     ]),
 };
 
-/** Each instance as a sender to each of another project. */
+/** Instances of a project on the same networks send alike: so many of them are tried, and so many strangers on each instance. */
+const MOST_ALIKE = 4;
+const MOST_STRANGERS = 16;
+
+const sendersOf = (deployment: Deployment, family: Family): readonly FixedAddress[] => {
+  const alike = groupedBy(fixedAddresses(deployment, family), ({ instance }) =>
+    [instance.projectId, ...instance.vifs.map(({ network }) => network)].join(' '),
+  );
+  return [...alike.values()].flatMap((list) => list.slice(0, MOST_ALIKE));
+};
+
+/** Instances as senders to those of other projects. */
 function isolationClaims(context: LawContext, family: Family): readonly PacketsClaim[] {
   const { deployment, network } = context;
   const near = nearOf(context, family);
-  const senders = fixedAddresses(deployment, family);
-  return guardedAddresses(context, family).flatMap((target) => {
+  const senders = sendersOf(deployment, family);
+  return guardedAddresses(context, family).flatMap((target, index) => {
     const host = hostIn(network, target.host.name);
     const welcome = accepted(deployment, target.instance, family);
-    return senders.flatMap((sender): readonly PacketsClaim[] => {
-      if (!areStrangers(context, sender, target)) return [];
+    const strangers: FixedAddress[] = [];
+    for (let step = 0; step < senders.length && strangers.length < MOST_STRANGERS; step++) {
+      const sender = senders[(index + step) % senders.length];
+      if (sender !== undefined && areStrangers(context, sender, target)) strangers.push(sender);
+    }
+    return strangers.flatMap((sender): readonly PacketsClaim[] => {
       // Routed on the target's host, or bridged there by way of its iptables: its chain is asked.
       const asked = host !== undefined && (filtersBridged(host, family) || gatewayOf(context, sender) === target.host);
       if (!asked) return [];

@@ -16,7 +16,7 @@ import {
   METADATA_ADDRESS,
   METADATA_PORT,
   networkHosts,
-  ownAddresses,
+  ownRanges,
 } from './vocabulary/addresses.ts';
 import { only } from './vocabulary/admission.ts';
 import { chainOf } from './vocabulary/chain.ts';
@@ -100,7 +100,7 @@ function translated(context: LawContext, host: DeploymentHost, at: EntryPoint): 
   // What arrives for the host itself meets no POSTROUTING, unless it is bridged on to another; what its processes send does, even by loopback.
   const arrives = !isLocal && translating.includes(host) && isRouted(context, host, at);
   // A broadcast that enters a bridge is flooded as well, and the copies meet it.
-  const own = at.bridge === undefined ? localTo(network, host.name) : only(...ownAddresses(network, host.name));
+  const own = at.bridge === undefined ? localTo(network, host.name) : ownRanges(network, host.name);
   const exempt = commonExemption(deployment);
   const untouched = arrives ? unionRanges(exempt, own) : exempt;
   const masked = setOf({

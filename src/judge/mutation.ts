@@ -24,16 +24,11 @@ export interface Mutant {
   /** The rule as it was written. */
   readonly text: string;
   readonly line: number;
-  /**
-   * Which packets may fare otherwise, by what they did without the mistake.
-   *
-   * `entered` its chain: where it is changed what a rule matches. `matched` it: where it has another target. The rule `acted`, which is to say that it decided or ended the chain, itself or by
-   * what it calls: where it is taken away, for what does nothing is not missed; and where it changes places with the next, for if it did nothing, the next one is asked of the same packet, and
-   * if that decides, nothing is lost.
-   */
-  readonly shows: 'entered' | 'matched' | 'acted';
   readonly ruleset: Ruleset;
 }
+
+/** An interface that no host has. */
+export const OTHER_INTERFACE = 'other0';
 
 /** The rules of a chain, none where it has not got one. */
 export const rulesIn = (ruleset: Ruleset, table: TableName, chain: string): readonly Rule[] =>
@@ -45,28 +40,28 @@ export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
     for (const chain of table.chains.values())
       for (const [index, rule] of chain.rules.entries()) {
         const place = { table: table.name, chain: chain.name, rule: index + 1, text: rule.text, line: rule.line };
-        const mutant = (shows: Mutant['shows'], change: string, rules: readonly Rule[]): Mutant => ({
+        const mutant = (change: string, rules: readonly Rule[]): Mutant => ({
           ...place,
           change,
-          shows,
           ruleset: withChain(ruleset, table.name, { ...chain, rules }),
         });
-        // Whoever goes to a chain does not come back, whatever it does there.
-        const moved = rule.target?.kind === 'goto' ? 'matched' : 'acted';
-        yield mutant(moved, 'deleted', chain.rules.toSpliced(index, 1));
+        yield { ...place, change: 'deleted', ruleset: withoutRule(ruleset, table.name, chain.name, index + 1) };
         const next = chain.rules[index + 1];
-        if (next !== undefined)
-          yield mutant(moved, 'swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
+        if (next !== undefined) yield mutant('swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
         for (const [at, match] of rule.matches.entries())
           for (const { change, value } of matchChanges(match))
-            yield mutant(
-              'entered',
-              change,
-              chain.rules.with(index, { ...rule, matches: rule.matches.with(at, value) }),
-            );
+            yield mutant(change, chain.rules.with(index, { ...rule, matches: rule.matches.with(at, value) }));
         for (const { change, value } of targetChanges(rule.target, [...table.chains.keys()]))
-          yield mutant('matched', change, chain.rules.with(index, { ...rule, target: value }));
+          yield mutant(change, chain.rules.with(index, { ...rule, target: value }));
       }
+}
+
+/** Without one of its rules; `rule` counts from 1. */
+export function withoutRule(ruleset: Ruleset, table: TableName, chain: string, rule: number): Ruleset {
+  const found = ruleset.tables.get(table)?.chains.get(chain);
+  return found === undefined
+    ? ruleset
+    : withChain(ruleset, table, { ...found, rules: found.rules.toSpliced(rule - 1, 1) });
 }
 
 function withChain(ruleset: Ruleset, tableName: TableName, chain: Chain): Ruleset {
@@ -144,7 +139,7 @@ function matchChanges(match: Match): Change<Match>[] {
       ];
     case 'in':
     case 'out':
-      return [...flipped(), { change: `${match.kind}: another interface`, value: { ...match, name: 'other0' } }];
+      return [...flipped(), { change: `${match.kind}: another interface`, value: { ...match, name: OTHER_INTERFACE } }];
     case 'protocol':
       return [
         ...flipped(),

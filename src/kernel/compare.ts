@@ -3,7 +3,7 @@
  * leaves and every one that is delivered, the state that conntrack gives, and the rules that matched, one by one, of each packet and of what the host
  * itself sent because of it.
  */
-import { isMulticast, printAddress } from '../address/address.ts';
+import { isLinkLocal, isMulticast, printAddress } from '../address/address.ts';
 import { bridgeOfPort, type Host } from '../host/host.ts';
 import { neighbourMac } from '../host/link.ts';
 import { routeOutput } from '../host/route.ts';
@@ -14,13 +14,13 @@ import type { ConntrackState, Packet } from '../packet/packet.ts';
 import { decodeFrame, decodePacket, encodeFrame, encodePacket, type NotDecoded } from '../packet/wire.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import type { Kernel } from './client.ts';
 import { Dialogue, type Move, type Played, type Sent } from './dialogue.ts';
 import { joinFragments } from './fragment-join.ts';
 import { hostSpec } from './host-spec.ts';
+import type { BegunKernel } from './meter.ts';
 import { normalizeTrace, type ObservedStep } from './normalize.ts';
 import { isToldApart, substituted, type Substitution } from './substitution.ts';
-import type { Backend, KernelStep, Observation, Refusal, RulesetTexts } from './protocol.ts';
+import type { Backend, KernelStep, Observation, Refusal, RulesetTexts, WorldAnswer } from './protocol.ts';
 
 /** One thing to compare: a host, its rules, and what is sent. */
 export interface Case {
@@ -82,15 +82,14 @@ export interface Oracle {
  * The kernel itself. nf_tables lets go of the rules before, and so of conntrack, only some time after a restore (nf_tables_trans_destroy_work): rules with which
  * conntrack is off have a world of their own.
  */
-export function liveOracle(kernel: Kernel): Oracle {
-  let world: ReturnType<Kernel['world']> | undefined;
-  let cases = 0;
+export function liveOracle(kernel: BegunKernel): Oracle {
+  let world: WorldAnswer | undefined;
+  let conversations = 0;
   return {
     tellsStates: () => world?.states === true,
     // A conversation flushes a few times, and each time takes the next number.
-    identification: () => 1 + ((cases * 4) % 0xfff0),
+    identification: () => 1 + ((4 * conversations++) % 0xfff0),
     load({ host, backend, texts }, tracked) {
-      cases++;
       world = kernel.world(backend, [{ ...hostSpec(host), variant: tracked ? 'tracked' : 'untracked' }]);
       const answer = kernel.beginCase(world, { [host.name]: texts }, []);
       return () => answer().refused;
@@ -103,44 +102,47 @@ export function liveOracle(kernel: Kernel): Oracle {
   };
 }
 
-/** Where a comparison may be left alone for a while: before it needs the kernel for itself; when it waits for an answer; when it has asked all that it asks. */
+/**
+ * Where a comparison may be left alone for a while: before it needs the kernel for itself; when it waits for an answer and may ask more; when it has asked all that it
+ * asks, and is to read answers only.
+ */
 export type Pause = 'load' | 'answer' | 'asked';
 
 /** A comparison that is under way. */
-export type Comparing = Generator<Pause, Comparison>;
+export type Comparing<T = Comparison> = Generator<Pause, T>;
 
 /** Plays a case in both, and compares. */
 export const compareCase = (given: Case, oracle: Oracle): Comparison => finished(comparing(given, oracle));
 
 /** Goes through all pauses. */
-export function finished(comparing: Comparing): Comparison {
+export function finished<T>(comparing: Comparing<T>): T {
   for (;;) {
     const { done, value } = comparing.next();
     if (done === true) return value;
   }
 }
 
-/** The same with pauses: one 'load', then any number of 'answer', and perhaps 'asked'. While the kernel loads the rules the model plays. */
+/** The same with pauses: one 'load', then any number of 'answer', and perhaps 'asked'. The model plays before it asks. */
 export function* comparing(given: Case, oracle: Oracle): Comparing {
-  const parsed = rulesetsOf(given.texts);
-  const machine = machineOf(given.host, parsed.rulesets, given.backend);
+  const { rulesets, refusals } = rulesetsOf(given.texts);
+  const machine = machineOf(given.host, rulesets, given.backend);
   const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
-  yield 'load';
-  const loaded = oracle.load(given, tracked);
-  yield 'answer';
   const substitutions: Substitution[] = [];
   const runs = runsOf(new Dialogue(machine, oracle.identification()), given.moves, substitutions);
   // What does not load is not played.
-  const first = parsed.refusals.length === 0 ? runs.next() : undefined;
-  const refused = loaded();
-  const loading = compareLoading(parsed.refusals, refused, given.texts);
-  if (loading !== undefined || refused !== undefined) {
-    const { rulesets } = parsed;
+  const first = refusals.length === 0 ? runs.next() : undefined;
+  yield 'load';
+  const loaded = oracle.load(given, tracked);
+  const unloaded = (): Comparison | undefined => {
+    const refused = loaded();
+    const loading = compareLoading(refusals, refused, given.texts);
+    if (loading === undefined && refused === undefined) return undefined;
     const outcome = loading === undefined ? { refused: true } : { difference: loading };
     return { ...outcome, played: [], packets: 0, undecided: 0, rulesets };
-  }
-  const setting = { given, rulesets: parsed.rulesets, machine, substitutions, oracle };
-  return yield* compareRuns(setting, first === undefined ? runs : startingWith(first, runs));
+  };
+  const setting = { given, rulesets, machine, substitutions, oracle, unloaded };
+  if (first === undefined) yield 'asked';
+  return yield* compareRuns(setting, first === undefined ? [] : startingWith(first, runs));
 }
 
 function* startingWith<T>(first: IteratorResult<T, unknown>, rest: Iterable<T>): Generator<T> {
@@ -227,16 +229,16 @@ function compareLoading(
 }
 
 /** Compares what the model on `machine` made of packets with what a kernel makes of them that has the same rules. */
-export function comparePlayed(
+export function comparingPlayed(
   given: Case,
   rulesets: readonly Ruleset[],
   machine: Machine,
   played: readonly Played[],
   oracle: Oracle,
-): Comparison {
+): Comparing {
   const substitutions: Substitution[] = [];
   const runs = runsOfPlayed(given.host, played, substitutions);
-  return finished(compareRuns({ given, rulesets, machine, substitutions, oracle }, runs));
+  return compareRuns({ given, rulesets, machine, substitutions, oracle }, runs);
 }
 
 function* runsOfPlayed(host: Host, played: readonly Played[], substitutions: Substitution[]): Generator<Run> {
@@ -260,6 +262,8 @@ interface Setting {
   /** Grows as the kernel chooses. */
   readonly substitutions: Substitution[];
   readonly oracle: Oracle;
+  /** How the case ends where the rules were refused. Nobody waits for that before he sends: nothing that is observed then counts. */
+  readonly unloaded?: Pending<Comparison | undefined>;
 }
 
 function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
@@ -272,11 +276,13 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
     ...more,
   });
   for (const { played, neighbours, steps, isLast } of runs) {
-    if (neighbours.length > 0) setting.oracle.send(neighbours)();
+    const told = neighbours.length > 0 ? setting.oracle.send(neighbours) : undefined;
     const observed = setting.oracle.send(steps);
-    yield 'answer';
+    yield isLast ? 'asked' : 'answer';
+    const unloaded = setting.unloaded?.();
+    if (unloaded !== undefined) return unloaded;
+    told?.();
     const observations = observed();
-    if (isLast) yield 'asked';
     for (const [at, one] of played.entries()) {
       done.push(one);
       const { sent, journey } = one;
@@ -299,7 +305,7 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
       if (fresh.length > 0 && packetsOf(journey).some(({ saddr, daddr }) => saddr === daddr)) return end();
     }
   }
-  return end();
+  return setting.unloaded?.() ?? end();
 }
 
 function kernelStep(host: Host, sent: Sent, substitutions: readonly Substitution[]): KernelStep {
@@ -323,11 +329,15 @@ export function unknownNeighbours(host: Host, run: readonly Played[]): KernelSte
   const packets = run.flatMap(({ journey }) => (journey === undefined ? [] : packetsOf(journey)));
   const steps = packets.flatMap((packet): KernelStep[] => {
     if (packet.family === 4) return [];
-    const route = routeOutput(host, packet);
-    if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];
-    if (host.neighbours.some(({ address, dev }) => address === route.nextHop && dev === route.oif)) return [];
-    const mac = neighbourMac(host, route.oif, route.nextHop);
-    return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: route.oif }];
+    // A link-local address may be looked for on any device.
+    const devices = isLinkLocal(packet.daddr) ? host.interfaces.map(({ name }) => name) : [undefined];
+    return devices.flatMap((by): KernelStep[] => {
+      const route = routeOutput(host, packet, by);
+      if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];
+      if (host.neighbours.some(({ address, dev }) => address === route.nextHop && dev === route.oif)) return [];
+      const mac = neighbourMac(host, route.oif, route.nextHop);
+      return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: route.oif }];
+    });
   });
   return [...new Map(steps.map((step) => [JSON.stringify(step), step])).values()];
 }

@@ -127,17 +127,29 @@ const compileRule = (rule: Rule, number: number): CompiledRule => ({
   because: rule.matches.map(unknownBecause).find((reason) => reason !== undefined) ?? '',
 });
 
+/** Rules that have been compiled: the same chain may stand in several rulesets, with another policy. */
+const known = new WeakMap<readonly Rule[], readonly CompiledRule[]>();
+
+function compileRules(rules: readonly Rule[]): readonly CompiledRule[] {
+  const made = known.get(rules) ?? rules.map((rule, index) => compileRule(rule, index + 1));
+  known.set(rules, made);
+  return made;
+}
+
 const compileChain = (chain: Chain): CompiledChain => ({
   name: chain.name,
   ...(chain.policy === undefined ? {} : { policy: chain.policy }),
   ...(chain.hidden === undefined ? {} : { hidden: chain.hidden }),
-  rules: chain.rules.map((rule, index) => compileRule(rule, index + 1)),
+  rules: compileRules(chain.rules),
 });
 
-export function compileRuleset(ruleset: Ruleset): CompiledRuleset {
-  const rules = [...ruleset.tables.values()].flatMap((table) =>
-    [...table.chains.values()].flatMap((chain) => chain.rules),
+/** True when the rules switch connection tracking on. Rules that nobody sees may need it, and translate. */
+export const tracksConnections = ({ tables }: Ruleset): boolean =>
+  [...tables.values()].some(({ chains }) =>
+    [...chains.values()].some(({ rules, hidden }) => hidden !== undefined || rules.some(needsConntrack)),
   );
+
+export function compileRuleset(ruleset: Ruleset): CompiledRuleset {
   const tables = new Map(
     [...ruleset.tables.values()].map((table) => [
       table.name,
@@ -147,8 +159,7 @@ export function compileRuleset(ruleset: Ruleset): CompiledRuleset {
   const chains = [...tables.values()].flatMap((table) => [...table.values()]);
   return {
     tables,
-    // Rules that nobody sees may need it, and translate.
-    conntrack: rules.some(needsConntrack) || chains.some(({ hidden }) => hidden !== undefined),
+    conntrack: tracksConnections(ruleset),
     hasUnknown: chains.some(
       (chain) =>
         chain.hidden !== undefined || chain.rules.some((rule) => rule.because !== '' || rule.action.kind === 'unknown'),

@@ -1,7 +1,7 @@
 /** nova-compute's rules: a chain for each instance of its host (nova/virt/firewall.py IptablesFirewallDriver). */
 import { familyOf, printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, DeploymentHost, Instance, Network } from '../deployment/deployment.ts';
-import { dhcpServerFor, makesBridge, networkLabelled } from '../deployment/placement.ts';
+import { dhcpServerFor, groupsOf, makesBridge, networkLabelled } from '../deployment/placement.ts';
 import { bridgeRules } from './bridge.ts';
 import type { Memory } from './memory.ts';
 import type { Profile } from './profile.ts';
@@ -73,7 +73,7 @@ const DHCP_REQUEST = '-s 0.0.0.0/32 -d 255.255.255.255/32 -p udp -m udp --sport 
 /** With the first instance that has a DHCP server, and then never again (nova/virt/firewall.py dhcp_create). */
 function addOnce(memory: Memory, chain: string, text: string): void {
   const filter = memory.filter[4];
-  if (!filter.rules.some((rule) => rule.chain === chain && rule.text === text)) filter.addRule(chain, text);
+  if (!filter.hasRule(chain, text)) filter.addRule(chain, text);
 }
 
 /** instance_rules: the order decides. */
@@ -85,7 +85,7 @@ function instanceRules(
   profile: Profile,
 ): string[] {
   const networks = networksOf(deployment, instance);
-  const groups = deployment.securityGroups.filter((group) => instance.securityGroups.includes(group.name));
+  const groups = groupsOf(deployment, instance);
   return [
     '-m state --state INVALID -j DROP',
     '-m state --state ESTABLISHED,RELATED -j ACCEPT',

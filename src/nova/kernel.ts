@@ -46,10 +46,9 @@ function linesOf(ruleset: Ruleset, name: TableName): readonly string[] {
 /** The chain that a rule jumps to: targets are written in capitals, chains of nova and of sensible operators are not. */
 const calledBy = (line: string): string | undefined => / -[jg] ([a-z]\S*)$/.exec(line)?.[1];
 
-/** A rule as the kernel says it. */
+/** A rule as the kernel says it, but for the chain that it stands in. */
 interface Spelling {
   readonly text: string;
-  readonly chain: string;
   /** The chain that it jumps to. */
   readonly calls?: string;
 }
@@ -58,33 +57,48 @@ interface Spelling {
 const SPELLINGS = new Map<string, Map<string, Spelling | undefined>>();
 const MOST_SPELLINGS = 50_000;
 
-function spellingOf(line: string, table: TableName, family: Family): Spelling | undefined {
+/** A rule in a chain, `words` being what stands behind its name. */
+function spellingOf(chain: string, words: string, table: TableName, family: Family): Spelling | undefined {
   const place = `${table} ${family}`;
   const known = SPELLINGS.get(place) ?? new Map<string, Spelling | undefined>();
   if (known.size === 0 || known.size >= MOST_SPELLINGS) {
     known.clear();
     SPELLINGS.set(place, known);
   }
+  // One user's chain is as good as another with a name as long, but for a rule that calls its own.
+  const isOwn = isBuiltIn(table, chain) || words.endsWith(` ${chain}`);
+  const stand = isOwn ? chain : 'c'.repeat(chain.length);
+  const line = `-A ${stand} ${words}`;
   if (known.has(line)) return known.get(line);
-  // What an operator wrote is in the kernel's spelling already.
-  const text = line.includes('nova-') ? inKernelSpelling(line, table, family) : line;
+  const text = inKernelSpelling(line, table, family)?.slice('-A '.length + stand.length);
   const calls = text === undefined ? undefined : calledBy(text);
-  const spelling =
-    text === undefined
-      ? undefined
-      : { text, chain: text.split(' ', 2)[1] ?? '', ...(calls === undefined ? {} : { calls }) };
+  const spelling = text === undefined ? undefined : { text, ...(calls === undefined ? {} : { calls }) };
   known.set(line, spelling);
   return spelling;
+}
+
+const isBuiltIn = (table: TableName, chain: string): boolean =>
+  (BUILT_IN_CHAINS[table] as readonly string[]).includes(chain);
+
+/** What an operator wrote is in the kernel's spelling already. */
+function spelled(line: string, table: TableName, family: Family): (Spelling & { readonly chain: string }) | undefined {
+  const [, chain = ''] = line.split(' ', 2);
+  const words = line.slice('-A '.length + chain.length + 1);
+  if (line.includes('nova-')) {
+    const spelling = spellingOf(chain, words, table, family);
+    return spelling && { ...spelling, chain };
+  }
+  const calls = calledBy(line);
+  return { text: ` ${words}`, chain, ...(calls === undefined ? {} : { calls }) };
 }
 
 /** Undefined where the kernel takes none such. */
 function inKernelSpelling(line: string, table: TableName, family: Family): string | undefined {
   const [, chain = ''] = line.split(' ', 2);
   const called = calledBy(line);
-  const declared = [
-    ...((BUILT_IN_CHAINS[table] as readonly string[]).includes(chain) ? [] : [chain]),
-    ...(called === undefined ? [] : [called]),
-  ].map((name) => `:${name} - [0:0]\n`);
+  const declared = [...(isBuiltIn(table, chain) ? [] : [chain]), ...(called === undefined ? [] : [called])].map(
+    (name) => `:${name} - [0:0]\n`,
+  );
   const { ruleset, diagnostics } = parseRuleset(`*${table}\n${declared.join('')}${line}\nCOMMIT\n`, {
     path: 'a rule',
     family,
@@ -109,10 +123,10 @@ export function restored(lines: readonly string[], name: TableName, family: Fami
     }
     const rule = withoutRuleCounters(line);
     if (!rule.startsWith('-A ')) continue;
-    const spelling = spellingOf(rule, name, family);
+    const spelling = spelled(rule, name, family);
     if (spelling === undefined) return undefined;
     const { text, chain, calls } = spelling;
-    const counted = rule === line ? text : line.slice(0, line.length - rule.length) + text;
+    const counted = `${line.slice(0, line.length - rule.length)}-A ${chain}${text}`;
     const own = rules.get(chain);
     if (own === undefined) rules.set(chain, [counted]);
     else own.push(counted);

@@ -21,12 +21,36 @@ export interface MemoryRule {
 /** The prefix of a process's chains: the basename of its script, cut to 16 characters (094c7695e8, 2012-03-01). */
 export const binaryName = (service: string): string => service.slice(0, 16);
 
+/** What a rule says, as one text. */
+const keyOf = ({ chain, wrap, top, text }: MemoryRule): string => `${wrap ? 1 : 0}${top ? 1 : 0} ${chain} ${text}`;
+
+/** The words that remove_rules_regex would find in a rule of this process's own chains. */
+const wordsOf = ({ wrap, text }: MemoryRule): readonly string[] => (wrap ? text.split(/[ /]/) : []);
+
+/** How often each key occurs. */
+class Tally {
+  private readonly counts = new Map<string, number>();
+
+  has(key: string): boolean {
+    return this.counts.has(key);
+  }
+
+  add(key: string, by: 1 | -1): void {
+    const count = (this.counts.get(key) ?? 0) + by;
+    if (count === 0) this.counts.delete(key);
+    else this.counts.set(key, count);
+  }
+}
+
 /** One table in memory. */
 export class MemoryTable {
   readonly binary: string;
   readonly wrapped = new Set<string>();
   readonly unwrapped = new Set<string>();
-  readonly rules: MemoryRule[] = [];
+  private readonly list: MemoryRule[] = [];
+  /** So that nobody has to look through thousands of rules for one that is not there. */
+  private readonly said = new Tally();
+  private readonly words = new Tally();
   /** True when something was asked for since the table was last written. */
   dirty = true;
   private readonly skipsDuplicates: boolean;
@@ -34,6 +58,10 @@ export class MemoryTable {
   constructor(binary: string, duplicates: Profile['duplicates']) {
     this.binary = binary;
     this.skipsDuplicates = duplicates === 'skipped';
+  }
+
+  get rules(): readonly MemoryRule[] {
+    return this.list;
   }
 
   /** A chain of this process's own; in the kernel its name has the binary prefix. */
@@ -61,15 +89,22 @@ export class MemoryTable {
   /** Takes out the first rule that says so, if there is one: of a rule that was added twice the other stays. */
   removeRule(chain: string, text: string): void {
     const wanted = this.wrapTargets(text);
-    const at = this.rules.findIndex((rule) => rule.wrap && rule.chain === chain && rule.text === wanted);
-    if (at < 0) return;
-    this.rules.splice(at, 1);
+    const at = this.list.findIndex((rule) => rule.wrap && rule.chain === chain && rule.text === wanted);
+    const [rule] = at < 0 ? [] : this.list.splice(at, 1);
+    if (rule === undefined) return;
+    this.count(rule, -1);
     this.dirty = true;
   }
 
   /** remove_rules_regex: takes out every rule of this process's own chains in which `word` stands as a word. */
   removeRulesNaming(word: string): void {
-    this.keep((rule) => !rule.wrap || !rule.text.split(/[ /]/).includes(word));
+    if (this.words.has(word)) this.keep((rule) => !wordsOf(rule).includes(word));
+  }
+
+  /** True when a chain of this process's own has the rule, wherever in the chain it was wanted. */
+  hasRule(chain: string, text: string): boolean {
+    const wrapped = { chain, wrap: true, text: this.wrapTargets(text) };
+    return [true, false].some((top) => this.said.has(keyOf({ ...wrapped, top })));
   }
 
   /**
@@ -89,18 +124,23 @@ export class MemoryTable {
   }
 
   private add(rule: MemoryRule): void {
-    const isSame = (other: MemoryRule): boolean =>
-      other.chain === rule.chain && other.wrap === rule.wrap && other.top === rule.top && other.text === rule.text;
-    if (this.skipsDuplicates && this.rules.some(isSame)) return;
-    this.rules.push(rule);
+    if (this.skipsDuplicates && this.said.has(keyOf(rule))) return;
+    this.list.push(rule);
+    this.count(rule, 1);
     this.dirty = true;
   }
 
+  private count(rule: MemoryRule, by: 1 | -1): void {
+    this.said.add(keyOf(rule), by);
+    for (const word of wordsOf(rule)) this.words.add(word, by);
+  }
+
   private keep(wanted: (rule: MemoryRule) => boolean): void {
-    const kept = this.rules.filter(wanted);
-    if (kept.length === this.rules.length) return;
-    this.rules.splice(0, this.rules.length, ...kept);
-    this.dirty = true;
+    const all = this.list.splice(0);
+    for (const rule of all)
+      if (wanted(rule)) this.list.push(rule);
+      else this.count(rule, -1);
+    if (this.list.length < all.length) this.dirty = true;
   }
 
   private wrapTargets(text: string): string {

@@ -37,14 +37,14 @@ export function mergeTable(
   const others = table.rules.filter((rule) => !rule.top).map((rule) => table.lineOf(rule));
   const operatorsTop = matching(lines, patterns.iptables_top_regex);
   lines = lines.filter((line) => !operatorsTop.includes(line));
-  lines.splice(
-    insertAt,
-    0,
+  lines = [
+    ...lines.slice(0, insertAt),
     ...[...table.wrapped].map((name) => `:${table.binary}-${name} - [0:0]`),
     ...[...table.unwrapped].map((name) => `:${name} - [0:0]`),
     ...operatorsTop,
     ...(profile.topFirst ? [...top, ...others] : inOrderOfAddition(table)),
-  );
+    ...lines.slice(insertAt),
+  ];
   const operatorsBottom = matching(lines, patterns.iptables_bottom_regex);
   if (operatorsBottom.length > 0) {
     lines = lines.filter((line) => !operatorsBottom.includes(line));

@@ -1,6 +1,6 @@
 /** A service of nova on a host: what it keeps in memory, and what it begins with. */
 import type { Deployment, DeploymentHost, Instance } from '../deployment/deployment.ts';
-import { hostOfFloatingIp, instancesOn, serves, translates } from '../deployment/placement.ts';
+import { floatingIpsOn, instancesOn, serves, translates } from '../deployment/placement.ts';
 import { roleOf, type ServiceRole } from '../deployment/service.ts';
 import { addFallback, addInstance, addProvider, plug } from './compute.ts';
 import { Memory } from './memory.ts';
@@ -47,8 +47,7 @@ export function settledProcess(
     case 'network':
       addStartUpRules(memory, host, profile);
       for (const network of deployment.networks) if (serves(host, network)) addNetwork(memory, network, host, profile);
-      for (const floatingIp of deployment.floatingIps)
-        if (hostOfFloatingIp(deployment, floatingIp) === host) addFloatingIp(memory, floatingIp, profile);
+      for (const floatingIp of floatingIpsOn(deployment, host)) addFloatingIp(memory, floatingIp, profile);
       break;
     case 'compute': {
       addFallback(memory);

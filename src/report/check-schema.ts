@@ -63,7 +63,9 @@ export const checkSchema = z.strictObject({
         .optional(),
     }),
   ),
-  unusedRules: z.array(locationSchema).meta({ description: 'rules that no packet of any claim met' }),
+  unusedRules: z
+    .array(locationSchema)
+    .meta({ description: 'rules that no claim depends on: every claim that holds would hold without any one of them' }),
 });
 
 /** `nfverdict/invariants-v1`. */

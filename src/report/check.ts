@@ -8,6 +8,7 @@ import type { Hop } from '../network/walk.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Paint } from './paint.ts';
 import type { Posture } from '../claim/claim.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { printable } from './printable.ts';
 import { wrap } from './wrap.ts';
@@ -138,7 +139,7 @@ export function printCheck({ findings, unusedRules }: CheckResult, subject: Chec
   if (unusedRules.length > 0) {
     lines.push(
       '',
-      `${unusedRules.length === 1 ? '1 rule' : `${unusedRules.length} rules`} that no packet of any claim met${subject.verbose ? ':' : ' (-v lists them)'}`,
+      `${unusedRules.length === 1 ? '1 rule' : `${unusedRules.length} rules`} that no claim depends on${subject.verbose ? ':' : ' (-v lists them)'}`,
     );
     if (subject.verbose) lines.push(...unusedRules.map((location) => `  ${placeOf(location)}`));
   }
@@ -213,7 +214,7 @@ function printLocation(location: Location, { witness, host }: Finding, subject: 
   const ruleset = [...hosts, host ?? '']
     .flatMap((name) => [subject.rulesetAt(name, family), subject.rulesetAt(name, 6)])
     .find((candidate) => candidate?.path === path);
-  const text = line === undefined ? undefined : ruleset?.lines[line - 1]?.text.trim().slice(0, LONGEST_LINE);
+  const text = line === undefined ? undefined : ruleset && textsOf(ruleset)(line).slice(0, LONGEST_LINE);
   const lacking =
     witness !== undefined && location.rule === undefined && location.chain !== undefined
       ? ' (no rule of it applies)'

@@ -47,6 +47,8 @@ class Origins {
   }
 }
 
+const NO_DEMANDS: readonly Demand[] = [];
+
 /** Numbers that stand for texts, so that rules compare as fast as numbers do. */
 class Bodies {
   private readonly origins: Origins;
@@ -95,6 +97,8 @@ export class DraftChain {
   counters: Counters | undefined;
   /** How many rules jump or go here. */
   references = 0;
+  /** What there is to tell of a plain rule that jumps here. */
+  readonly jumpedTo: Origin = { demands: NO_DEMANDS, jump: { chain: this } };
   readonly rules = new RuleList<Rule>();
   /** How many rules have each body; only kept once a command asks. */
   private counts: Map<number, number> | undefined;
@@ -161,7 +165,6 @@ export class DraftChain {
   }
 }
 
-const NO_DEMANDS: readonly Demand[] = [];
 const BUILT_IN_TARGETS = ['ACCEPT', 'DROP', 'RETURN', 'QUEUE'];
 
 export class DraftTable {
@@ -170,6 +173,8 @@ export class DraftTable {
   readonly chains = new Map<string, DraftChain>();
   readonly origins = new Origins();
   readonly bodies = new Bodies(this.origins);
+  /** Some chain has another name than rules that jump to it were given. */
+  private isRenamed = false;
 
   /** `before` is what an earlier section of the text left: its policies stay, its rules and chains go. */
   constructor(name: TableName, line: number, before?: DraftTable) {
@@ -260,7 +265,7 @@ export class DraftTable {
     // Written out, for this is done for every rule.
     const plain: Rule = target === undefined ? { text, line, matches } : { text, line, matches, target };
     const rule = counters === undefined ? plain : { ...plain, counters };
-    if (called !== undefined) this.origins.set(rule, { demands: NO_DEMANDS, jump: { chain: called } });
+    if (called !== undefined) this.origins.set(rule, called.jumpedTo);
     chain.insert(chain.rules.length, rule);
     return true;
   }
@@ -368,6 +373,7 @@ export class DraftTable {
     this.chains.delete(old.text);
     chain.name = name.text;
     this.chains.set(name.text, chain);
+    this.isRenamed = true;
   }
 
   /** The table as its readers see it: declared chains first, in the order of declaration. */
@@ -375,21 +381,22 @@ export class DraftTable {
     const declared = [...this.chains.values()].filter((chain) => chain.line !== undefined);
     declared.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
     const others = [...this.chains.values()].filter((chain) => chain.line === undefined);
+    const chains = new Map<string, Chain>();
+    for (const chain of [...declared, ...others]) chains.set(chain.name, this.finishChain(chain));
+    return { name: this.name, line: this.line, chains };
+  }
+
+  private finishChain(chain: DraftChain): Chain {
+    const rules = chain.rules.toArray();
     return {
-      name: this.name,
-      line: this.line,
-      chains: new Map([...declared, ...others].map((chain) => [chain.name, finishChain(chain, this.origins)])),
+      name: chain.name,
+      ...(chain.line === undefined ? {} : { line: chain.line }),
+      ...(chain.policy && { policy: chain.policy }),
+      ...(chain.counters && { counters: chain.counters }),
+      rules: this.isRenamed ? rules.map((rule) => finishRule(rule, this.origins)) : rules,
     };
   }
 }
-
-const finishChain = (chain: DraftChain, origins: Origins): Chain => ({
-  name: chain.name,
-  ...(chain.line === undefined ? {} : { line: chain.line }),
-  ...(chain.policy && { policy: chain.policy }),
-  ...(chain.counters && { counters: chain.counters }),
-  rules: Array.from(chain.rules, (rule) => finishRule(rule, origins)),
-});
 
 /** Gives a jump the name that its chain has in the end. */
 function finishRule(rule: Rule, origins: Origins): Rule {

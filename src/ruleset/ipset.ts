@@ -15,7 +15,7 @@ import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { icmpNamed } from '../packet/icmp.ts';
 import { ICMP, ICMPV6, TCP, hasPorts } from '../packet/packet.ts';
-import { Complaints, checkLine } from './lines.ts';
+import { Complaints } from './lines.ts';
 import type { AddressRange } from './rule.ts';
 import type { Token } from './tokens.ts';
 import { fail, tokenize } from './tokens.ts';
@@ -307,7 +307,6 @@ export function parseIpsets(text: string, path: string): ReadonlyMap<string, IpS
   const complaints = new Complaints(path);
   const sets = new Map<string, DraftSet>();
   complaints.readLines(text, (line, number) => {
-    checkLine(line);
     if (!line.trimStart().startsWith('#')) execute(tokenize(line), sets, number);
   });
   const diagnostics = complaints.list();

@@ -15,19 +15,33 @@ export function* linesOf(text: string): Generator<string> {
 /** iptables-restore and ipset read a line into a buffer of this many octets with its end (iptables/iptables-restore.c). */
 const MAX_LINE_LENGTH = 10_239;
 
+// eslint-disable-next-line no-control-regex -- it is what is looked for
+const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
+// eslint-disable-next-line no-control-regex
+const CONTROL_BUT_LINE_ENDS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)/;
+
 /** Throws a Fault for a line that no text has: one without end, or with control characters. */
-export function checkLine(line: string): void {
+function checkLine(line: string, hasControls: boolean): void {
   if (line.length > MAX_LINE_LENGTH) {
     throw new Fault(1, `this line has ${line.length} characters: expected at most ${MAX_LINE_LENGTH}`);
   }
-  for (let i = 0; i < line.length; i++) {
-    const code = line.charCodeAt(i);
-    if ((code < 0x20 && code !== 0x09) || code === 0x7f) {
-      const name = `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
-      throw new Fault(i + 1, `a control character (${name}): expected text`);
-    }
-  }
+  if (!hasControls) return;
+  const control = CONTROL.exec(line);
+  if (control === null) return;
+  const name = `U+${line.charCodeAt(control.index).toString(16).toUpperCase().padStart(4, '0')}`;
+  throw new Fault(control.index + 1, `a control character (${name}): expected text`);
 }
+
+const cut = new WeakMap<{ readonly text: string }, readonly string[]>();
+
+/** The lines of a text by their numbers from 1, without the blanks around them; '' for one that it has not. It is cut up when a line is first asked for. */
+export const textsOf =
+  (of: { readonly text: string }): ((line: number) => string) =>
+  (line) => {
+    const lines = cut.get(of) ?? [...linesOf(of.text)];
+    cut.set(of, lines);
+    return lines[line - 1]?.trim() ?? '';
+  };
 
 /** More than a person reads; a text with so many errors is something else, and is not read to its end. */
 const MAX_COMPLAINTS = 100;
@@ -48,9 +62,11 @@ export class Complaints {
     if (this.found.length <= MAX_COMPLAINTS) this.found.push({ path: this.path, line, column, message });
   }
 
-  /** Has every line read, up to where there is no use in it. A Fault that is thrown is kept, and the next line is read. */
+  /** Has every line read that can be one, up to where there is no use in it. A Fault that is thrown is kept, and the next line is read. */
   readLines(text: string, read: (line: string, number: number) => void): void {
     if (this.isBinary(text)) return;
+    // Asked once of the whole text: hardly any has them.
+    const hasControls = CONTROL_BUT_LINE_ENDS.test(text);
     let number = 0;
     for (const line of linesOf(text)) {
       number++;
@@ -63,6 +79,7 @@ export class Complaints {
         return;
       }
       try {
+        checkLine(line, hasControls);
         read(line, number);
       } catch (error) {
         if (!(error instanceof Fault)) throw error;

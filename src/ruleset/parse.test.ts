@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { InputError, printDiagnostic } from '../diagnostic/diagnostic.ts';
+import { textsOf } from './lines.ts';
 import { parseRuleset, readRuleset } from './parse.ts';
 import { printRuleset } from './print.ts';
 import type { Family } from '../address/address.ts';
@@ -61,15 +62,10 @@ describe('the file', () => {
   test('every line is kept, and every rule knows its own', () => {
     const text = '# saved\n\n*filter\n:a - [0:0]\n-A INPUT  -j a\nCOMMIT';
     const { ruleset } = parse(text);
-    expect(ruleset.lines.map(({ kind, line }) => `${line} ${kind}`)).toEqual([
-      '1 comment',
-      '2 blank',
-      '3 table',
-      '4 chain',
-      '5 command',
-      '6 commit',
-    ]);
-    expect(ruleset.lines.map((line) => line.text).join('\n')).toBe(text);
+    expect(ruleset.remarks.map(({ kind, line }) => `${line} ${kind}`)).toEqual(['1 comment', '3 table']);
+    const textAt = textsOf(ruleset);
+    expect(text.split('\n').map((_, index) => textAt(index + 1))).toEqual(text.split('\n'));
+    expect(textAt(7)).toBe('');
     const rule = ruleset.tables.get('filter')?.chains.get('INPUT')?.rules[0];
     expect([rule?.line, rule?.text]).toEqual([5, '-A INPUT  -j a']);
   });

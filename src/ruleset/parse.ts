@@ -9,12 +9,12 @@ import { InputError } from '../diagnostic/diagnostic.ts';
 import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import { readCommand } from './command.ts';
-import { DraftTable } from './draft.ts';
+import { DraftTable, type DraftChain } from './draft.ts';
 import { detectFamily } from './family.ts';
-import { Complaints, checkLine, linesOf } from './lines.ts';
+import { Complaints, linesOf } from './lines.ts';
 import { PlainRules, type KnownRules } from './plain.ts';
 import { refusals } from './reachability.ts';
-import type { Counters, Line, Ruleset, Table, TableName } from './rule.ts';
+import type { Counters, Remark, Ruleset, Table, TableName } from './rule.ts';
 import { Fault, fail, tokenize } from './tokens.ts';
 import type { Token } from './tokens.ts';
 
@@ -39,13 +39,17 @@ class Reader {
   private readonly options: ParseOptions;
   private readonly family: Family;
   private readonly tables = new Map<TableName, DraftTable>();
-  private readonly lines: Line[] = [];
+  private readonly remarks: Remark[] = [];
   private readonly complaints: Complaints;
   private readonly plain: PlainRules;
   private table: DraftTable | undefined;
   /** Inside of a section whose table is unknown: its lines would only repeat the error. */
   private skipping = false;
+  private endsOpen = false;
   private number = 0;
+  /** Most rules are for the chain of the rule before: how such a line begins, and the chain. */
+  private head = '';
+  private headed: DraftChain | undefined;
 
   constructor(text: string, options: ParseOptions) {
     this.options = options;
@@ -61,19 +65,26 @@ class Reader {
     this.closeTable();
     const tables = new Map<TableName, Table>();
     for (const [name, table] of this.tables) tables.set(name, table.finish());
-    const ruleset = { path: this.options.path, family: this.family, tables, lines: this.lines };
+    const ruleset = {
+      path: this.options.path,
+      family: this.family,
+      tables,
+      text,
+      remarks: this.remarks,
+      endsOpen: this.endsOpen,
+    };
     return { ruleset, diagnostics: this.complaints.list() };
   }
 
   private readLine(text: string, number: number): void {
     this.number = number;
     const kind = kindOf(text);
-    this.lines.push({ kind, text, line: number });
-    checkLine(text);
+    if (kind === 'comment' || kind === 'table') this.remarks.push({ kind, text, line: number });
+    if (kind !== 'comment' && kind !== 'blank') this.endsOpen = kind !== 'commit';
     this.readStatement(kind, text);
   }
 
-  private readStatement(kind: Line['kind'], text: string): void {
+  private readStatement(kind: LineKind, text: string): void {
     switch (kind) {
       case 'blank':
       case 'comment':
@@ -111,6 +122,7 @@ class Reader {
           (near === undefined ? `expected ${TABLE_NAMES.join(', ')}` : `did you mean ${near}?`),
       );
     }
+    this.headed = undefined;
     this.table = new DraftTable(found, this.number, this.tables.get(found));
     this.tables.set(found, this.table);
     if (extra !== undefined)
@@ -128,7 +140,7 @@ class Reader {
   /** `:CHAIN POLICY [packets:bytes]`, split at blanks only: iptables-restore knows no quotes here. */
   private readChain(text: string): void {
     const colon = firstColumn(text);
-    const words: Token[] = [...text.slice(colon).matchAll(/[^ \t]+/g)].map((found) => ({
+    const words: Token[] = Array.from(text.slice(colon).matchAll(/[^ \t]+/g), (found) => ({
       text: found[0],
       column: colon + found.index + 1,
     }));
@@ -154,21 +166,30 @@ class Reader {
       counters,
     );
     table.execute(command, text, this.number);
+    this.headed = undefined;
   }
 
   /** `-A CHAIN` and a plain rule, from `start`; false, with nothing done, for any other line. */
   private readPlainRule(table: DraftTable, text: string, start: number, counters: Counters | undefined): boolean {
-    if (!text.startsWith('-A ', start)) return false;
-    const blank = text.indexOf(' ', start + 3);
-    const name = text.slice(start + 3, blank < 0 ? undefined : blank);
-    const body = blank < 0 ? '' : text.slice(blank + 1);
-    const chain = name.includes('"') ? undefined : table.chains.get(name);
-    const rule = chain && (body === '') === blank < 0 ? this.plain.read(body) : undefined;
-    if (chain === undefined || rule === undefined) return false;
+    const chain = this.appendedTo(table, text, start);
+    if (chain === undefined || text.length === start + this.head.length) return false;
+    const rule = this.plain.read(text.slice(start + this.head.length));
+    if (rule === undefined) return false;
     // What stands in which chain and table is not plain.
-    if ((rule.hasIn || rule.hasOut) && WITHOUT_DEVICE.has(name)) return false;
+    if ((rule.hasIn || rule.hasOut) && WITHOUT_DEVICE.has(chain.name)) return false;
     if (rule.target?.kind === 'DROP' && table.name === 'nat') return false;
     return table.append(chain, rule, { text, line: this.number, counters });
+  }
+
+  /** The chain of a line `-A CHAIN `, which is then `head`. */
+  private appendedTo(table: DraftTable, text: string, start: number): DraftChain | undefined {
+    if (this.headed !== undefined && text.startsWith(this.head, start)) return this.headed;
+    const blank = text.indexOf(' ', start + 3);
+    if (blank < 0 || !text.startsWith('-A ', start)) return undefined;
+    const name = text.slice(start + 3, blank);
+    this.head = text.slice(start, blank + 1);
+    this.headed = name.includes('"') ? undefined : table.chains.get(name);
+    return this.headed;
   }
 
   private inTable(column: number): DraftTable {
@@ -184,7 +205,9 @@ const WITHOUT_DEVICE: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'POS
 /** The column of the first character that is not blank. */
 const firstColumn = (text: string): number => text.length - text.trimStart().length + 1;
 
-function kindOf(text: string): Line['kind'] {
+type LineKind = Remark['kind'] | 'blank' | 'chain' | 'command' | 'commit';
+
+function kindOf(text: string): LineKind {
   if (text.startsWith('-')) return 'command';
   const trimmed = text.trim();
   if (trimmed === '') return 'blank';

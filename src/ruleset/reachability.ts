@@ -17,10 +17,24 @@ export interface Refusal {
   readonly message: string;
 }
 
-interface Edge {
-  readonly to: DraftChain;
-  readonly line: number;
-  readonly token: Token;
+interface Telling {
+  readonly rule: Rule;
+  readonly origin: Origin;
+}
+
+/** The hooks from which packets come to a chain, and its rules that say something. */
+interface Reached {
+  readonly hooks: HookName[];
+  readonly telling: readonly Telling[];
+  /** Nothing that it leads to loops, or depends on the hook: it need not be looked at from another one. */
+  isSettled: boolean;
+}
+
+interface Visited {
+  readonly chain: DraftChain;
+  readonly reached: Reached;
+  next: number;
+  isSettled: boolean;
 }
 
 /** One refusal a place is enough. */
@@ -28,21 +42,15 @@ const placeOf = ({ line, token }: { readonly line: number; readonly token: Token
   `${line}:${token.column}`;
 
 /** The rules that a packet can come to and that jump or demand something. */
-function* telling(chain: DraftChain, { origins }: DraftTable): Generator<{ rule: Rule; origin: Origin }> {
-  let rest = chain.reachable();
-  for (const rule of chain.rules) {
-    if (rest-- === 0) return;
-    const origin = origins.of(rule);
-    if (origin !== undefined) yield { rule, origin };
+function telling(chain: DraftChain, { origins }: DraftTable): readonly Telling[] {
+  const found: Telling[] = [];
+  const rules = chain.rules.toArray();
+  for (let index = 0, end = chain.reachable(); index < end; index++) {
+    const rule = rules[index];
+    const origin = rule && origins.of(rule);
+    if (rule !== undefined && origin !== undefined) found.push({ rule, origin });
   }
-}
-
-function edgesOf(chain: DraftChain, table: DraftTable): Edge[] {
-  const edges: Edge[] = [];
-  for (const { rule, origin } of telling(chain, table))
-    if (origin.jump !== undefined)
-      edges.push({ to: origin.jump.chain, line: rule.line, token: jumpToken(rule, origin.jump.token) });
-  return edges;
+  return found;
 }
 
 /** `a -> b -> c -> a`, without the middle of a long one. `start` is where the loop's first chain stands on the stack. */
@@ -55,16 +63,15 @@ function printLoop(stack: readonly { readonly chain: DraftChain }[], start: numb
   return [...shown, stack[start]?.chain.name ?? ''].join(' -> ');
 }
 
-/** All that the kernel would refuse in `table`. Every chain and jump is looked at once for each hook. */
+/** All that the kernel would refuse in `table`. Every chain and jump is looked at once for each hook, at most. */
 export function refusals(table: DraftTable): Refusal[] {
-  const edges = new Map<DraftChain, Edge[]>();
-  const hooks = new Map<DraftChain, HookName[]>();
+  const reached = new Map<DraftChain, Reached>();
   const found = new Map<string, Refusal>();
   for (const hook of BUILT_IN_CHAINS[table.name]) {
     const start = table.chains.get(hook);
-    if (start !== undefined) visit(table, hook, start, edges, hooks, found);
+    if (start !== undefined) visit(table, hook, start, reached, found);
   }
-  for (const [chain, names] of hooks) checkDemands(chain, names, table, found);
+  for (const [chain, at] of reached) checkDemands(chain, at, table, found);
   return [...found.values()];
 }
 
@@ -73,49 +80,59 @@ function visit(
   table: DraftTable,
   hook: HookName,
   start: DraftChain,
-  edges: Map<DraftChain, Edge[]>,
-  hooks: Map<DraftChain, HookName[]>,
+  reached: Map<DraftChain, Reached>,
   found: Map<string, Refusal>,
 ): void {
   const open = new Map<DraftChain, number>();
   const done = new Set<DraftChain>();
-  const stack: { readonly chain: DraftChain; readonly edges: readonly Edge[]; next: number }[] = [];
+  const stack: Visited[] = [];
   const enter = (chain: DraftChain): void => {
-    let own = edges.get(chain);
+    let own = reached.get(chain);
     if (own === undefined) {
-      own = edgesOf(chain, table);
-      edges.set(chain, own);
+      own = { hooks: [], telling: telling(chain, table), isSettled: false };
+      reached.set(chain, own);
     }
-    const reached = hooks.get(chain);
-    if (reached === undefined) hooks.set(chain, [hook]);
-    else reached.push(hook);
+    own.hooks.push(hook);
     open.set(chain, stack.length);
-    stack.push({ chain, edges: own, next: 0 });
+    const isSettled = own.telling.every(({ origin }) => origin.demands.length === 0);
+    stack.push({ chain, reached: own, next: 0, isSettled });
   };
   enter(start);
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-    const edge = top.edges[top.next++];
-    if (edge === undefined) {
+    const told = top.reached.telling[top.next++];
+    if (told === undefined) {
       open.delete(top.chain);
       done.add(top.chain);
       stack.pop();
+      top.reached.isSettled = top.isSettled;
+      const caller = stack.at(-1);
+      if (caller !== undefined) caller.isSettled &&= top.isSettled;
       continue;
     }
-    const start = open.get(edge.to);
-    if (start !== undefined) {
+    const { rule, origin } = told;
+    if (origin.jump === undefined) continue;
+    const { chain: to, token: given } = origin.jump;
+    const start = open.get(to);
+    if (start === undefined) {
+      if (reached.get(to)?.isSettled === true) continue;
+      if (done.has(to)) top.isSettled = false;
+      else enter(to);
+    } else {
+      top.isSettled = false;
       const message = `this jump closes a loop that ${hook} reaches: ${printLoop(stack, start)}`;
-      found.set(placeOf(edge), { line: edge.line, token: edge.token, message });
-    } else if (!done.has(edge.to)) enter(edge.to);
+      const refusal = { line: rule.line, token: jumpToken(rule, given), message };
+      found.set(placeOf(refusal), refusal);
+    }
   }
 }
 
 function checkDemands(
   chain: DraftChain,
-  hooks: readonly HookName[],
+  { hooks, telling: told }: Reached,
   table: DraftTable,
   found: Map<string, Refusal>,
 ): void {
-  for (const { rule, origin } of telling(chain, table)) {
+  for (const { rule, origin } of told) {
     const { jump, demands } = origin;
     if (jump !== undefined && (BUILT_IN_CHAINS[table.name] as readonly string[]).includes(jump.chain.name)) {
       const message = `${jump.chain.name} is a built-in chain: no rule can jump to it`;

@@ -14,6 +14,11 @@ export class RuleList<T> implements Iterable<T> {
     for (const block of this.blocks) yield* block;
   }
 
+  toArray(): readonly T[] {
+    const [only] = this.blocks;
+    return this.blocks.length === 1 && only !== undefined ? only.slice() : this.blocks.flat();
+  }
+
   append(item: T): void {
     const last = this.blocks.at(-1);
     if (last === undefined || last.length >= BLOCK_SIZE) this.blocks.push([item]);

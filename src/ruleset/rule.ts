@@ -23,18 +23,22 @@ export interface Counters {
   readonly bytes: bigint;
 }
 
-/** A whole ruleset of one family. `tables` is what a restore of the text would leave in the kernel; `lines` is the text itself. */
+/** A whole ruleset of one family. `tables` is what a restore of the text would leave in the kernel. */
 export interface Ruleset {
   /** The file it came from, for messages. */
   readonly path: string;
   readonly family: Family;
   readonly tables: ReadonlyMap<TableName, Table>;
-  readonly lines: readonly Line[];
+  /** The text itself (lines.ts finds a line of it). */
+  readonly text: string;
+  /** Its comments and the lines that open tables, in order: what hidden.ts reads. */
+  readonly remarks: readonly Remark[];
+  /** There is no COMMIT behind its last statement. */
+  readonly endsOpen: boolean;
 }
 
-/** One line of the text, every one kept. `column` counts from 1 and points at the first character that is not blank. */
-export interface Line {
-  readonly kind: 'blank' | 'comment' | 'table' | 'chain' | 'command' | 'commit';
+export interface Remark {
+  readonly kind: 'comment' | 'table';
   readonly text: string;
   readonly line: number;
 }

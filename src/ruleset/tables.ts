@@ -24,4 +24,11 @@ export const withAllTables = (ruleset: Ruleset): Ruleset => ({
 });
 
 /** What filters nothing. */
-export const emptyRuleset = (family: Family): Ruleset => ({ path: '', family, tables: new Map(), lines: [] });
+export const emptyRuleset = (family: Family): Ruleset => ({
+  path: '',
+  family,
+  tables: new Map(),
+  text: '',
+  remarks: [],
+  endsOpen: false,
+});

@@ -5,11 +5,13 @@
  * little; a chain is made once, however often it is called. Rules that change a packet and let it go on (MARK, TTL, LOG) cannot be put together so: what
  * comes behind them is made first, and then seen through the change. Everything is made from the end to the beginning.
  */
+import type { Address } from '../address/address.ts';
 import type { Action, NatTarget } from '../netfilter/compile.ts';
 import type { Chain, HookName, Rule, TableName } from '../ruleset/rule.ts';
 import { printMatch, printTarget } from '../ruleset/print.ts';
 import type { Conditions, UnknownPlace } from './condition.ts';
 import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, YES, type Node } from './diagram.ts';
+import { destinationOf, dispatched } from './dispatch.ts';
 import type { Effects } from './effect.ts';
 import type { Layout } from './layout.ts';
 import type { Outcomes } from './outcome.ts';
@@ -24,6 +26,8 @@ export interface TableOptions {
   readonly logs: boolean | 'all';
   /** What is put in a rule's place, FALL where it does nothing: `body` is what it does to the packets of `set`, `otherwise` what would happen to them behind it. */
   readonly instead?: (rule: Rule, set: Node, body: Node, otherwise: Node) => Node;
+  /** What a chain without effects makes of every packet, where that is known: FALL where it lets them go on. */
+  readonly made?: (chain: string) => Node | undefined;
   /** Only these packets are asked for: of others the answer may be wrong. Only their destinations count. */
   readonly within?: Node;
 }
@@ -61,8 +65,11 @@ export class TableSpace {
   readonly #continued = new Map<string, Node>();
   /** By chain, where only some packets are asked for: of each rule, whether none of them comes to it. */
   readonly #passedBy = new Map<string, Uint8Array>();
+  /** Chains that another table space has made already, with all that they call; undefined where each is made anew. */
+  readonly #settled: Map<string, Node> | undefined;
   /** The rule that is being looked at. */
-  #at: { chain: Chain; rule: Rule } | undefined;
+  #chainAt: Chain | undefined;
+  #ruleAt: Rule | undefined;
   readonly #place: UnknownPlace = { name: (text) => this.#nameOfUnknown(text) };
   readonly #returnFalls: (node: Node) => Node;
   readonly #fallReturns: (node: Node) => Node;
@@ -90,6 +97,9 @@ export class TableSpace {
     this.#options = options;
     this.#context = context;
     this.#accept = this.#outcomes.of(context.next) === undefined ? ACCEPT : context.next;
+    // Whose terminals name rules, or are told by whoever asks, is made anew.
+    const isShared = !options.deciding && options.instead === undefined && options.within === undefined;
+    this.#settled = isShared ? space.chains.settledOf(at.chains, this.#accept) : undefined;
     const { diagrams } = this.#layout;
     const returnFalls = diagrams.mapping((node) => (node === RETURN ? FALL : node));
     const fallReturns = diagrams.mapping((node) => (node === FALL ? RETURN : node));
@@ -168,6 +178,12 @@ export class TableSpace {
     const enter = (name: string): void => {
       const chain = this.#chains.get(name);
       if (chain === undefined || seen.has(name) || this.#effectful.has(name)) return;
+      const settled = this.#settled?.get(name) ?? this.#options.made?.(name);
+      if (settled !== undefined) {
+        this.#effectful.set(name, false);
+        this.#pure.set(name, settled);
+        return;
+      }
       seen.add(name);
       open.push({ chain, calls: this.#chainsMade.summaryOf(chain).calls, next: 0 });
     };
@@ -196,9 +212,8 @@ export class TableSpace {
       const passedBy = new Uint8Array(chain.rules.length);
       this.#passedBy.set(chain.name, passedBy);
       for (const [index, rule] of chain.rules.entries()) {
-        const { set, broken } = this.#test(chain, rule);
-        const met = diagrams.substitute(destinations, diagrams.and(here, set));
-        if (met === NO && diagrams.and(here, broken) === NO) passedBy[index] = 1;
+        const met = diagrams.substitute(destinations, diagrams.and(here, this.#setOf(chain, rule)));
+        if (met === NO && diagrams.and(here, this.#brokenOf(chain, rule)) === NO) passedBy[index] = 1;
         else if (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') {
           const called = rule.target.chain;
           reached.set(called, diagrams.or(reached.get(called) ?? NO, met));
@@ -226,8 +241,8 @@ export class TableSpace {
   }
 
   #nameOfUnknown(text: string): string {
-    if (this.#at === undefined) return text;
-    const { chain, rule } = this.#at;
+    const [chain, rule] = [this.#chainAt, this.#ruleAt];
+    if (chain === undefined || rule === undefined) return text;
     const ordinal = this.#ordinalsOf(chain).get(rule)?.get(text) ?? 0;
     return `${this.#table} ${this.#hook} ${chain.name}: ${text}${ordinal === 0 ? '' : ` #${ordinal + 1}`}`;
   }
@@ -249,30 +264,40 @@ export class TableSpace {
     return ordinals;
   }
 
-  /** The packets that a rule is for, and those that it drops merely by looking at them. */
-  #test(chain: Chain, rule: Rule): { readonly set: Node; readonly broken: Node } {
-    this.#at = { chain, rule };
-    return {
-      set: this.#conditions.all(rule.matches, this.#place),
-      broken: this.#conditions.dropped(rule.matches, this.#place),
-    };
+  /** The packets that a rule is for. */
+  #setOf(chain: Chain, rule: Rule): Node {
+    this.#chainAt = chain;
+    this.#ruleAt = rule;
+    return this.#conditions.all(rule.matches, this.#place);
+  }
+
+  /** Those that it drops merely by looking at them. */
+  #brokenOf(chain: Chain, rule: Rule): Node {
+    this.#chainAt = chain;
+    this.#ruleAt = rule;
+    return this.#conditions.dropped(rule.matches, this.#place);
   }
 
   /** A chain without effects: FALL where none of its rules decides. */
   #chainOf(chain: Chain): Node {
-    const { calls, translates } = this.#chainsMade.summaryOf(chain);
+    const { calls, changes, continues, translates } = this.#chainsMade.summaryOf(chain);
+    const settled = translates ? undefined : this.#settled;
+    if (settled === undefined) return this.#madeOf(chain);
     const called = calls.map((name) => this.#calledBy(name));
     const making = { table: this.#table, rules: chain.rules, called, accepted: this.#accept };
-    // Whose terminals name rules, or are told by whoever asks, is made anew.
-    const isShared = !this.#options.deciding && this.#options.instead === undefined && !translates;
-    const known = isShared ? this.#chainsMade.find(chain.name, making) : undefined;
-    if (known !== undefined) return known;
+    const known = this.#chainsMade.find(chain.name, making);
     const before = this.#conditions.unknowns;
-    const { table, returns } = this.#runOf(chain, 0, chain.rules.length);
-    const node = returns ? this.#returnFalls(table) : table;
+    const node = known ?? this.#madeOf(chain);
     // What is not known is so at this hook.
-    if (isShared && this.#conditions.unknowns === before) this.#chainsMade.add(chain.name, making, node);
+    if (this.#conditions.unknowns !== before) return node;
+    if (known === undefined) this.#chainsMade.add(chain.name, making, node);
+    if (!changes && !continues && calls.every((name) => settled.has(name))) settled.set(chain.name, node);
     return node;
+  }
+
+  #madeOf(chain: Chain): Node {
+    const { table, returns } = this.#runOf(chain, 0, chain.rules.length);
+    return returns ? this.#returnFalls(table) : table;
   }
 
   #calledBy(name: string): Node {
@@ -339,7 +364,8 @@ export class TableSpace {
       close(index + 1);
       end = index;
       const action = this.#actionOf(rule);
-      const { set, broken } = this.#test(chain, rule);
+      const set = this.#setOf(chain, rule);
+      const broken = this.#brokenOf(chain, rule);
       const body =
         action.kind === 'jump'
           ? this.#continuedBy(action.chain, rest, depth + 1)
@@ -367,13 +393,43 @@ export class TableSpace {
     for (let index = start; index < end; index++) {
       const rule = chain.rules[index];
       if (rule === undefined || passedBy?.[index] === 1) continue;
+      const dispatch = this.#dispatchAt(chain, index, end);
+      if (dispatch !== undefined) {
+        returns ||= dispatch.returns;
+        leaves.push(dispatch.node);
+        index = dispatch.last;
+        continue;
+      }
       const action = this.#actionOf(rule);
       returns ||= action.kind === 'return' || action.kind === 'goto';
-      const { set, broken } = this.#test(chain, rule);
-      const leaf = this.#leaf(rule, set, this.#deciding(chain, index, action), FALL);
+      const leaf = this.#leaf(rule, this.#setOf(chain, rule), this.#deciding(chain, index, action), FALL);
+      const broken = this.#brokenOf(chain, rule);
       if (broken !== NO) leaves.push(diagrams.guard(broken, this.#brokenAt(chain, index)));
       if (leaf !== FALL) leaves.push(leaf);
     }
     return { table: diagrams.overAll(leaves), returns };
+  }
+
+  /** Rules of a chain from this one on that are each for another destination; the last of them. Undefined where they are put together as others are. */
+  #dispatchAt(
+    chain: Chain,
+    start: number,
+    end: number,
+  ): { readonly node: Node; readonly returns: boolean; readonly last: number } | undefined {
+    if (this.#options.instead !== undefined) return undefined;
+    const passedBy = this.#passedBy.get(chain.name);
+    const ends = new Map<Address, Node>();
+    let returns = false;
+    let index = start;
+    for (; index < end; index++) {
+      const rule = chain.rules[index];
+      const destination = rule && destinationOf(this.#layout, rule);
+      if (rule === undefined || destination === undefined || ends.has(destination)) break;
+      if (passedBy?.[index] === 1) continue;
+      const action = this.#actionOf(rule);
+      returns ||= action.kind === 'return' || action.kind === 'goto';
+      ends.set(destination, this.#deciding(chain, index, action));
+    }
+    return ends.size < 2 ? undefined : { node: dispatched(this.#layout, ends), returns, last: index - 1 };
   }
 }

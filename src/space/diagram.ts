@@ -268,9 +268,18 @@ export class Diagrams {
       table[slot] = node + 1;
     }
     this.#table = table;
-    // The cache of results grows with what there is to remember; it starts again empty.
+    // The cache of results grows with what there is to remember.
     const size = 4 * Math.min(table.length, 1 << 22);
-    if (size > this.#cache.length) this.#cache = new Int32Array(size);
+    if (size > this.#cache.length) this.#enlargeCache(size);
+  }
+
+  #enlargeCache(size: number): void {
+    const old = this.#cache;
+    this.#cache = new Int32Array(size);
+    for (let slot = 0; slot < old.length; slot += 4) {
+      const operation = old[slot] ?? 0;
+      if (operation !== 0) this.#remember(operation, old[slot + 1] ?? 0, old[slot + 2] ?? 0, old[slot + 3] ?? 0);
+    }
   }
 
   // --- operations ------------------------------------------------------------------------------------------------------------------
@@ -355,6 +364,34 @@ export class Diagrams {
 
   pair(operation: PairOperation, f: Node, g: Node): Node {
     return this.#apply(operation, f, g);
+  }
+
+  /** Whether `pair` gives anything but NO somewhere; nothing is made for the answer. */
+  somewhere(operation: PairOperation, f: Node, g: Node): boolean {
+    const seen = this.#shortcut(operation, f, g);
+    if (seen !== OPEN) return seen !== NO;
+    // Kept beside the results of `pair`, and apart from them.
+    const asked = -(operation as number);
+    const slot = this.#slot(asked, f, g);
+    if (this.#isCached(slot, asked, f, g)) return this.#cache[slot + 3] !== NO;
+    this.#enter();
+    const [levelF, levelG] = [this.levelOf(f), this.levelOf(g)];
+    const [isAtF, isAtG] = [levelF <= levelG, levelG <= levelF];
+    let i = this.#firstOf(f);
+    let j = this.#firstOf(g);
+    const endF = i + (isAtF ? this.#countOf(f) : 0);
+    const endG = j + (isAtG ? this.#countOf(g) : 0);
+    let found = false;
+    while (!found && (i < endF || j < endG)) {
+      found = this.somewhere(operation, isAtF ? this.#toOf(i) : f, isAtG ? this.#toOf(j) : g);
+      const hiF = isAtF ? this.#hiOf(i) : Infinity;
+      const hiG = isAtG ? this.#hiOf(j) : Infinity;
+      if (hiF <= hiG) i++;
+      if (hiG <= hiF) j++;
+    }
+    this.#depth--;
+    this.#remember(asked, f, g, found ? YES : NO);
+    return found;
   }
 
   #rewriting(rewriting: Rewriting): Substitution {

@@ -75,19 +75,26 @@ const MOST_OPENERS = 60;
 /** Where a packet is written of, or marked, it still fares as before. */
 const isSlight = (one: ChangeClass): boolean => one === 'logged' || one === 'marked';
 
+export interface DifferenceOptions {
+  /** Only these packets, and the conversations that they begin. */
+  readonly within?: PacketSet;
+  /** False: only where each packet itself ends. */
+  readonly conversations?: boolean;
+}
+
 /** In the order in which a person wants to read them: new exposures first, the widest first. Throws SpaceLimitError. */
 export function hostDifference(
   ways: HostWays,
   old: Ruleset,
   now: Ruleset,
-  { within }: { readonly within?: PacketSet } = {},
+  { within, conversations = true }: DifferenceOptions = {},
 ): readonly WayRegion[] {
   const { diagrams, family } = ways.layout;
   const comparison = new Comparison(ways, old, now);
   const boxes = within?.boxes.filter((box) => box.family === family) ?? [anyPattern(family)];
   for (const { entry, state, region } of waysIn(ways, boxes)) {
     const sent = diagrams.and(region, ways.alive);
-    if (state !== undefined) {
+    if (state !== undefined || !conversations) {
       comparison.asserted(entry, state, sent);
       continue;
     }
@@ -173,12 +180,17 @@ class Comparison {
   }
 
   /** Packets of which somebody says in which state they are. */
-  asserted(entry: Entry, state: ConntrackState, sent: Node): void {
+  asserted(entry: Entry, state: ConntrackState | undefined, sent: Node): void {
     const [old, now] = [this.#old, this.#now].map((side) => this.#ways.ends(side, entry, sent, state));
     // Of flows that exist it is their state that matters.
     const isLater = state === 'ESTABLISHED' || state === 'RELATED';
     for (const change of endChanges(this.#ways.layout, old ?? [], now ?? []))
-      this.#tell(isLater ? asStateful(change) : change, { entry, state, turns: ['packet'], alive: false });
+      this.#tell(isLater ? asStateful(change) : change, {
+        entry,
+        turns: ['packet'],
+        alive: false,
+        ...(state === undefined ? {} : { state }),
+      });
   }
 
   /** Packets as conntrack finds them, and what follows them. Those that fare otherwise themselves are given back. */

@@ -13,6 +13,7 @@ import { HostPath, isReached, type HostEnd } from './host-path.ts';
 import type { Layout } from './layout.ts';
 import { fromSet } from './packet-set.ts';
 import { saidAmong } from './plain-words.ts';
+import type { MoreNames } from './vocabulary.ts';
 import { wellFormed, withoutSaying } from './well-formed.ts';
 
 export interface HostWaysOptions {
@@ -20,6 +21,8 @@ export interface HostWaysOptions {
   readonly backend: Backend;
   /** All whose ways are going to be asked. */
   readonly rulesets: readonly Ruleset[];
+  /** Names that others have, whose ways are going to be asked as well. */
+  readonly more?: MoreNames;
   /** Most edges of diagrams that are kept. */
   readonly limit?: number;
   /** What is logged is told. */
@@ -29,11 +32,10 @@ export interface HostWaysOptions {
 export class HostWays {
   readonly host: Host;
   readonly ground: Ground;
-  readonly #spaces = new Map<Ruleset, HostSpace>();
   readonly #wellFormed: Node;
   readonly #routed = new Map<string, Node>();
 
-  constructor(host: Host, { family, backend, rulesets, limit, logs = false }: HostWaysOptions) {
+  constructor(host: Host, { family, backend, rulesets, more, limit, logs = false }: HostWaysOptions) {
     this.host = host;
     this.ground = new Ground({
       family,
@@ -41,6 +43,7 @@ export class HostWays {
       network: { hosts: [host], links: [], stations: [] },
       rulesets,
       logs,
+      ...(more === undefined ? {} : { more }),
       ...(limit === undefined ? {} : { limit }),
     });
     this.#wellFormed = wellFormed(this.layout);
@@ -57,9 +60,7 @@ export class HostWays {
 
   /** Where packets of a cell come to an end, which may belong to flows that the host remembers. */
   send(ruleset: Ruleset, cell: Cell, entry: Entry, state?: ConntrackState): readonly HostEnd[] {
-    const space = this.#spaces.get(ruleset) ?? this.ground.host(this.host, ruleset);
-    this.#spaces.set(ruleset, space);
-    return this.#run(space, cell, entry, state);
+    return this.#run(this.ground.host(this.host, ruleset), cell, entry, state);
   }
 
   #run(space: HostSpace, cell: Cell, entry: Entry, state?: ConntrackState): readonly HostEnd[] {

@@ -29,13 +29,22 @@ interface Made extends Making {
   readonly node: Node;
 }
 
+/** The chains of one table that are the same to whoever comes to them, with all that they call. */
+interface Settled {
+  readonly accepted: Node;
+  readonly nodes: Map<string, Node>;
+}
+
 export class MadeChains {
   readonly #actions = new Map<Target | undefined, Action>();
   readonly #summaries = new Map<Chain, Summary>();
   /** By the chain's name. */
   readonly #made = new Map<string, Made[]>();
+  readonly #settled = new Map<ReadonlyMap<string, Chain>, Settled[]>();
 
   actionOf(target: Target | undefined): Action {
+    // The same to a packet as it is written; there are many of them, and each is another object.
+    if (target?.kind === 'jump' || target?.kind === 'goto') return target;
     let action = this.#actions.get(target);
     if (action === undefined) {
       action = compileTarget(target);
@@ -63,19 +72,22 @@ export class MadeChains {
     return summary;
   }
 
+  /** By name those of a table's chains that have been made and need not be looked at again, at whichever hook. */
+  settledOf(chains: ReadonlyMap<string, Chain>, accepted: Node): Map<string, Node> {
+    let list = this.#settled.get(chains);
+    if (list === undefined) {
+      list = [];
+      this.#settled.set(chains, list);
+    }
+    const known = list.find((one) => one.accepted === accepted);
+    if (known !== undefined) return known.nodes;
+    const nodes = new Map<string, Node>();
+    list.push({ accepted, nodes });
+    return nodes;
+  }
+
   find(name: string, making: Making): Node | undefined {
-    const list = this.#made.get(name);
-    const found = list?.find(
-      (one) =>
-        one.table === making.table &&
-        one.accepted === making.accepted &&
-        one.called.length === making.called.length &&
-        one.called.every((node, index) => node === making.called[index]) &&
-        areSameRules(one.rules, making.rules),
-    );
-    // The same rules again are found at a glance.
-    if (found !== undefined && found.rules !== making.rules) list?.unshift({ ...making, node: found.node });
-    return found?.node;
+    return this.#made.get(name)?.find((one) => isSameMaking(one, making))?.node;
   }
 
   add(name: string, making: Making, node: Node): void {
@@ -83,6 +95,13 @@ export class MadeChains {
     if (list === undefined) this.#made.set(name, [{ ...making, node }]);
     else list.push({ ...making, node });
   }
+}
+
+function isSameMaking(one: Making, other: Making): boolean {
+  if (one.table !== other.table || one.accepted !== other.accepted || one.called.length !== other.called.length)
+    return false;
+  for (let index = 0; index < one.called.length; index++) if (one.called[index] !== other.called[index]) return false;
+  return areSameRules(one.rules, other.rules);
 }
 
 /** Actions that change a packet and let it go on. */

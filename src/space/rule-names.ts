@@ -36,13 +36,15 @@ export function ruleNames(table: TableName, chain: Chain): readonly string[] {
 export const isSameRule = (a: Rule, b: Rule): boolean => a === b || (a.matches === b.matches && a.target === b.target);
 
 /** All rules are the same, and in the same order. False does not mean that they differ. */
-export const areSameRules = (a: readonly Rule[], b: readonly Rule[]): boolean =>
-  a === b ||
-  (a.length === b.length &&
-    a.every((rule, index) => {
-      const other = b[index];
-      return other !== undefined && isSameRule(rule, other);
-    }));
+export function areSameRules(a: readonly Rule[], b: readonly Rule[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) {
+    const [one, other] = [a[index], b[index]];
+    if (one === undefined || other === undefined || !isSameRule(one, other)) return false;
+  }
+  return true;
+}
 
 /** The rules of a ruleset by their names. */
 export class RulePlaces {

@@ -15,12 +15,12 @@ export interface MoreNames {
 export function alphabetsOf(rulesets: readonly Ruleset[], hosts: readonly Host[], more: MoreNames = {}): Alphabets {
   const devices = new Set(more.devices ?? []);
   const macs = new Set<string>();
-  for (const match of matchesOf(rulesets)) {
+  forEachMatch(rulesets, (match) => {
     if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);
     else if (match.kind === 'mac') macs.add(match.mac);
     else if (match.kind === 'physdev')
       for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
-  }
+  });
   const own = hosts.flatMap(devicesOf);
   for (const device of own) devices.add(device);
   for (const set of hosts.flatMap(({ sets }) => [...sets.values()])) {
@@ -44,8 +44,8 @@ export const devicesOf = (host: Host): readonly string[] => [
   ...host.bridges.flatMap(({ ports }) => ports.map(({ name }) => name)),
 ];
 
-function* matchesOf(rulesets: readonly Ruleset[]): Generator<Match> {
+function forEachMatch(rulesets: readonly Ruleset[], see: (match: Match) => void): void {
   for (const ruleset of rulesets)
     for (const table of ruleset.tables.values())
-      for (const chain of table.chains.values()) for (const rule of chain.rules) yield* rule.matches;
+      for (const chain of table.chains.values()) for (const rule of chain.rules) rule.matches.forEach(see);
 }

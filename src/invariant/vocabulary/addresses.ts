@@ -14,11 +14,13 @@ import {
   intersectRanges,
   normalizeRanges,
   prefixRange,
+  rangesContain,
   subtractRanges,
   unionRanges,
   type Ranges,
 } from '../../address/ranges.ts';
 import type { Deployment, DeploymentHost, Instance, Network as NovaNetwork, Vif } from '../../deployment/deployment.ts';
+import { firstBy, groupedBy, keptFor } from '../../deployment/kept.ts';
 import { hostNamed, hostOfFloatingIp, networkLabelled, serves, translates } from '../../deployment/placement.ts';
 import { bridgeOf, type Host } from '../../host/host.ts';
 import { routingTable } from '../../host/route.ts';
@@ -39,8 +41,7 @@ export interface FixedAddress {
   readonly host: DeploymentHost;
 }
 
-/** Every fixed address of a family, in the order of the deployment. */
-export const fixedAddresses = (deployment: Deployment, family: Family = 4): FixedAddress[] =>
+const fixedOf = keptFor((deployment: Deployment, family: Family): readonly FixedAddress[] =>
   deployment.instances.flatMap((instance) =>
     instance.vifs.flatMap((vif) => {
       const network = networkLabelled(deployment, vif.network);
@@ -50,11 +51,21 @@ export const fixedAddresses = (deployment: Deployment, family: Family = 4): Fixe
         .filter((address) => familyOf(address) === family)
         .map((address) => ({ address, instance, vif, network, host }));
     }),
-  );
+  ),
+);
+
+/** Every fixed address of a family, in the order of the deployment. */
+export const fixedAddresses = (deployment: Deployment, family: Family = 4): readonly FixedAddress[] =>
+  fixedOf(deployment, family);
 
 /** How the network (network.ts) calls the machine behind a vif: the first vif has the instance's name. */
 export const stationName = ({ instance, vif }: Pick<FixedAddress, 'instance' | 'vif'>): string =>
   instance.vifs[0] === vif ? instance.name : `${instance.name}:${vif.port}`;
+
+interface Placed {
+  readonly deployment: Deployment;
+  readonly network: Network;
+}
 
 /** A floating IP that is associated, and the host whose nova-network binds it. */
 export interface AssociatedFloat {
@@ -65,7 +76,7 @@ export interface AssociatedFloat {
 }
 
 /** In the order of the deployment, which is that of the rules. Those that no nova-network binds are left out. */
-export const associatedFloats = (deployment: Deployment): AssociatedFloat[] => {
+export const associatedFloats = keptFor((deployment: Deployment): readonly AssociatedFloat[] => {
   const fixed = new Map(fixedAddresses(deployment).map((known) => [known.address, known]));
   return deployment.floatingIps.flatMap((floatingIp) => {
     const owner = floatingIp.fixedIp === undefined ? undefined : fixed.get(floatingIp.fixedIp);
@@ -73,11 +84,50 @@ export const associatedFloats = (deployment: Deployment): AssociatedFloat[] => {
     if (owner === undefined || host === undefined) return [];
     return [{ address: floatingIp.address, interface: floatingIp.interface, fixed: owner, host }];
   });
-};
+});
+
+const floatsByFixed = keptFor((deployment: Deployment) =>
+  groupedBy(associatedFloats(deployment), ({ fixed }) => fixed.address),
+);
 
 /** The floating IPs of one fixed address, the one that counts first first. */
-export const floatsOf = (deployment: Deployment, address: Address): AssociatedFloat[] =>
-  associatedFloats(deployment).filter(({ fixed }) => fixed.address === address);
+export const floatsOf = (deployment: Deployment, address: Address): readonly AssociatedFloat[] =>
+  floatsByFixed(deployment).get(address) ?? [];
+
+/** Of each fixed address that has floating IPs the one that counts first. */
+export const firstFloats = keptFor((deployment: Deployment): readonly AssociatedFloat[] =>
+  [...floatsByFixed(deployment).values()].flatMap(([first]) => first ?? []),
+);
+
+/** What makes the way from one floating IP to another is in the rules of each: of many others so many stand for all. */
+const MOST_OTHERS = 4;
+
+const floatsByHost = keptFor((deployment: Deployment) => {
+  const lists = [...groupedBy(associatedFloats(deployment), ({ host }) => host).values()];
+  return { lists, places: new Map(lists.flatMap((list, of) => list.map((float, at) => [float, { of, at }]))) };
+});
+
+/** A few of so many items of a list from one on; after its last the list goes on at its beginning. */
+const few = <T>(list: readonly T[], from: number, count: number): readonly T[] =>
+  Array.from({ length: Math.min(MOST_OTHERS, count) }, (_, step) => list[(from + step) % list.length]).flatMap(
+    (item) => (item === undefined ? [] : [item]),
+  );
+
+/** The floating IPs that follow one on its host. */
+export function nextOnHost(deployment: Deployment, float: AssociatedFloat): readonly AssociatedFloat[] {
+  const { lists, places } = floatsByHost(deployment);
+  const { of, at } = places.get(float) ?? { of: 0, at: 0 };
+  const list = lists[of] ?? [];
+  return few(list, at + 1, list.length - 1);
+}
+
+/** Some on the hosts that follow its own. */
+export function nextElsewhere(deployment: Deployment, float: AssociatedFloat): readonly AssociatedFloat[] {
+  const { lists, places } = floatsByHost(deployment);
+  const { of, at } = places.get(float) ?? { of: 0, at: 0 };
+  const others = few(lists, of + 1, lists.length - 1).flatMap((list) => few(list, at, list.length));
+  return others.slice(0, MOST_OTHERS);
+}
 
 /** The hosts that run a nova-network which translates. */
 export const networkHosts = (deployment: Deployment): DeploymentHost[] =>
@@ -120,14 +170,15 @@ export const zoneSources = (deployment: Deployment): Ranges[] => {
 };
 
 /** fixed_range of every host that translates: mostly one. */
-export const everyFixedRange = (deployment: Deployment): Ranges => joined(zoneSources(deployment));
+export const everyFixedRange = keptFor((deployment: Deployment): Ranges => joined(zoneSources(deployment)));
 
 /** The destinations towards which a fixed source is kept, by some host: fixed_range, dmz_cidr, metadata_host. */
-export const everyExemption = (deployment: Deployment): Ranges =>
+export const everyExemption = keptFor((deployment: Deployment): Ranges =>
   joined([
     ...everyZone(deployment).map(({ exempt }) => exempt),
     ...networkHosts(deployment).map((host) => joined([dmzRanges(host), ipv4(only(host.flags.metadata_host))])),
-  ]);
+  ]),
+);
 
 /** The destinations towards which every one of these hosts keeps these sources (absent: any that it translates). */
 export const commonExemption = (deployment: Deployment, sources: Ranges = anyAddress(4)): Ranges =>
@@ -138,23 +189,43 @@ export const commonExemption = (deployment: Deployment, sources: Ranges = anyAdd
 const ipv4 = (ranges: Ranges): Ranges => ranges.filter(({ from }) => typeof from === 'number');
 
 /** The associated floating IPs of all hosts, as ranges. */
-export const everyFloat = (deployment: Deployment): Ranges =>
-  only(...associatedFloats(deployment).map(({ address }) => address));
+export const everyFloat = keptFor((deployment: Deployment): Ranges =>
+  only(...associatedFloats(deployment).map(({ address }) => address)),
+);
 
 /** The fixed addresses that have a floating IP. */
-export const floatedAddresses = (deployment: Deployment): Ranges =>
-  only(...associatedFloats(deployment).map(({ fixed }) => fixed.address));
+export const floatedAddresses = keptFor((deployment: Deployment): Ranges =>
+  only(...associatedFloats(deployment).map(({ fixed }) => fixed.address)),
+);
 
-export const hostIn = (network: Network, name: string): Host | undefined =>
-  network.hosts.find((host) => host.name === name);
+const hostsByName = keptFor((network: Network) => firstBy(network.hosts, ({ name }) => name));
 
-/** The addresses on a host's interfaces, loopback's own prefix left out. */
-export const ownAddresses = (network: Network, host: string, family: Family = 4): readonly Address[] =>
+export const hostIn = (network: Network, name: string): Host | undefined => hostsByName(network).get(name);
+
+const ownOf = keptFor((network: Network, host: string, family: Family): readonly Address[] =>
   (hostIn(network, host)?.interfaces ?? [])
     .flatMap((device) => device.addresses)
     .filter(({ scope }) => scope !== 'host')
     .map(({ address }) => address)
-    .filter((address) => familyOf(address) === family);
+    .filter((address) => familyOf(address) === family),
+);
+
+/** The addresses on a host's interfaces, loopback's own prefix left out. */
+export const ownAddresses = (network: Network, host: string, family: Family = 4): readonly Address[] =>
+  ownOf(network, host, family);
+
+const ownRangesOf = keptFor((network: Network, host: string, family: Family): Ranges =>
+  only(...ownAddresses(network, host, family)),
+);
+
+/** The same as ranges. */
+export const ownRanges = (network: Network, host: string, family: Family = 4): Ranges =>
+  ownRangesOf(network, host, family);
+
+/** Those that are no floating IPs. */
+export const plainAddresses = keptFor(({ deployment, network }: Placed, host: string): Ranges =>
+  subtractRanges(ownRanges(network, host), everyFloat(deployment)),
+);
 
 /** Directed broadcasts of a host's subnets. */
 const broadcastsOf = (network: Network, host: string): readonly Address[] =>
@@ -181,16 +252,20 @@ const NOBODYS: Readonly<Record<Family, Ranges>> = {
 export const unicast = (family: Family = 4): Ranges => subtractRanges(anyAddress(family), NOBODYS[family]);
 
 /** What comes to a host's own processes when it arrives there: its addresses, loopback, its broadcasts. */
-export const localTo = (network: Network, host: string): Ranges =>
-  joined([only(...ownAddresses(network, host)), prefixes('127.0.0.0/8'), only(...broadcastsOf(network, host))]);
+export const localTo = keptFor((network: Network, host: string): Ranges =>
+  joined([ownRanges(network, host), prefixes('127.0.0.0/8'), only(...broadcastsOf(network, host))]),
+);
+
+const ownedIn = keptFor((network: Network, family: Family): Ranges =>
+  normalizeRanges([
+    ...network.hosts.flatMap((host) => ownRanges(network, host.name, family)),
+    ...only(...network.stations.flatMap(({ addresses }) => addresses).filter((own) => familyOf(own) === family)),
+    ...(family === 4 ? network.hosts.flatMap((host) => only(...broadcastsOf(network, host.name))) : []),
+  ]),
+);
 
 /** Addresses that have an owner in this network, broadcasts of its subnets included. */
-export const somebodys = (network: Network, family: Family = 4): Ranges =>
-  joined([
-    ...network.hosts.map((host) => only(...ownAddresses(network, host.name, family))),
-    only(...network.stations.flatMap(({ addresses }) => addresses).filter((address) => familyOf(address) === family)),
-    ...(family === 4 ? network.hosts.map((host) => only(...broadcastsOf(network, host.name))) : []),
-  ]);
+export const somebodys = (network: Network, family: Family = 4): Ranges => ownedIn(network, family);
 
 /** The CIDRs of nova's networks. */
 export const everySubnet = (deployment: Deployment, family: Family = 4): Ranges =>
@@ -214,6 +289,21 @@ export const isOutward = (network: Network, host: string, attachment: string | u
     ({ outside, attachments }) => outside && attachments.some((at) => at.host === host && at.interface === attachment),
   );
 
+/** Between two floating IPs that are no farther apart nobody is looked for: it is the same pool. */
+const WIDEST_GAP = 16;
+
+/** The floating IPs of a network, and what lies in the gaps of their pools: no machine of the world has it. */
+const pools = keptFor((deployment: Deployment): Ranges => {
+  const taken = normalizeRanges(deployment.floatingIps.map(({ address }) => ({ from: address, to: address })));
+  const gaps = taken.flatMap(({ to }, at) => {
+    const next = taken[at + 1]?.from;
+    return typeof to === 'number' && typeof next === 'number' && next - to <= WIDEST_GAP
+      ? [{ from: to, to: next }]
+      : [];
+  });
+  return unionRanges(taken, normalizeRanges(gaps));
+});
+
 /** Part of the world: what a host sends out by one device, to machines that nobody has described. */
 export interface WorldBehind {
   readonly device: string;
@@ -221,29 +311,29 @@ export interface WorldBehind {
 }
 
 /**
- * Outside clients and servers: unicast addresses that are nobody's in this network and in none of nova's subnets, by the device by which the host's
- * routes lead to them. A route by way of a machine that is described leads not there but to that machine.
+ * Outside clients and servers: unicast addresses that are nobody's in this network, in none of nova's subnets and in no gap of a pool of floating IPs, by the
+ * device by which the host's routes lead to them. A route by way of a machine that is described leads not there but to that machine.
  */
-export function worldBehind(
-  { deployment, network }: { readonly deployment: Deployment; readonly network: Network },
-  host: string,
-  family: Family = 4,
-): WorldBehind[] {
+export const worldBehind = (context: Placed, host: string, family: Family = 4): readonly WorldBehind[] =>
+  worldsOf(context, host, family);
+
+const worldsOf = keptFor(({ deployment, network }: Placed, host: string, family: Family): readonly WorldBehind[] => {
   const found = hostIn(network, host);
   if (found === undefined) return [];
   const owned = somebodys(network, family);
-  let left = subtractRanges(subtractRanges(unicast(family), owned), everySubnet(deployment, family));
+  const ours = unionRanges(everySubnet(deployment, family), family === 4 ? pools(deployment) : []);
+  let left = subtractRanges(subtractRanges(unicast(family), ours), owned);
   const behind = new Map<string, Ranges>();
   for (const { to, via, dev } of routingTable(found)) {
     if (familyOf(to.address) !== family) continue;
     const [part, rest] = split(left, [prefixRange(to)]);
     left = rest;
-    const known = via !== undefined && intersectRanges(owned, only(via)).length > 0;
+    const known = via !== undefined && rangesContain(owned, via);
     if (known || part.length === 0 || !isOutward(network, host, plugOf(network, host, dev))) continue;
     behind.set(dev, unionRanges(behind.get(dev) ?? [], part));
   }
   return [...behind].map(([device, addresses]) => ({ device, addresses }));
-}
+});
 
 const split = (ranges: Ranges, by: Ranges): [Ranges, Ranges] => [
   intersectRanges(ranges, by),
@@ -251,8 +341,9 @@ const split = (ranges: Ranges, by: Ranges): [Ranges, Ranges] => [
 ];
 
 /** All of it, whatever the device. */
-export const worldAround = (...args: Parameters<typeof worldBehind>): Ranges =>
-  joined(worldBehind(...args).map(({ addresses }) => addresses));
+export const worldAround = keptFor((context: Placed, host: string): Ranges =>
+  joined(worldBehind(context, host).map(({ addresses }) => addresses)),
+);
 
 /** The first and last address of each range, and those just outside: where a wrong mask shows. */
 export const edgesOf = (ranges: Ranges): readonly Address[] =>

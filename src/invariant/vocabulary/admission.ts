@@ -7,7 +7,7 @@
 import { familyOf, type Address, type Family, type Prefix } from '../../address/address.ts';
 import { normalizeRanges, prefixRange, type Ranges } from '../../address/ranges.ts';
 import type { Deployment, DeploymentHost, Instance, Network, SecurityGroupRule } from '../../deployment/deployment.ts';
-import { dhcpServerFor, hostNamed, membersOf, networkLabelled } from '../../deployment/placement.ts';
+import { dhcpServerFor, groupsOf, hostNamed, membersOf, networkLabelled } from '../../deployment/placement.ts';
 import { isSince } from '../../deployment/release.ts';
 import { ICMP, icmpOf, TCP, UDP } from '../../packet/packet.ts';
 import { NO_PACKET, setOf, unionSets, type PacketSet, type Pattern } from '../../packet/pattern.ts';
@@ -90,8 +90,7 @@ function transportOf(deployment: Deployment, rule: SecurityGroupRule, family: Fa
 /** What the groups of an instance admit. Without a rule: nothing. */
 export const admitted = (deployment: Deployment, instance: Instance, family: Family): PacketSet =>
   union(
-    deployment.securityGroups
-      .filter((group) => instance.securityGroups.includes(group.name))
+    groupsOf(deployment, instance)
       .flatMap((group) => group.rules)
       .map((rule) => admittedBy(deployment, rule, family)),
   );

@@ -21,6 +21,7 @@ import {
   type Ranges,
 } from '../../address/ranges.ts';
 import type { PacketsClaim, Place } from '../../claim/claim.ts';
+import { keptFor } from '../../deployment/kept.ts';
 import { bridgeOfPort, interfaceSysctl, sysctlOf, type Bridge, type Host } from '../../host/host.ts';
 import { bridgeDecision, stationDmac } from '../../host/link.ts';
 import { routeOutput, routingTable } from '../../host/route.ts';
@@ -29,7 +30,7 @@ import {
   hostIn,
   isOutward,
   localTo,
-  ownAddresses,
+  ownRanges,
   plugOf,
   somebodys,
   stationName,
@@ -69,11 +70,16 @@ export function routedBy(host: Host, device: string, family: Family): Ranges {
  * The sources that a host's routing accepts on a device (fib_validate_source): unicast, none of its own and, where rp_filter is on, only those that it would answer by
  * the same device. (With the value 2 it accepts more, of which nothing is claimed.)
  */
-export function sourcesOn(network: Network, host: Host, device: string, family: Family): Ranges {
-  const foreign = subtractRanges(unicast(family), only(...ownAddresses(network, host.name, family)));
+export const sourcesOn = (network: Network, host: Host, device: string, family: Family): Ranges =>
+  sourcesOf(network, host.name, device, family);
+
+const sourcesOf = keptFor((network: Network, name: string, device: string, family: Family): Ranges => {
+  const host = hostIn(network, name);
+  const foreign = subtractRanges(unicast(family), ownRanges(network, name, family));
+  if (host === undefined) return foreign;
   if (family === 6 || interfaceSysctl(host, device, 'rp_filter') === 0) return foreign;
-  return intersectRanges(foreign, subtractRanges(routedBy(host, device, family), localTo(network, host.name)));
-}
+  return intersectRanges(foreign, subtractRanges(routedBy(host, device, family), localTo(network, name)));
+});
 
 export const forwards = (host: Host, family: Family): boolean =>
   sysctlOf(host, family === 4 ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding') !== 0;
@@ -159,12 +165,14 @@ function sameBridge(
   const [first] = subnets;
   const stranger = first !== undefined && prefixContains(first, address);
   const direct = stranger ? subtractRanges(onLink(family), rangesOf(false)) : rangesOf(true);
-  const unbelievable = only(...addressesOf(instance, family), ...ownAddresses(network, host.name, family));
   return {
     entry,
     words: `by ${name}`,
     leadsTo: { kind: 'instance', name: stationName(fixed) },
-    sources: subtractRanges(direct, unbelievable),
+    sources: subtractRanges(
+      subtractRanges(direct, ownRanges(network, host.name, family)),
+      only(...addressesOf(instance, family)),
+    ),
   };
 }
 

@@ -1,6 +1,7 @@
 /** How laws write their claims down. */
 import type { Family } from '../../address/address.ts';
 import type { Claim, Image, PacketsClaim, Posture } from '../../claim/claim.ts';
+import { keptFor } from '../../deployment/kept.ts';
 import { openers } from './openers.ts';
 import { intersectSets, type PacketSet } from '../../packet/pattern.ts';
 import type { Applies, LawContext } from '../law.ts';
@@ -34,10 +35,12 @@ export const claimAt = (at: EntryPoint, said: Said): PacketsClaim => ({
 export const opening = (set: PacketSet, family: Family = 4): PacketSet => intersectSets(openers(family), set);
 
 /** What is worth trying in any claim about a deployment: everything that it names. */
-export const nearNames = ({ deployment, network }: LawContext): Required<NonNullable<PacketsClaim['near']>> => ({
-  addresses: namedAddresses(deployment, network),
-  ports: namedPorts(deployment),
-});
+export const nearNames = keptFor(
+  ({ deployment, network }: LawContext): Required<NonNullable<PacketsClaim['near']>> => ({
+    addresses: namedAddresses(deployment, network),
+    ports: namedPorts(deployment),
+  }),
+);
 
 /** A claim that holds only while policies let everything pass. */
 export const AS_GIVEN: readonly Posture[] = ['as-given'];

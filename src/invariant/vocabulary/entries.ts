@@ -1,5 +1,7 @@
 /** Where packets can enter a host: the ports of instances, uplinks, plain interfaces, and the host's own processes. */
 import type { PacketsClaim } from '../../claim/claim.ts';
+import { keptFor } from '../../deployment/kept.ts';
+import type { Bridge } from '../../host/host.ts';
 import type { Network } from '../../network/network.ts';
 import { hostIn, isOutward, type FixedAddress } from './addresses.ts';
 
@@ -27,8 +29,14 @@ const arrival = (
   name: `${host} ${name}`,
 });
 
-/** Every entry from outside the host: its interfaces that are no bridge, then the ports of its bridges. Loopback is none. */
-export function arrivalsAt(network: Network, host: string): EntryPoint[] {
+/** No rule of nova's knows of ports: of many instances on one bridge, those behind the first ports stand for the others. */
+const MOST_ALIKE = 4;
+
+/**
+ * The entries from outside the host: its interfaces that are no bridge, then the ports of its bridges. Loopback is none. Of the ports of instances there are
+ * up to four of each bridge.
+ */
+export const arrivalsAt = keptFor((network: Network, host: string): readonly EntryPoint[] => {
   const found = hostIn(network, host);
   if (found === undefined) return [];
   const bridges = found.bridges.map(({ name }) => name);
@@ -37,15 +45,29 @@ export function arrivalsAt(network: Network, host: string): EntryPoint[] {
       kind === 'instance' && 'host' in at && at.host === host ? [at.interface] : [],
     ),
   );
+  const portsOf = (bridge: Bridge): readonly EntryPoint[] => {
+    let alike = 0;
+    return bridge.ports.flatMap(({ name }) => {
+      const kind = ofInstances.has(name) ? 'instance' : 'uplink';
+      return kind === 'instance' && ++alike > MOST_ALIKE ? [] : [arrival(host, name, kind, bridge.name)];
+    });
+  };
   return [
     ...found.interfaces
       .filter(({ name }) => name !== 'lo' && !bridges.includes(name))
       .map(({ name }) => arrival(host, name, 'interface')),
-    ...found.bridges.flatMap((bridge) =>
-      bridge.ports.map(({ name }) => arrival(host, name, ofInstances.has(name) ? 'instance' : 'uplink', bridge.name)),
-    ),
+    ...found.bridges.flatMap(portsOf),
   ];
+});
+
+/** `arrivalsAt`, and the port of one machine, if it is none of those. */
+export function arrivalsWith(network: Network, host: string, machine: Machine): readonly EntryPoint[] {
+  const arrivals = arrivalsAt(network, host);
+  const own = portOf(machine);
+  return own.host !== host || arrivals.some(({ name }) => name === own.name) ? arrivals : [...arrivals, own];
 }
+
+type Machine = Pick<FixedAddress, 'host' | 'vif' | 'network'>;
 
 /** Packets that a process of the host makes. */
 export const processOf = (host: string): EntryPoint => ({
@@ -62,9 +84,10 @@ export const entriesAt = (network: Network, host: string): EntryPoint[] => [
 ];
 
 /** The bridge port of the machine that has a fixed address. */
-export const portOf = ({ host, vif, network }: Pick<FixedAddress, 'host' | 'vif' | 'network'>): EntryPoint =>
+export const portOf = ({ host, vif, network }: Machine): EntryPoint =>
   arrival(host.name, vif.port, 'instance', network.bridge);
 
 /** The entries that the world is behind. */
-export const outwardEntries = (network: Network, host: string): EntryPoint[] =>
-  arrivalsAt(network, host).filter(({ entry }) => entry.kind === 'in' && isOutward(network, host, entry.interface));
+export const outwardEntries = keptFor((network: Network, host: string): readonly EntryPoint[] =>
+  arrivalsAt(network, host).filter(({ entry }) => entry.kind === 'in' && isOutward(network, host, entry.interface)),
+);

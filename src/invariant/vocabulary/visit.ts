@@ -5,6 +5,7 @@
 import { familyOf, printAddress, type Address, type Family } from '../../address/address.ts';
 import { intersectRanges, subtractRanges, type Ranges } from '../../address/ranges.ts';
 import type { ChainName, Ending, PacketsClaim } from '../../claim/claim.ts';
+import { keptFor } from '../../deployment/kept.ts';
 import { hasRole } from '../../deployment/service.ts';
 import type { ConntrackState } from '../../packet/packet.ts';
 import { intersectSets, setOf, subtractSets, unionSets, type PacketSet } from '../../packet/pattern.ts';
@@ -29,15 +30,20 @@ export interface Visit {
   readonly chain: ChainName;
 }
 
-export const visits = (context: LawContext, family: Family): readonly Visit[] =>
-  guardedAddresses(context, family).flatMap((fixed) => {
+/** All visits to one address. */
+export type Visits = readonly Visit[];
+
+/** By address, in the order of the deployment. */
+export const visits = keptFor((context: LawContext, family: Family): readonly Visits[] =>
+  guardedAddresses(context, family).map((fixed) => {
     const common = {
       fixed,
       accepted: accepted(context.deployment, fixed.instance, family),
       chain: instanceChain(context.deployment, fixed.instance),
     };
     return approachesTo(context.network, fixed).map((approach) => ({ ...common, approach }));
-  });
+  }),
+);
 
 /** The packets of a state to one address, from these sources. */
 export const towards = (state: ConntrackState, address: Address, saddr: Ranges): PacketSet => {
@@ -46,19 +52,21 @@ export const towards = (state: ConntrackState, address: Address, saddr: Ranges):
 };
 
 /** Whom a wrong rule of a chain could mean: everybody who has an address here. The edges of what is admitted are the sets' own. */
-export function nearOf({ deployment, network }: LawContext, family: Family): NonNullable<PacketsClaim['near']> {
-  const rules = deployment.securityGroups.flatMap((group) => group.rules);
-  const ports = rules.flatMap(({ fromPort, toPort }) => [fromPort, toPort].flatMap((port) => port ?? []));
-  const addresses = [
-    ...fixedAddresses(deployment, family).map(({ address }) => address),
-    ...network.hosts.flatMap((host) => ownAddresses(network, host.name, family)),
-    ...deployment.floatingIps.map(({ address }) => address).filter((address) => familyOf(address) === family),
-  ];
-  return {
-    addresses: [...new Set(addresses)],
-    ports: [...new Set([...namedPorts(deployment), ...ports])].filter((port) => port >= 0 && port <= 65535),
-  };
-}
+export const nearOf = keptFor(
+  ({ deployment, network }: LawContext, family: Family): NonNullable<PacketsClaim['near']> => {
+    const rules = deployment.securityGroups.flatMap((group) => group.rules);
+    const ports = rules.flatMap(({ fromPort, toPort }) => [fromPort, toPort].flatMap((port) => port ?? []));
+    const addresses = [
+      ...fixedAddresses(deployment, family).map(({ address }) => address),
+      ...network.hosts.flatMap((host) => ownAddresses(network, host.name, family)),
+      ...deployment.floatingIps.map(({ address }) => address).filter((address) => familyOf(address) === family),
+    ];
+    return {
+      addresses: [...new Set(addresses)],
+      ports: [...new Set([...namedPorts(deployment), ...ports])].filter((port) => port >= 0 && port <= 65535),
+    };
+  },
+);
 
 interface About {
   readonly state: ConntrackState;
@@ -108,30 +116,30 @@ export function reached(visit: Visit, about: About, near: PacketsClaim['near']):
 const arrives = ({ leadsTo }: Approach): boolean => leadsTo?.kind === 'instance';
 
 /** Of an address's visits the one that stands for the others where the way makes no difference: the first that arrives, if one does. */
-const isFirst = (visit: Visit, all: readonly Visit[]): boolean => {
-  const own = all.filter(({ fixed }) => fixed === visit.fixed);
-  return visit === (own.find(({ approach }) => arrives(approach)) ?? own[0]);
-};
+const isFirst = (visit: Visit, own: Visits): boolean =>
+  visit === (own.find(({ approach }) => arrives(approach)) ?? own[0]);
 
 /** The first by a device that leads elsewhere than to the instance: what its chain leaves to others, no bridge's rule accepts there. */
-const isFirstElsewhere = (visit: Visit, all: readonly Visit[]): boolean =>
-  visit ===
-  all.find(
-    ({ fixed, approach: { entry, leadsTo } }) =>
-      fixed === visit.fixed && entry.kind === 'in' && leadsTo?.kind === 'outside',
-  );
+const isFirstElsewhere = (visit: Visit, own: Visits): boolean =>
+  visit === own.find(({ approach: { entry, leadsTo } }) => entry.kind === 'in' && leadsTo?.kind === 'outside');
 
 /** A packet that conntrack is told to leave alone passes the chain's state rules as a NEW one does. */
-const unopened = (visit: Visit, all: readonly Visit[]): readonly ConntrackState[] =>
-  isFirst(visit, all) || isFirstElsewhere(visit, all) ? ['NEW', 'UNTRACKED'] : ['NEW'];
+const unopened = (visit: Visit, own: Visits): readonly ConntrackState[] =>
+  isFirst(visit, own) || isFirstElsewhere(visit, own) ? ['NEW', 'UNTRACKED'] : ['NEW'];
+
+/** The claims that are made of each visit, beside the others to the same address. */
+const ofEach = (
+  context: LawContext,
+  family: Family,
+  claims: (visit: Visit, own: Visits) => readonly PacketsClaim[],
+): readonly PacketsClaim[] => visits(context, family).flatMap((own) => own.flatMap((visit) => claims(visit, own)));
 
 export function strangersDropped(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  const all = visits(context, family);
-  return all.flatMap((visit) => {
+  return ofEach(context, family, (visit, own) => {
     const { address, instance } = visit.fixed;
     const strangers = subtractRanges(visit.approach.possible, subnetsOf(context.deployment, instance, family));
-    return unopened(visit, all).map((state) => {
+    return unopened(visit, own).map((state) => {
       const set = subtractSets(towards(state, address, strangers), visit.accepted);
       return dropped(visit, { state, set, which: 'from outside its subnets and not admitted' }, near);
     });
@@ -140,9 +148,8 @@ export function strangersDropped(context: LawContext, family: Family): readonly 
 
 export function admittedExactly(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  const all = visits(context, family);
-  return all.flatMap((visit) =>
-    unopened(visit, all).flatMap((state) => {
+  return ofEach(context, family, (visit, own) =>
+    unopened(visit, own).flatMap((state) => {
       const { address } = visit.fixed;
       const welcome = intersectSets(towards(state, address, visit.approach.sources), visit.accepted);
       const others = subtractSets(towards(state, address, visit.approach.possible), visit.accepted);
@@ -160,9 +167,8 @@ export function admittedExactly(context: LawContext, family: Family): readonly P
 
 export function establishedAdmitted(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  const all = visits(context, family);
-  return all.flatMap((visit) =>
-    (isFirst(visit, all) ? (['ESTABLISHED', 'RELATED'] as const) : (['ESTABLISHED'] as const)).flatMap((state) => {
+  return ofEach(context, family, (visit, own) =>
+    (isFirst(visit, own) ? (['ESTABLISHED', 'RELATED'] as const) : (['ESTABLISHED'] as const)).flatMap((state) => {
       const packets = towards(state, visit.fixed.address, visit.approach.sources);
       // Those that no group admits stand apart, so that samples meet them however much is admitted.
       const set = unionSets(subtractSets(packets, visit.accepted), intersectSets(packets, visit.accepted));
@@ -173,25 +179,22 @@ export function establishedAdmitted(context: LawContext, family: Family): readon
 
 export function invalidDropped(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  return visits(context, family).map((visit) => {
+  return ofEach(context, family, (visit) => {
     const all = towards('INVALID', visit.fixed.address, visit.approach.possible);
     // Those that the rules behind would accept stand apart.
     const set = unionSets(intersectSets(all, visit.accepted), subtractSets(all, visit.accepted));
-    return dropped(visit, { state: 'INVALID', set, which: 'from anybody' }, near);
+    return [dropped(visit, { state: 'INVALID', set, which: 'from anybody' }, near)];
   });
 }
 
 /** The same packets twice: as they come in by each device, and as a process of the host makes them. */
 export function sameForProcesses(context: LawContext, family: Family): readonly PacketsClaim[] {
   const near = nearOf(context, family);
-  const all = visits(context, family);
-  return all.flatMap((visit) => {
+  return ofEach(context, family, (visit, own) => {
     if (visit.approach.entry.kind !== 'local') return [];
     const { address } = visit.fixed;
     // Which device the twin comes in by makes no difference to the chain: admits-exactly tries them all.
-    const twin = all.find(
-      (other) => other.fixed === visit.fixed && other !== visit && arrives(other.approach) === arrives(visit.approach),
-    );
+    const twin = own.find((other) => other !== visit && arrives(other.approach) === arrives(visit.approach));
     if (twin === undefined) return [];
     const sources = intersectRanges(twin.approach.sources, visit.approach.sources);
     const fresh = towards('NEW', address, sources);

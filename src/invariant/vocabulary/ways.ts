@@ -12,10 +12,12 @@ import {
 } from '../../address/ranges.ts';
 import type { Place, Posture } from '../../claim/claim.ts';
 import type { Deployment, DeploymentHost, Network as NovaNetwork } from '../../deployment/deployment.ts';
+import { keptFor } from '../../deployment/kept.ts';
 import { dhcpServerFor, gatewayFor, hostNamed, makesBridge, serves, translates } from '../../deployment/placement.ts';
 import { isSince, RELEASES } from '../../deployment/release.ts';
 import { hasRole } from '../../deployment/service.ts';
-import { bridgeOfPort, interfaceOf } from '../../host/host.ts';
+import { bridgeOf, bridgeOfPort, interfaceOf } from '../../host/host.ts';
+import { addressesOf, portsOf } from '../../host/own.ts';
 import { routeOutput } from '../../host/route.ts';
 import type { Network } from '../../network/network.ts';
 import { parseRuleset } from '../../ruleset/parse.ts';
@@ -28,7 +30,7 @@ import {
   hostIn,
   localTo,
   networkHosts,
-  ownAddresses,
+  ownRanges,
   plugOf,
   somebodys,
   unicast,
@@ -62,9 +64,17 @@ export function gatewayOf({ deployment, network }: LawContext, fixed: FixedAddre
   return deployment.hosts.find(({ name }) => {
     const found = hostIn(network, name);
     const bridge = found && interfaceOf(found, fixed.network.bridge);
-    return bridge?.addresses.some((own) => own.address === address) === true;
+    return bridge !== undefined && addressesOf(bridge).own.has(address);
   });
 }
+
+/** The networks on which the instances of each host have an IPv4 address. */
+const guestNetworks = keptFor((deployment: Deployment) => {
+  const found = new Map<DeploymentHost, Set<NovaNetwork>>();
+  for (const { host, network } of fixedAddresses(deployment))
+    found.set(host, (found.get(host) ?? new Set()).add(network));
+  return found;
+});
 
 /**
  * True when nova accepts what is forwarded through the bridge of a network on a host: nova-network does for a network that it serves as its gateway, nova-compute
@@ -76,7 +86,7 @@ export const acceptsForwarded = (deployment: Deployment, host: DeploymentHost, n
     (hasRole(host, 'compute') &&
       !network.multiHost &&
       makesBridge(network) &&
-      fixedAddresses(deployment).some((fixed) => fixed.host === host && fixed.network === network)));
+      guestNetworks(deployment).get(host)?.has(network) === true));
 
 /** True when nova accepts what is forwarded through a device: the bridge of such a network. */
 export const acceptsThrough = (deployment: Deployment, host: DeploymentHost, device: string | undefined): boolean =>
@@ -90,7 +100,7 @@ export function dropsThrough(deployment: Deployment, host: DeploymentHost, devic
   const first = deployment.networks.find((network) => network.bridge === device && serves(host, network));
   const isPlugged =
     hasRole(host, 'compute') &&
-    fixedAddresses(deployment).some((fixed) => fixed.host === host && fixed.network.bridge === device);
+    [...(guestNetworks(deployment).get(host) ?? [])].some((network) => network.bridge === device);
   return first !== undefined && first.gateway === undefined && !isPlugged;
 }
 
@@ -99,12 +109,12 @@ export const letsBridged = ({ deployment, network }: LawContext, host: Deploymen
   !filtersFrames(network, host.name) || acceptsForwarded(deployment, host, on);
 
 /** The policy that a chain of filter had before nova, and keeps: an operator's, or the kernel's ACCEPT. */
-export function policyOf(host: DeploymentHost, chain: 'INPUT' | 'FORWARD'): 'ACCEPT' | 'DROP' {
+export const policyOf = keptFor((host: DeploymentHost, chain: 'INPUT' | 'FORWARD'): 'ACCEPT' | 'DROP' => {
   const text = host.rules.get(4);
   if (text === undefined) return 'ACCEPT';
   const { ruleset } = parseRuleset(text, { path: host.name, family: 4 });
   return ruleset.tables.get('filter')?.chains.get(chain)?.policy ?? 'ACCEPT';
-}
+});
 
 /** True where bridges forward only within themselves and to listed interfaces (forward_bridge_interface, since Grizzly): bridge/only-listed speaks of that. */
 export const isRestricted = ({ flags }: DeploymentHost): boolean => !flags.forward_bridge_interface.includes('all');
@@ -129,9 +139,9 @@ export function posturesOf(
  */
 export function turns(network: Network, host: string, from: string | undefined, to: string | undefined): boolean {
   if (from !== to || !filtersFrames(network, host)) return true;
-  const bridges = hostIn(network, host)?.bridges ?? [];
-  const port = bridges.flatMap(({ ports }) => ports).find(({ name }) => name === from);
-  return port === undefined || port.hairpin;
+  const found = hostIn(network, host);
+  const bridge = found && bridgeOfPort(found, from ?? '');
+  return bridge === undefined || portsOf(bridge).byName.get(from ?? '')?.hairpin === true;
 }
 
 /** The port, or the interface, by which a host sends to a fixed address. */
@@ -177,8 +187,9 @@ export function wayOut(context: LawContext, fixed: FixedAddress): WayOut | undef
 }
 
 /** The ways out of all fixed addresses that have one. */
-export const waysOut = (context: LawContext): WayOut[] =>
-  fixedAddresses(context.deployment).flatMap((fixed) => wayOut(context, fixed) ?? []);
+export const waysOut = keptFor((context: LawContext): readonly WayOut[] =>
+  fixedAddresses(context.deployment).flatMap((fixed) => wayOut(context, fixed) ?? []),
+);
 
 /** A dnsmasq that an instance leases from and asks. */
 export interface Dnsmasq {
@@ -202,17 +213,22 @@ export function dnsmasqOf(context: LawContext, fixed: FixedAddress): Dnsmasq | u
 export const translatesOnlyOutward = ({ release }: Deployment): boolean => isSince(release, 'folsom');
 
 /** The destinations towards which `host` takes away fixed sources: what is exempt, and what is not routed from this entry, left out. */
-export function routedOutside(context: LawContext, host: DeploymentHost, at: EntryPoint): Ranges {
+export const routedOutside = (context: LawContext, host: DeploymentHost, at: EntryPoint): Ranges =>
+  outsideOf(context, host.name, at.bridge ?? '');
+
+const outsideOf = keptFor((context: LawContext, name: string, bridge: string): Ranges => {
   const { deployment, network } = context;
+  const host = hostNamed(deployment, name);
+  if (host === undefined) return [];
   const kept = unionRanges(everyExemption(deployment), everyFloat(deployment));
-  const own = unionRanges(localTo(network, host.name), segmentsAt(network, at));
+  const own = unionRanges(localTo(network, name), segmentsOn(network, name, bridge));
   const forced = forcedDestinations(deployment, host);
   const outside = intersectRanges(subtractRanges(subtractRanges(unicast(), kept), own), forced);
   if (!translatesOnlyOutward(deployment)) return outside;
   const device = deviceOf(network, host.name, host.publicInterface);
   const outward = worldBehind(context, host.name).find((behind) => behind.device === device);
   return intersectRanges(outside, outward?.addresses ?? []);
-}
+});
 
 /** Of laws about what leaves a host translated. */
 export const PUBLIC_PORT: KnownFailure = {
@@ -231,10 +247,10 @@ export const forcedDestinations = ({ release }: Deployment, { flags }: Deploymen
     ? normalizeRanges(flags.force_snat_range.map(prefixRange))
     : anyAddress(4);
 
-/** The subnets of the machines at a bridge's port, and those that the bridge itself is in: what they send to one another is bridged, not routed. */
-function segmentsAt(network: Network, at: EntryPoint): Ranges {
-  const found = hostIn(network, at.host);
-  const bridge = found?.bridges.find(({ name }) => name === at.bridge);
+/** The subnets of the machines at a bridge's ports, and those that the bridge itself is in: what they send to one another is bridged, not routed. */
+function segmentsOn(network: Network, host: string, name: string): Ranges {
+  const found = hostIn(network, host);
+  const bridge = found && bridgeOf(found, name);
   if (found === undefined || bridge === undefined) return [];
   const own = interfaceOf(found, bridge.name)?.addresses ?? [];
   return normalizeRanges(
@@ -253,12 +269,12 @@ export function deviceOf(network: Network, host: string, name: string): string {
 /** True when what enters here for another subnet is routed by this host: a plain interface, or a bridge of networks whose gateway it is. */
 export function isRouted({ deployment, network }: LawContext, host: DeploymentHost, { bridge }: EntryPoint): boolean {
   if (bridge === undefined) return true;
-  const own = ownAddresses(network, host.name);
+  const own = ownRanges(network, host.name);
   return deployment.networks
     .filter((known) => known.bridge === bridge)
     .every((known) => {
       const gateway = gatewayFor(known, host.name);
-      return serves(host, known) && gateway !== undefined && own.includes(gateway);
+      return serves(host, known) && gateway !== undefined && rangesContain(own, gateway);
     });
 }
 
@@ -281,15 +297,17 @@ export interface MetadataServer {
  * What `host` redirects metadata requests to: itself or another host, where nova-api is to run, or a machine outside. Undefined where nobody listens,
  * or where the host's routes do not lead straight there.
  */
-export function metadataServerOf(
-  { deployment, network }: LawContext,
-  host: DeploymentHost,
-): MetadataServer | undefined {
+export const metadataServerOf = (context: LawContext, host: DeploymentHost): MetadataServer | undefined =>
+  metadataServers(context, host.name);
+
+const metadataServers = keptFor(({ deployment, network }: LawContext, name: string): MetadataServer | undefined => {
+  const host = hostNamed(deployment, name);
+  if (host === undefined) return undefined;
   const { metadata_host: address, metadata_port: port } = host.flags;
   // Loopback is each host's own.
   const owner = isLoopback(address)
     ? host
-    : deployment.hosts.find(({ name }) => ownAddresses(network, name).includes(address));
+    : deployment.hosts.find((candidate) => rangesContain(ownRanges(network, candidate.name), address));
   if (owner !== undefined) {
     if (!hasRole(owner, 'metadata')) return undefined;
     if (owner !== host && !leadsTo(network, host.name, owner.name, address)) return undefined;
@@ -302,7 +320,7 @@ export function metadataServerOf(
   // Beyond a router outside: the last that is seen of a packet is that it went there.
   const isKnown = rangesContain(somebodys(network), route.nextHop);
   return isKnown ? undefined : { place: { kind: 'outside' }, address, port };
-}
+});
 
 /** Where a host sends what is for an address; undefined where it has no route, or is itself addressed. */
 export function routeOf(
@@ -320,9 +338,7 @@ export function leadsTo(network: Network, from: string, to: string, address: Add
   const route = routeOf(network, from, address);
   if (route === undefined) return false;
   const { oif, nextHop } = route;
-  const target = hostIn(network, to)?.interfaces.find((device) =>
-    device.addresses.some((own) => own.address === nextHop),
-  );
+  const target = hostIn(network, to)?.interfaces.find((device) => addressesOf(device).own.has(nextHop));
   if (target === undefined) return false;
   const [near, far] = [plugOf(network, from, oif), plugOf(network, to, target.name)];
   return network.links.some(

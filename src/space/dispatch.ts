@@ -1,0 +1,25 @@
+/**
+ * Rules that are each for one destination, as hosts with many machines have them by the thousand. Put together one by one they would be made anew again and
+ * again; as a function of the destination they are made at once.
+ */
+import { fromBigint, onesAddress, type Address } from '../address/address.ts';
+import type { Rule } from '../ruleset/rule.ts';
+import { FALL, type Node } from './diagram.ts';
+import type { Layout } from './layout.ts';
+
+/** The one destination that a rule is for, if it asks for nothing else. */
+export function destinationOf(layout: Layout, { matches }: Rule): Address | undefined {
+  const [only] = matches;
+  if (matches.length !== 1 || only?.kind !== 'destination' || only.not) return undefined;
+  return only.value.mask === onesAddress(layout.family) ? only.value.address : undefined;
+}
+
+/** What becomes of the packets to each destination; FALL for all others. */
+export function dispatched(layout: Layout, ends: ReadonlyMap<Address, Node>): Node {
+  const sorted = [...ends].sort(([a], [b]) => (a < b ? -1 : 1));
+  const cases = sorted.flatMap(([destination, to]) => {
+    const before = BigInt(destination) - 1n;
+    return [...(before < 0n ? [] : [{ last: fromBigint(layout.family, before), to: FALL }]), { last: destination, to }];
+  });
+  return layout.addressCases('daddr', cases, FALL);
+}
