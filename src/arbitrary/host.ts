@@ -122,8 +122,17 @@ export const LANDMARKS: Readonly<Record<Family, Landmarks>> = {
   },
 };
 
+/** Hosts that have been made: one for all cases that have these traits. */
+const made = new WeakMap<HostTraits, Host>();
+
 /** The host with these traits, of both families. */
 export function hostWith(traits: HostTraits): Host {
+  const host = made.get(traits) ?? makeHost(traits);
+  made.set(traits, host);
+  return host;
+}
+
+function makeHost(traits: HostTraits): Host {
   const { hairpin, uplink } = traits;
   const port = (name: 'vnet0' | 'vnet1' | 'eth1') => ({ name, mac: MACS[name], hairpin, uplink: name === 'eth1' });
   const neighbour = (text: string, mac: Mac, dev: string, at?: string): Neighbour => ({

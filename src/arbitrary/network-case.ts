@@ -16,7 +16,7 @@ import {
   type NetworkRules,
   type Sent,
 } from '../kernel/network-compare.ts';
-import type { Backend, RulesetTexts } from '../kernel/protocol.ts';
+import type { Backend } from '../kernel/protocol.ts';
 import { flush } from '../netfilter/traverse.ts';
 import { arrivalFrom, isReached, send, worldOf, type Way, type World } from '../network/walk.ts';
 import { endOf } from '../network/world-conversation.ts';
@@ -35,7 +35,7 @@ import {
 } from '../packet/packet.ts';
 import { replyTo } from '../packet/reply.ts';
 import { quotable } from '../netfilter/reject.ts';
-import { parseRuleset } from '../ruleset/parse.ts';
+import { parseRuleset, type ParsedRuleset } from '../ruleset/parse.ts';
 import { printRuleBody } from '../ruleset/print.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { INDEX, at } from './choice.ts';
@@ -212,22 +212,31 @@ function transportOf(family: Family, [kind = 0, sport = 0, dport = 0, flags = 0]
   };
 }
 
+/** Rules of one host and family, read. */
+interface Rules extends ParsedRuleset {
+  readonly text: string;
+}
+
+const readRules = (text: string, family: Family): Rules => ({
+  ...parseRuleset(text, { path: family === 4 ? 'rules' : 'rules6', family }),
+  text,
+});
+
 /** What all cases on one deployment have in common. */
 export interface NetworkSubject {
   readonly deployment: Deployment;
   readonly network: Network;
   /** The reference's rules of each host, with every table. */
-  readonly texts: readonly (readonly [host: string, texts: Readonly<Record<Family, string>>])[];
+  readonly rules: readonly Readonly<Record<Family, Rules>>[];
 }
 
-export const networkSubject = (deployment: Deployment): NetworkSubject => ({
-  deployment,
-  network: networkOf(deployment),
-  texts: deployment.hosts.map((host) => {
-    const text = (family: Family): string => withAllTables(rulesetTextFor(deployment, host, family));
-    return [host.name, { 4: text(4), 6: text(6) }] as const;
-  }),
-});
+export function networkSubject(deployment: Deployment): NetworkSubject {
+  const rules = deployment.hosts.map((host) => {
+    const of = (family: Family): Rules => readRules(withAllTables(rulesetTextFor(deployment, host, family)), family);
+    return { 4: of(4), 6: of(6) };
+  });
+  return { deployment, network: networkOf(deployment), rules };
+}
 
 /** Rules and model of a case, ready to be played. */
 interface Setting {
@@ -239,31 +248,22 @@ interface Setting {
   readonly world: World;
 }
 
-function settingOf({ deployment, network, texts: reference }: NetworkSubject, drawn: NetworkCase, backend: Backend) {
-  const texts = new Map(
-    reference.map(([host, own], index): [string, RulesetTexts] => {
-      const changed = (family: Family): string =>
-        family === drawn.family
-          ? withRules(edited(own[family], drawn.edits[index] ?? []), drawn.rules[index] ?? [])
-          : own[family];
-      return [host, { text4: changed(4), text6: changed(6) }];
-    }),
-  );
-  const parsed = new Map(
-    [...texts].map(([host, { text4 = '', text6 = '' }]) => [
-      host,
-      [parseRuleset(text4, { path: 'rules', family: 4 }), parseRuleset(text6, { path: 'rules6', family: 6 })],
-    ]),
-  );
-  const rulesets = new Map([...parsed].map(([host, both]) => [host, both.map(({ ruleset }) => ruleset)]));
-  const setting: Setting = {
+function settingOf(subject: NetworkSubject, { family, edits, rules }: NetworkCase, backend: Backend): Setting {
+  const { deployment, network } = subject;
+  const changed = subject.rules.map((own, index) => {
+    const text = withRules(edited(own[family].text, edits[index] ?? []), rules[index] ?? []);
+    return text === own[family].text ? own : { ...own, [family]: readRules(text, family) };
+  });
+  const byHost = new Map(deployment.hosts.map(({ name }, index) => [name, at(changed, index)]));
+  const rulesets = new Map([...byHost].map(([host, own]) => [host, [own[4].ruleset, own[6].ruleset]]));
+  const texts = new Map([...byHost].map(([host, own]) => [host, { text4: own[4].text, text6: own[6].text }]));
+  return {
     deployment,
     rules: { backend, hosts: network.hosts, texts },
     rulesets,
-    loads: [...parsed.values()].every((both) => both.every(({ diagnostics }) => diagnostics.length === 0)),
+    loads: changed.every((own) => own[4].diagnostics.length + own[6].diagnostics.length === 0),
     world: worldOf(network, rulesets, backend),
   };
-  return setting;
 }
 
 /** Says what is sent in a case, packet by packet, as the model plays it. */

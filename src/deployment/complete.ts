@@ -147,8 +147,13 @@ function complete(file: DeploymentFile, path: string, complaints: Complaints): D
   const partial: Deployment = { path, release, hosts, networks, securityGroups, instances, floatingIps: [] };
   const fallback = hosts.find((host) => hasRole(host, 'network')) ?? hosts[0];
   const floatingIps = (file.floating_ips ?? []).map((floatingIp): FloatingIp => {
-    const { address, pool, fixed_ip: fixedIp } = floatingIp;
-    const plain = { address, pool: pool ?? 'nova', ...(fixedIp == null ? {} : { fixedIp }) };
+    const { address, pool, fixed_ip: fixedIp, project_id: projectId } = floatingIp;
+    const plain = {
+      address,
+      pool: pool ?? 'nova',
+      ...(fixedIp == null ? {} : { fixedIp }),
+      ...(projectId == null ? {} : { projectId }),
+    };
     const host = hostOfFloatingIp(partial, { ...plain, interface: '' }) ?? fallback;
     return { ...plain, interface: floatingIp.interface ?? host?.publicInterface ?? DEFAULT_PUBLIC_INTERFACE };
   });

@@ -129,4 +129,6 @@ export interface FloatingIp {
   readonly interface: string;
   /** Absent: associated with nobody. */
   readonly fixedIp?: Address;
+  /** Who has allocated it; absent where nobody says so. */
+  readonly projectId?: string;
 }

@@ -10,7 +10,7 @@ import { routeOutput } from '../host/route.ts';
 import type { Exit, FreshField, Journey, Step } from '../netfilter/journey.ts';
 import { machineOf, type Machine } from '../netfilter/traverse.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
-import type { ConntrackState, Packet } from '../packet/packet.ts';
+import { isSameOnWire, type ConntrackState, type Packet } from '../packet/packet.ts';
 import { decodeFrame, decodePacket, encodeFrame, encodePacket, type NotDecoded } from '../packet/wire.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
@@ -124,7 +124,7 @@ export function finished<T>(comparing: Comparing<T>): T {
 
 /** The same with pauses: one 'load', then any number of 'answer', and perhaps 'asked'. The model plays before it asks. */
 export function* comparing(given: Case, oracle: Oracle): Comparing {
-  const { rulesets, refusals } = rulesetsOf(given.texts);
+  const { rulesets, refusals } = rulesetsOf(given.texts, given.backend);
   const machine = machineOf(given.host, rulesets, given.backend);
   const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
   const substitutions: Substitution[] = [];
@@ -197,10 +197,10 @@ interface Parsed {
   readonly refusals: readonly { readonly line: number; readonly message: string }[];
 }
 
-function rulesetsOf({ text4, text6 }: RulesetTexts): Parsed {
+function rulesetsOf({ text4, text6 }: RulesetTexts, backend: Backend): Parsed {
   const parsed = [
-    ...(text4 === undefined ? [] : [parseRuleset(text4, { path: 'rules', family: 4 })]),
-    ...(text6 === undefined ? [] : [parseRuleset(text6, { path: 'rules6', family: 6 })]),
+    ...(text4 === undefined ? [] : [parseRuleset(text4, { path: 'rules', family: 4, backend })]),
+    ...(text6 === undefined ? [] : [parseRuleset(text6, { path: 'rules6', family: 6, backend })]),
   ];
   return {
     rulesets: parsed.map(({ ruleset }) => ruleset),
@@ -326,9 +326,8 @@ const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
  * a bridge that has translated a packet waits for the neighbour before it asks FORWARD, and would let the packet go in a later case.
  */
 export function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
-  const packets = run.flatMap(({ journey }) => (journey === undefined ? [] : packetsOf(journey)));
+  const packets = run.flatMap(({ journey }) => (journey?.packet.family === 6 ? packetsOf(journey) : []));
   const steps = packets.flatMap((packet): KernelStep[] => {
-    if (packet.family === 4) return [];
     // A link-local address may be looked for on any device.
     const devices = isLinkLocal(packet.daddr) ? host.interfaces.map(({ name }) => name) : [undefined];
     return devices.flatMap((by): KernelStep[] => {
@@ -397,15 +396,30 @@ function compareExits({ journey, observation, substitutions }: View): Found | un
     const here = kernel.filter(({ dev }) => dev === (exit.port ?? exit.oif)).map(({ packet }) => packet);
     learnRandom(exit.packet, exit.fresh, here, substitutions);
   }
-  const ours = model
-    .map((exit) => {
-      const packet = { ...substituted(exit.packet, substitutions), ...exit.frame };
-      return printExit(exit.port ?? exit.oif, packet);
-    })
-    .sort();
+  const left = model.map((exit) => ({
+    dev: exit.port ?? exit.oif,
+    packet: { ...substituted(exit.packet, substitutions), ...exit.frame },
+  }));
+  if (areSame(left, kernel)) return undefined;
+  const ours = left.map(({ dev, packet }) => printExit(dev, packet)).sort();
   const theirs = kernel.map(({ dev, packet }) => printExit(dev, packet)).sort();
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'exits', model: ours, kernel: theirs };
 }
+
+interface Seen {
+  readonly dev: string;
+  readonly packet: Packet | NotDecoded;
+}
+
+/** The same packets in the same order, field by field. What is not the same so may still be printed alike: this only saves the printing. */
+const areSame = (ours: readonly Seen[], theirs: readonly Seen[]): boolean =>
+  ours.length === theirs.length &&
+  ours.every(({ dev, packet }, at) => {
+    const other = theirs[at];
+    return (
+      other?.dev === dev && !('reason' in packet) && !('reason' in other.packet) && isSameOnWire(packet, other.packet)
+    );
+  });
 
 /** Where the kernel chose a port at random: any value of the range will do, and stands for the model's from now on. */
 function learnRandom(
@@ -433,10 +447,17 @@ function learnRandom(
 function compareDeliveries({ journey, observation, substitutions }: View): Found | undefined {
   const kernel = observation.local.map(({ packet }) => decodePacket(Buffer.from(packet, 'hex')));
   for (const packet of journey.deliveries) learnRandom(packet, journey.fresh, kernel, substitutions);
-  const ours = allDeliveries(journey)
-    .map((packet) => printExit('delivered', substituted(packet, substitutions)))
-    .sort();
-  const theirs = kernel.map((packet) => printExit('delivered', packet)).sort();
+  const dev = 'delivered';
+  const got = allDeliveries(journey).map((packet) => substituted(packet, substitutions));
+  if (
+    areSame(
+      got.map((packet) => ({ dev, packet })),
+      kernel.map((packet) => ({ dev, packet })),
+    )
+  )
+    return undefined;
+  const ours = got.map((packet) => printExit(dev, packet)).sort();
+  const theirs = kernel.map((packet) => printExit(dev, packet)).sort();
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'deliveries', model: ours, kernel: theirs };
 }
 
@@ -482,6 +503,7 @@ function compareTraces(view: View, local: boolean): Found | undefined {
 
 /** A packet that came to nothing has shown only in its trace what was chosen for it. */
 function learnFromTrace({ journey, substitutions }: View, seen: readonly ObservedStep[]): void {
+  if (journey.fresh === undefined) return;
   journey.steps.forEach((step, i) => {
     const packet = seen[i]?.packet;
     if (packet !== undefined && !REWRITES.includes(step.target))
@@ -498,6 +520,12 @@ function compareSteps(
   given: Place,
   substitutions: readonly Substitution[],
 ): Found | undefined {
+  if (
+    substitutions.length === 0 &&
+    ours.length === theirs.length &&
+    ours.every((step, i) => isSameStep(step, theirs[i]))
+  )
+    return undefined;
   const model = ours.map((step, i) =>
     printStep({ ...step, packet: substituted(step.packet, substitutions) }, theirs[i], given),
   );
@@ -517,6 +545,22 @@ export const REWRITES: readonly string[] = [
   'TTL',
   'HL',
 ];
+
+/** The same field by field; as with `areSame`, what is not may still be printed alike. */
+const isSameStep = (step: Step, seen: ObservedStep | undefined): boolean =>
+  seen !== undefined &&
+  step.hook === seen.hook &&
+  step.table === seen.table &&
+  step.chain === seen.chain &&
+  step.rule === seen.rule &&
+  step.target === seen.target &&
+  step.iif === seen.iif &&
+  step.oif === seen.oif &&
+  step.physin === seen.physin &&
+  step.physout === seen.physout &&
+  (seen.packet === undefined ||
+    REWRITES.includes(step.target) ||
+    (step.packet.mark === seen.packet.mark && isSameOnWire(step.packet, seen.packet)));
 
 /** A step as one line, with as much of it as `known` (the kernel's step of the same place) tells. */
 function printStep(step: Step | ObservedStep, known: ObservedStep | undefined, { backend, host }: Place): string {

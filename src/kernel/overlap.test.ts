@@ -58,6 +58,17 @@ test("comparisons that do not come in each other's way ask together, and are one
   expect(finished(both).map(({ packets }) => packets)).toEqual([0, 1]);
 });
 
+test('what one throws comes when those in front of it have ended', () => {
+  const log: string[] = [];
+  function* throwing(): Comparing {
+    yield 'load';
+    throw new Error('broken');
+  }
+  const ends = overlapped([comparing(0, ['load', 'asked'], log), throwing(), comparing(2, ['load'], log)]);
+  expect(ends.next().value).toMatchObject({ packets: 0 });
+  expect(() => ends.next()).toThrow('broken');
+});
+
 test('none, and what ends without a pause', () => {
   expect(trialOf().ends).toEqual([]);
   expect(trialOf([], ['load'], []).ends).toEqual([0, 1, 2]);

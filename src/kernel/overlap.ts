@@ -41,33 +41,39 @@ function* endOf<T>(begun: Running<T>[]): Generator<T> {
 
 class Running<T> {
   readonly #comparing: Comparing<T>;
-  #at: Pause | { readonly end: T } | undefined;
+  #pause: Pause | undefined;
+  #end: (() => T) | undefined;
 
   constructor(comparing: Comparing<T>) {
     this.#comparing = comparing;
   }
 
   get mayAskMore(): boolean {
-    return this.#at === 'load' || this.#at === 'answer';
+    return this.#end === undefined && this.#pause !== 'asked';
   }
 
-  /** To the next pause. */
+  /** To the next pause. What is thrown is thrown again where the end is asked for: those in front end first. */
   goOn(): void {
-    if (typeof this.#at === 'object') return;
-    const { done, value } = this.#comparing.next();
-    this.#at = done === true ? { end: value } : value;
+    if (this.#end !== undefined) return;
+    try {
+      const { done, value } = this.#comparing.next();
+      if (done === true) this.#end = () => value;
+      else this.#pause = value;
+    } catch (error) {
+      this.#end = () => {
+        throw error;
+      };
+    }
   }
 
   /** Goes on to such a pause; to the end where there is none. */
   goTo(pause: Pause): void {
     do this.goOn();
-    while (this.#at !== pause && typeof this.#at !== 'object');
+    while (this.#pause !== pause && this.#end === undefined);
   }
 
   end(): T {
-    for (;;) {
-      if (typeof this.#at === 'object') return this.#at.end;
-      this.goOn();
-    }
+    while (this.#end === undefined) this.goOn();
+    return this.#end();
   }
 }

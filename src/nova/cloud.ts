@@ -29,6 +29,9 @@ export interface Write {
   readonly after: HostKernel;
 }
 
+/** ip6tables is nova's with use_ipv6 only. */
+const familiesOf = (host: DeploymentHost): readonly Family[] => (host.flags.use_ipv6 ? [4, 6] : [4]);
+
 export class Cloud {
   private state: State;
   private readonly profile: Profile;
@@ -98,12 +101,18 @@ export class Cloud {
     return this.written;
   }
 
-  /** Every service of a host that has applied anything applies it once more. */
-  reapply(hostName: string): readonly Write[] {
-    this.written = [];
-    const host = this.hostCalled(hostName);
-    for (const process of this.processesOn(host)) if (process.hasApplied) this.apply(host, process, true);
-    return this.written;
+  /** What the kernels would hold if every service that has applied anything applied it once more: nothing comes of it here. */
+  reapplied(): ReadonlyMap<string, HostKernel> {
+    return new Map(
+      this.deployment.hosts.map((host) => {
+        let kernel = this.kernel(host);
+        for (const { hasApplied, memory } of this.processesOn(host))
+          for (const family of hasApplied ? familiesOf(host) : [])
+            for (const tables of applied(kernel[family], memory, host, family, this.profile))
+              kernel = { ...kernel, [family]: tables };
+        return [host.name, kernel];
+      }),
+    );
   }
 
   /** Packets pass: every rule and policy of a host has counted 7. */
@@ -360,10 +369,10 @@ export class Cloud {
     this.apply(host, process);
   }
 
-  private apply(host: DeploymentHost, process: Process, always = false): void {
+  private apply(host: DeploymentHost, process: Process): void {
     const { service, memory } = process;
-    if (this.profile.duplicates === 'skipped' && !memory.isDirty && !always) return;
-    for (const family of host.flags.use_ipv6 ? ([4, 6] as const) : ([4] as const)) {
+    if (this.profile.duplicates === 'skipped' && !memory.isDirty) return;
+    for (const family of familiesOf(host)) {
       const kernel = this.kernel(host)[family];
       for (const tables of applied(kernel, memory, host, family, this.profile))
         this.write(host, service, { ...this.kernel(host), [family]: tables });

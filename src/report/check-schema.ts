@@ -21,6 +21,8 @@ const hopSchema = z.strictObject({
   steps: z.array(stepSchema),
 });
 
+const tracesSchema = { trace: z.array(hopSchema), reply: z.array(hopSchema).optional() };
+
 /** `nfverdict/check-v1`. */
 export const checkSchema = z.strictObject({
   ...envelopeOf('check'),
@@ -59,7 +61,14 @@ export const checkSchema = z.strictObject({
         .optional()
         .meta({ description: 'with --kernel: what Linux says of the witness of a violated claim' }),
       witness: z
-        .strictObject({ packet: packetText, trace: z.array(hopSchema), reply: z.array(hopSchema).optional() })
+        .strictObject({
+          packet: packetText,
+          ...tracesSchema,
+          model: z
+            .strictObject(tracesSchema)
+            .optional()
+            .meta({ description: 'with --kernel, where the traces are what Linux did: what the model does' }),
+        })
         .optional(),
     }),
   ),

@@ -21,6 +21,9 @@ import type { Space } from './space.ts';
 /** Whether packets would fare otherwise without a rule. `open`: the chains that call its own do not tell. */
 export type Mattering = 'yes' | 'no' | 'open';
 
+/** Of more rules than these only the packets are followed that some of them is for: so a long chain costs little for each of its rules. */
+const SHORT = 16;
+
 /** So many calls are asked about one rule. */
 const MOST_CALLS = 50;
 
@@ -33,6 +36,8 @@ interface Span {
   /** Two halves, or one rule by its number. */
   readonly halves?: readonly [Span, Span];
   readonly rule?: number;
+  /** How many rules. */
+  readonly length: number;
 }
 
 interface ReachedChain {
@@ -46,6 +51,15 @@ interface ReachedChain {
   destination?: Address;
   /** Some rule of it is open, or of a chain that it calls. */
   isOpen: boolean;
+}
+
+/** A rule that calls, and what becomes of packets that it calls for: as it is, and otherwise. */
+interface Call {
+  readonly number: number;
+  readonly does: Node;
+  readonly without: Node;
+  /** All of them are for this destination, which the diagrams then do not tell. */
+  readonly destination: Address | undefined;
 }
 
 /** What a table is, to a passage. */
@@ -190,14 +204,14 @@ export class Passage {
   }
 
   #spanOf(chain: Chain, rule: Rule, number: number): Span {
-    if (this.#passed.without.has(number)) return { set: NO, node: FALL, rule: number };
+    if (this.#passed.without.has(number)) return { set: NO, node: FALL, rule: number, length: 1 };
     const { conditions, chains } = this.#passed.space;
     const set = conditions.all(rule.matches, { name: (text) => `${chain.name} rule ${number}: ${text}` });
     this.#sets[number] = set;
     const body = this.#bodyOf(chains.actionOf(rule.target), number);
     // At a hook the policy is what a packet comes to that is returned.
     const node = chain.policy === undefined ? body : this.#diagrams.returning(body, this.#endOf(chain));
-    return { set, node: this.#diagrams.guard(set, node), rule: number };
+    return { set, node: this.#diagrams.guard(set, node), rule: number, length: 1 };
   }
 
   #joined(spans: readonly Span[]): Span | undefined {
@@ -213,6 +227,7 @@ export class Passage {
             set: this.#diagrams.or(left.set, right.set),
             node: this.#diagrams.over(left.node, right.node),
             halves: [left, right],
+            length: left.length + right.length,
           });
       }
       row = next;
@@ -293,19 +308,23 @@ export class Passage {
   }
 
   /** `coming` is what comes to the first of the rules, `behind` what becomes of it behind the last of them. As deep as a number of rules can be halved. */
-  #passSpan(reached: ReachedChain, { set, node, halves, rule }: Span, coming: Node, behind: Node): void {
+  #passSpan(reached: ReachedChain, { set, node, halves, rule, length }: Span, coming: Node, behind: Node): void {
     const diagrams = this.#diagrams;
-    const own = diagrams.and(coming, this.#inChain(reached, set));
+    const own = length === 1 || length > SHORT ? diagrams.and(coming, this.#inChain(reached, set)) : coming;
     if (own === NO) return;
-    const rest = diagrams.guard(own, behind);
-    if (rule !== undefined) this.#passRule(reached, rule, this.#inChain(reached, node), own, rest);
+    if (rule !== undefined) this.#passRule(reached, rule, { node: this.#inChain(reached, node), hit: own, behind });
     if (halves === undefined) return;
+    const rest = length > SHORT ? diagrams.guard(own, behind) : behind;
     const [left, right] = halves;
     this.#passSpan(reached, left, own, diagrams.over(this.#inChain(reached, right.node), rest));
     this.#passSpan(reached, right, diagrams.less(own, this.#decides(this.#inChain(reached, left.node))), rest);
   }
 
-  #passRule(reached: ReachedChain, number: number, node: Node, hit: Node, rest: Node): void {
+  #passRule(
+    reached: ReachedChain,
+    number: number,
+    { node, hit, behind }: { readonly node: Node; readonly hit: Node; readonly behind: Node },
+  ): void {
     const diagrams = this.#diagrams;
     this.#hits[number] = hit;
     const { rule } = this.#passed.rules[number] ?? {};
@@ -313,52 +332,63 @@ export class Passage {
     if (called !== undefined) {
       const entering = reached.destination === undefined ? hit : this.#only(reached.destination, hit);
       this.#reached.get(called)?.entering.push(entering);
-      this.#behind[number] = rule?.target?.kind === 'goto' ? RETURN : rest;
+      this.#behind[number] = rule?.target?.kind === 'goto' ? this.#endOf(reached.chain) : behind;
     }
     const does = diagrams.guard(hit, node);
-    if (diagrams.somewhere(this.#decidedOtherwise, does, rest)) this.#mattering[number] = 'yes';
-    else if (diagrams.somewhere(this.#differ, does, rest))
-      this.#mattering[number] = this.#isToldByCallers(reached, diagrams.over(does, rest), rest) ? 'yes' : 'open';
+    if (diagrams.somewhere(this.#decidedOtherwise, does, behind)) this.#mattering[number] = 'yes';
+    else if (diagrams.somewhere(this.#differ, does, behind)) {
+      const without = diagrams.guard(hit, behind);
+      this.#mattering[number] = this.#askCallers(reached, diagrams.over(does, without), without);
+    }
   }
 
-  /** Packets that a chain does one thing to with a rule and another without it: whether some chain that leads to it decides otherwise about them then. */
-  #isToldByCallers(changed: ReachedChain, does: Node, without: Node): boolean {
+  /** Packets that a chain does one thing to with a rule and another without it: what that is to the chains that lead to it. */
+  #askCallers(changed: ReachedChain, does: Node, without: Node): Mattering {
     const diagrams = this.#diagrams;
-    const open = [{ reached: changed, does, without, destination: changed.destination }];
+    const open: Call[] = [];
+    const askCallersOf = ({ chain }: ReachedChain, told: Omit<Call, 'number'>): void => {
+      for (const number of this.#callers.get(chain.name)?.slice(0, MOST_CALLS + 1) ?? [])
+        if (this.#hits[number] !== NO) open.push({ number, ...told });
+    };
+    askCallersOf(changed, { does, without, destination: changed.destination });
+    let isTold = true;
     let calls = 0;
-    for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      const own = at;
-      for (const number of this.#callers.get(own.reached.chain.name) ?? []) {
-        const caller = this.#reached.get(this.#passed.rules[number]?.chain.name ?? '');
-        if (caller === undefined || this.#hits[number] === NO) continue;
-        if (calls++ === MOST_CALLS) return false;
-        if (this.#callsAgain(caller, number, changed)) continue;
-        const destination = own.destination ?? caller.destination;
-        if (destination !== (caller.destination ?? destination)) continue;
-        const seen = (node: Node, told: Address | undefined): Node =>
-          destination === undefined || told !== undefined ? node : this.#at(destination, node);
-        const hit = seen(this.#hits[number] ?? NO, caller.destination);
-        const behind = seen(this.#behind[number] ?? NO, caller.destination);
-        const [one, other] = [own.does, own.without].map((node) =>
-          diagrams.guard(hit, diagrams.returning(seen(node, own.destination), behind)),
-        );
-        if (one === undefined || other === undefined) continue;
-        if (diagrams.somewhere(this.#decidedOtherwise, one, other)) return true;
-        if (diagrams.somewhere(this.#differ, one, other))
-          open.push({ reached: caller, does: one, without: other, destination });
+    for (let call = open.pop(); call !== undefined; call = open.pop()) {
+      const { number, destination } = call;
+      const caller = this.#reached.get(this.#passed.rules[number]?.chain.name ?? '');
+      if (caller === undefined || calls++ === MOST_CALLS) return 'open';
+      const both = destination ?? caller.destination;
+      if (caller.destination !== undefined && caller.destination !== both) continue;
+      if (this.#callsAgain(caller, number, { changed, destination: both })) {
+        isTold = false;
+        continue;
       }
+      const seen = (node: Node, own: Address | undefined): Node =>
+        both === undefined || own !== undefined ? node : this.#at(both, node);
+      const hit = seen(this.#hits[number] ?? NO, caller.destination);
+      const behind = seen(this.#behind[number] ?? NO, caller.destination);
+      const inCaller = (node: Node): Node => diagrams.guard(hit, diagrams.returning(seen(node, destination), behind));
+      const told = { does: inCaller(call.does), without: inCaller(call.without), destination: both };
+      if (diagrams.somewhere(this.#decidedOtherwise, told.does, told.without)) return 'yes';
+      if (diagrams.somewhere(this.#differ, told.does, told.without)) askCallersOf(caller, told);
     }
-    return false;
+    return isTold ? 'no' : 'open';
   }
 
   /** Behind this rule a packet may come into the chain again: then what becomes of it there depends on the chain, too. */
-  #callsAgain({ chain }: ReachedChain, number: number, changed: ReachedChain): boolean {
+  #callsAgain(
+    { chain }: ReachedChain,
+    number: number,
+    { changed, destination }: { readonly changed: ReachedChain; readonly destination: Address | undefined },
+  ): boolean {
     const { rule, index = 0 } = this.#passed.rules[number] ?? {};
+    const { layout } = this.#passed.space;
     if (rule?.target?.kind === 'goto') return false;
     const leading = this.#leadingTo(changed.chain.name);
     for (let next = index + 1; next < chain.rules.length; next++) {
       const behind = chain.rules[next];
-      if (behind !== undefined && leading.has(calledBy(behind) ?? '')) return true;
+      if (behind === undefined || !leading.has(calledBy(behind) ?? '')) continue;
+      if (destination === undefined || (destinationOf(layout, behind) ?? destination) === destination) return true;
     }
     return false;
   }

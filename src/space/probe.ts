@@ -130,15 +130,15 @@ export class Probe {
     const { diagrams } = this.space.layout;
     const isUnknown = this.space.chains.actionOf(rule.target).kind === 'unknown';
     const does = isUnknown ? this.#either(number, body, otherwise) : body;
-    if (this.#open?.has(number) === false) return diagrams.guard(set, does);
+    const { chain } = this.rules[number] ?? {};
+    const asked = chain?.policy === undefined ? set : diagrams.and(set, this.#possible(chain.name as HookName));
+    if (this.#open?.has(number) === false) return diagrams.guard(asked, does);
     const question = diagrams.node(this.#level, [
       ...(number === 0 ? [] : [{ hi: 2 * number - 1, to: YES }]),
       { hi: 2 * number, to: NO },
       { hi: 2 * number + 1, to: MET },
       { hi: 2 * this.rules.length, to: YES },
     ]);
-    const { chain } = this.rules[number] ?? {};
-    const asked = chain?.policy === undefined ? set : diagrams.and(set, this.#possible(chain.name as HookName));
     return diagrams.pair(this.#asking, diagrams.ifThenElse(asked, question, NO), does);
   }
 
