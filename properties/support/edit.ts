@@ -144,3 +144,51 @@ export const copyable = (rulesets: readonly Ruleset[], place: Place): readonly R
   makeRule({ kind: 'RETURN' }),
   ...rulesOfTable(rulesets, place).filter((rule) => !calls(rule, 'jump', 'goto')),
 ];
+
+const LOG = '-j LOG --log-prefix "edited "';
+
+/** The text with one rule changed: gone, in another place, with another verdict or translation, or with something in front of it. */
+export function editText(text: string, draw: number): string {
+  const lines = text.split('\n');
+  const rules = lines.flatMap((line, index) => (line.startsWith('-A ') ? [index] : []));
+  if (rules.length === 0) return text;
+  const nat = rules.filter((index) => / --to-(source|destination|ports) /.test(lines[index] ?? ''));
+  const kind = draw % 10;
+  const index = at(kind >= 7 && nat.length > 0 ? nat : rules, draw >>> 4);
+  const line = lines[index] ?? '';
+  const matches = line.replace(/ -[jg] .*$/, '');
+  const next = lines[index + 1] ?? '';
+  switch (kind) {
+    case 0:
+      lines.splice(index, 1);
+      break;
+    case 1:
+      if (next.startsWith('-A ')) lines.splice(index, 2, next, line);
+      break;
+    case 2:
+    case 3:
+      lines[index] = line.endsWith('-j ACCEPT')
+        ? line.replace(/ACCEPT$/, 'DROP')
+        : line.replace(/-j (DROP|REJECT.*)$/, '-j ACCEPT');
+      break;
+    case 4:
+      lines.splice(index, 0, `${matches} ${LOG}`);
+      break;
+    case 5:
+      lines[index] = line.replace(/-j DROP$/, '-j REJECT --reject-with icmp-port-unreachable');
+      break;
+    case 6:
+      lines.splice(index, 0, `${matches} -m conntrack --ctstate ESTABLISHED -j DROP`);
+      break;
+    case 7:
+      lines.splice(index, 1);
+      break;
+    default:
+      // The last octet, or the last digits of a port, of what is translated to.
+      lines[index] = line.replace(
+        /( --to-\S+ \S*?)(\d)(\D*)$/,
+        (_all, head: string, digit: string, tail: string) => `${head}${(Number(digit) + 1) % 10}${tail}`,
+      );
+  }
+  return lines.join('\n');
+}

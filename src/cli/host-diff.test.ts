@@ -59,6 +59,10 @@ function diff(now: string, options: Partial<DiffOptions> = {}, files: Readonly<R
 /** The classes of what changed, each once. */
 const classes = (stdout: string): string[] => [...stdout.matchAll(/^[+~?-] (.*)$/gm)].map(([, words = '']) => words);
 
+/** The lines of the first conversation that is shown. */
+const conversation = (stdout: string): string[] =>
+  (/^ {4}witness {2}(.*(?:\n {13}.*)+)$/m.exec(stdout)?.[1] ?? '').split('\n').map((line) => line.trim());
+
 test('other rules that do the same on this host are no difference, though tables differ', () => {
   const same = RULES.replace(
     '-A FORWARD -i eth1 -j ACCEPT',
@@ -72,8 +76,10 @@ test('other rules that do the same on this host are no difference, though tables
 
 test('a port that is opened is an exposure, with a packet and both rules', () => {
   const { code, stdout } = diff(RULES.replace('--dport 22 -j', '--dport 22:23 -j'));
-  expect(classes(stdout)).toEqual(['widened']);
-  expect(stdout).toContain('  exposed  tcp 10.0.0.1:23 (this host)  to  tcp 203.0.113.0/28 > ');
+  // Answers to what came from port 23 came in at port 23 as well.
+  expect(classes(stdout)).toEqual(['widened', 'stateful  the answer']);
+  expect(stdout).toMatch(/ {4}exposed {2}tcp .*10\.0\.0\.1,.*:23 \(this host\) {2}to {2}any 203\.0\.113\.0\/28 {2}by /);
+  expect(stdout).toMatch(/ {4}size {5}16 sources, .* destinations, 3 ways in\n/);
   expect(stdout).toContain('    witness  tcp 203.0.113.7:1024 > 10.0.0.1:23 in eth0\n');
   expect(stdout).toMatch(/old: {3}dropped\n +old:12 \(filter INPUT policy DROP\)\n/);
   expect(stdout).toMatch(
@@ -86,7 +92,7 @@ test('a port that is opened is an exposure, with a packet and both rules', () =>
 test('a DNAT that moves to another machine is widened and narrowed', () => {
   const { stdout } = diff(RULES.replace('10.0.0.2:8080', '10.0.0.3:8080'));
   expect(classes(stdout)).toEqual(['widened, narrowed']);
-  expect(stdout).toContain('  exposed  tcp 10.0.0.3:8080 (eth1)  to  tcp ');
+  expect(stdout).toContain('    exposed  tcp 10.0.0.3:8080 (eth1)  to  any !0.0.0.0  by eth0,eth1\n');
   expect(stdout).toMatch(/old: {3}forwarded eth1 tcp 203\.0\.113\.7:1024 > 10\.0\.0\.2:8080 ttl 63/);
 });
 
@@ -94,13 +100,12 @@ test('each class is told', () => {
   expect(classes(diff(RULES.replace('--to-source 192.0.2.10', '--to-source 192.0.2.11')).stdout)).toEqual([
     'retranslated',
   ]);
-  expect(classes(diff(RULES.replace('-s 203.0.113.0/28', '-s 203.0.113.0/29')).stdout)).toEqual(['narrowed']);
-  expect(
-    classes(
-      diff(RULES.replace('-A FORWARD -m state --state RELATED,ESTABLISHED', '-A FORWARD -m state --state ESTABLISHED'))
-        .stdout,
-    ),
-  ).toEqual(['stateful']);
+  // Its flows that were alive are cut, and so are those from that port.
+  expect(classes(diff(RULES.replace('-s 203.0.113.0/28', '-s 203.0.113.0/29')).stdout)).toEqual([
+    'narrowed',
+    'stateful  the answer',
+    'stateful  what its sender says when it has been answered',
+  ]);
   expect(
     classes(diff(RULES.replace('-A FORWARD -i eth1', '-A FORWARD -p udp -j REJECT\n-A FORWARD -i eth1')).stdout),
   ).toEqual(['narrowed', 'refusal']);
@@ -108,16 +113,64 @@ test('each class is told', () => {
     ':FORWARD ACCEPT [0:0]\nCOMMIT',
     ':FORWARD ACCEPT [0:0]\n-A FORWARD -i eth1 -j MARK --set-xmark 0x1/0xffffffff\nCOMMIT',
   );
-  const asked = diff(marked);
-  expect(new Set(classes(asked.stdout))).toEqual(new Set(['marked', 'stateful']));
+  expect(diff(marked)).toMatchObject({ code: 0, stderr: '' });
+  expect(classes(diff(marked).stdout)[0]).toBe('marked');
   expect(diff(marked, { failOn: ['marked'] }).code).toBe(1);
+});
+
+test('answers that are no longer let in are shown by a conversation', () => {
+  const { stdout, code } = diff(RULES.replace('--state RELATED,ESTABLISHED', '--state RELATED'));
+  expect(classes(stdout)).toEqual(['stateful  the answer']);
+  expect(conversation(stdout)).toEqual(['tcp 203.0.113.7:1024 > 198.51.100.7:1 in eth1', 'reply  # ESTABLISHED']);
+  expect(stdout).toMatch(/old: {3}forwarded eth0 tcp 198\.51\.100\.7:1 > 203\.0\.113\.7:1024 flags SA/);
+  expect(stdout).toMatch(/new: {3}dropped\n +new:13 \(filter FORWARD policy DROP\)/);
+  expect(stdout).not.toContain('mistake of ours');
+  expect(code).toBe(1);
+});
+
+test('a flow that is alive meets the new rules after it has begun under the old ones', () => {
+  const { stdout } = diff(RULES.replace('-s 203.0.113.0/28', '-s 203.0.113.0/29'));
+  const alive = stdout.slice(stdout.indexOf('flows alive at the moment of the change'));
+  expect(conversation(alive)).toEqual([
+    'tcp 203.0.113.8:1024 > 10.0.0.1:22 in eth0',
+    'reply',
+    '# from here on under the new rules',
+    'tcp 203.0.113.8:1024 > 10.0.0.1:22 flags A seq 1001 ack 5001 in eth0  # ESTABLISHED',
+  ]);
+});
+
+test('an icmp error about a flow is shown with the flow', () => {
+  const { stdout } = diff(RULES.replace('--state RELATED,ESTABLISHED', '--state ESTABLISHED'));
+  expect(classes(stdout)).toEqual(['stateful']);
+  expect(conversation(stdout)[1]).toMatch(/^icmp .* quotes 1 in eth0 {2}# RELATED$/);
+});
+
+test('what is logged is a class of its own, whatever else happens', () => {
+  const log = '-A FORWARD -i eth1 -p udp -j LOG --log-prefix "out "\n';
+  const logged = diff(RULES.replace('-A FORWARD -i eth1 -j', `${log}-A FORWARD -i eth1 -j`));
+  expect(classes(logged.stdout)).toEqual(['logged']);
+  expect(logged.code).toBe(0);
+  const moved = RULES.replace('-A FORWARD -i eth1 -j', '-A FORWARD -j out\n-A FORWARD -i eth1 -j').replace(
+    ':OUTPUT ACCEPT [0:0]',
+    `:OUTPUT ACCEPT [0:0]\n:out - [0:0]\n${log.replace('FORWARD', 'out')}`.trimEnd(),
+  );
+  // Where the rule stands is no matter.
+  expect(
+    diff(moved, {}, { old: RULES.replace('-A FORWARD -i eth1 -j', `${log}-A FORWARD -i eth1 -j`) }).stdout,
+  ).toMatch(/no difference\n$/);
+  const dropped = diff(
+    RULES.replace('-A FORWARD -i eth1 -j', `${log}-A FORWARD -i eth1 -p udp -j DROP\n-A FORWARD -i eth1 -j`),
+  );
+  expect(classes(dropped.stdout)).toContain('narrowed, logged');
 });
 
 test('a set limits what is compared, and a class can be left out', () => {
   const opened = RULES.replace('--dport 22 -j', '--dport 22:23 -j');
   expect(diff(opened, { within: 'tcp any > any:22 in eth0' }).code).toBe(0);
   expect(diff(opened, { within: 'tcp any > any in eth1' }).stdout).toContain('in eth1');
-  expect(diff(opened, { ignore: ['widened'] }).code).toBe(0);
+  expect(diff(opened, { ignore: ['widened'] }).code).toBe(1);
+  expect(diff(opened, { ignore: ['widened', 'stateful'] }).code).toBe(0);
+  expect(diff(opened, { failOn: ['narrowed'] }).code).toBe(0);
 });
 
 test('what is not modelled is the same on both sides where its text is', () => {

@@ -3,7 +3,6 @@ import type { Host } from '../host/host.ts';
 import { parseSet } from '../packet/set-notation.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { withHiddenChains } from '../ruleset/hidden.ts';
-import { textsOf } from '../ruleset/lines.ts';
 import { printDocument } from '../report/document.ts';
 import {
   hostDifferenceDocument,
@@ -11,12 +10,16 @@ import {
   type HostChange,
   type HostDifferences,
 } from '../report/host-diff.ts';
-import { hostDifference, seenOf, type WayRegion } from '../space/host-difference.ts';
+import { hostDifference, type WayRegion } from '../space/host-difference.ts';
 import { HostWays } from '../space/host-ways.ts';
+import { looksOf, type WayWitness } from '../space/way-witness.ts';
 import { answering, undecidedWhereTooLarge, UsageError } from './failure.ts';
 import { classesOf, codeOf, COUNTING, type DiffOptions } from './diff.ts';
 import { hostPlaces, type HostPlace } from './host-place.ts';
 import type { Io } from './io.ts';
+import type { Journey } from '../netfilter/journey.ts';
+import { hold } from '../network/converse.ts';
+import type { LinuxWorld } from '../kernel/linux-world.ts';
 import { withLinux, type Linux } from './linux.ts';
 import { TOOL, writeOutputs } from './output.ts';
 import { rulesetPairs, type RulesetPair } from './ruleset-pairs.ts';
@@ -38,15 +41,18 @@ export const runHostDiff = (options: DiffOptions, io: Io): number =>
     return undecidedWhereTooLarge(io, () => {
       const compare = (linux?: Linux): readonly HostChange[] =>
         read.map(({ place, old, now }) => {
-          const ways = new HostWays(place.host, { family: now.family, backend: options.backend, rulesets: [old, now] });
+          const ways = new HostWays(place.host, {
+            family: now.family,
+            backend: options.backend,
+            rulesets: [old, now],
+            logs: true,
+          });
           const all = hostDifference(ways, old, now, within === undefined ? {} : { within });
           const regions = all.filter(({ classes }) => !classes.every((one) => ignored.includes(one)));
           return {
             host: place.host.name,
             old,
             now,
-            oldText: textsOf(old),
-            nowText: textsOf(now),
             regions: linux === undefined ? regions : confirmed(linux, place.host, old, now, regions),
           };
         });
@@ -109,25 +115,46 @@ function confirmed(
   now: Ruleset,
   regions: readonly WayRegion[],
 ): readonly WayRegion[] {
+  const rulesets = { old: new Map([[host.name, [old]]]), new: new Map([[host.name, [now]]]) };
   const network = { hosts: [host], links: [], stations: [] };
-  const [before, after] = (['old', 'new'] as const).map((variant) =>
-    linux.world({ network, rulesets: new Map([[host.name, [variant === 'old' ? old : now]]]), variant }),
-  );
+  const worlds = new Map<string, LinuxWorld>();
+  /** A flow that is alive meets other rules than it began under. */
+  const worldOf = (variant: 'old' | 'new' | 'changing'): LinuxWorld => {
+    const begin = rulesets[variant === 'changing' ? 'old' : variant];
+    const known = worlds.get(variant) ?? linux.world({ network, rulesets: begin, variant });
+    worlds.set(variant, known);
+    if (variant === 'changing') known.reload(begin);
+    known.flush();
+    return known;
+  };
+  const said = (witness: WayWitness, variant: 'old' | 'new' | 'changing'): OnLinux => {
+    const world = worldOf(variant);
+    let refused: string | undefined;
+    let agrees = true;
+    const held = hold(witness.words, (arrival, index) => {
+      if (variant === 'changing' && index === witness.words.length - 1) world.reload(rulesets.new);
+      const hop = world.arrive(host.name, arrival);
+      if ('notAsked' in hop) {
+        refused = hop.notAsked;
+        return undefined;
+      }
+      agrees &&= hop.difference === undefined;
+      return hop.journey;
+    });
+    const last = held.length === witness.words.length ? held.at(-1)?.journey : undefined;
+    return { agrees, ...(last === undefined ? {} : { last }), ...(refused === undefined ? {} : { refused }) };
+  };
   return regions.map((region) => {
     const { witness } = region;
-    if (witness === undefined || before === undefined || after === undefined) return region;
-    before.flush();
-    after.flush();
-    const [was, is] = [before.arrive(host.name, witness.arrival), after.arrive(host.name, witness.arrival)];
-    const refused = 'notAsked' in was ? was.notAsked : 'notAsked' in is ? is.notAsked : undefined;
-    if (refused !== undefined || 'notAsked' in was || 'notAsked' in is)
-      return {
-        ...region,
-        witness: { ...witness, confirmed: null, onLinux: `Linux cannot be asked: ${refused ?? ''}` },
-      };
-    const agrees = was.difference === undefined && is.difference === undefined;
-    const differs = seenOf(was.journey) !== seenOf(is.journey);
-    const fates = `${was.journey.fate.kind}, then ${is.journey.fate.kind}`;
+    if (witness === undefined) return region;
+    const was = said(witness, 'old');
+    const is = said(witness, witness.alive ? 'changing' : 'new');
+    const refused = was.refused ?? is.refused;
+    if (refused !== undefined)
+      return { ...region, witness: { ...witness, confirmed: null, onLinux: `Linux cannot be asked: ${refused}` } };
+    const agrees = was.agrees && is.agrees;
+    const differs = looksOn(was, old) !== looksOn(is, now);
+    const fates = `${was.last?.fate.kind ?? 'nobody answers'}, then ${is.last?.fate.kind ?? 'nobody answers'}`;
     return {
       ...region,
       witness: {
@@ -138,3 +165,14 @@ function confirmed(
     };
   });
 }
+
+/** What became of a conversation on Linux. */
+interface OnLinux {
+  /** The model said so of every packet. */
+  readonly agrees: boolean;
+  /** Absent where it broke off. */
+  readonly last?: Journey;
+  readonly refused?: string;
+}
+
+const looksOn = ({ last }: OnLinux, ruleset: Ruleset): string => (last === undefined ? '' : looksOf(last, ruleset));

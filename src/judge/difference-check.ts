@@ -8,8 +8,9 @@ import { anyPattern } from '../packet/pattern.ts';
 import { samplerOf } from '../packet/sample.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { YES } from '../space/diagram.ts';
-import { hostDifference, seenOf } from '../space/host-difference.ts';
+import { hostDifference } from '../space/host-difference.ts';
 import { HostWays } from '../space/host-ways.ts';
+import { linesOf, seenOf } from '../space/way-witness.ts';
 import { pointOfArrival } from '../space/point.ts';
 import { aimOf } from './aim.ts';
 import { randomFrom } from './random.ts';
@@ -49,9 +50,11 @@ export function checkDifference({ host, old, now, backend, packets, seed }: Diff
       continue;
     }
     if (witness.confirmed !== null) replayed++;
-    if (witness.confirmed === false) wrong.push(`${printArrival(witness.arrival)} fares as before, in the model`);
+    if (witness.confirmed === false) wrong.push(`${linesOf(witness).join('; ')} fares as before, in the model`);
   }
-  const firsts = regions.filter(({ state }) => state === undefined);
+  const firsts = regions.filter(
+    ({ state, turns, classes }) => state === undefined && turns.length === 1 && classes.join() !== 'logged',
+  );
   const aim = aimOf([old, now]);
   const own = host.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address));
   const neighbours = host.neighbours.map(({ address }) => address);

@@ -48,7 +48,10 @@ export class Comparisons {
     );
     for (const posture of changedIn) {
       const within = inEveryState(changed.family);
-      const [region] = hostDifference(this.#ways, this.#rulesets[posture], now[posture], { within });
+      const [region] = hostDifference(this.#ways, this.#rulesets[posture], now[posture], {
+        within,
+        conversations: false,
+      });
       if (region !== undefined) return { kind: 'changed', posture, region };
     }
     return { kind: 'same', by: changedIn.length === 0 ? 'tables' : 'host' };

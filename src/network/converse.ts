@@ -1,7 +1,7 @@
 /** A conversation with one host: the lines of a packets file, one after the other, on one machine. */
 import { arrive, copyMachine, flush, type Machine } from '../netfilter/traverse.ts';
 import type { Journey } from '../netfilter/journey.ts';
-import type { Conversation } from '../packet/conversation.ts';
+import type { Conversation, ConversationItem } from '../packet/conversation.ts';
 import { fateMatches, type ExpectedFate } from '../packet/fate.ts';
 import type { Arrival, Packet } from '../packet/packet.ts';
 import { replyTo } from '../packet/reply.ts';
@@ -79,6 +79,30 @@ export function converse(machine: Machine, conversation: Conversation): readonly
     });
   }
   return exchanges;
+}
+
+/** What is said in a conversation, without the lines on which it stands. */
+export type Words = readonly Extract<ConversationItem, { kind: 'packet' | 'reply' }>[];
+
+/**
+ * Says one thing after the other by `send`, whoever follows the packets, and gives their journeys; those that nobody says are missing: a reply of nobody, and all
+ * behind it.
+ */
+export function hold(
+  words: Words,
+  send: (arrival: Arrival, index: number) => Journey | undefined,
+): readonly { readonly arrival: Arrival; readonly journey: Journey }[] {
+  const held: { arrival: Arrival; journey: Journey }[] = [];
+  const journeys = new Map<number, Journey>();
+  for (const [index, item] of words.entries()) {
+    const last = held.at(-1)?.journey;
+    const arrival = item.kind === 'packet' ? withQuotation(item.arrival, journeys) : last && answerTo(last);
+    const journey = arrival && send(arrival, index);
+    if (arrival === undefined || journey === undefined) break;
+    journeys.set(item.line, journey);
+    held.push({ arrival, journey });
+  }
+  return held;
 }
 
 /** The arrival with the packet that its `quotes LINE` is about, as the journeys of the lines so far have it. */

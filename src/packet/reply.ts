@@ -1,6 +1,9 @@
 /** The answer that whoever gets a packet would send: what `reply` stands for in a conversation. */
 import { ACK, FIN, ICMP, RST, SYN, TCP, hasPorts, isIcmp, isIcmpError, makePacket, type Packet } from './packet.ts';
 
+/** What a packet is to a conversation: its first one (or that one again), the answer of whoever got the last one, or what its sender says when answered. */
+export type Turn = 'packet' | 'reply' | 'later';
+
 /** The sequence number that a listener starts with. */
 const LISTENER_SEQ = 5000;
 
@@ -38,4 +41,10 @@ export function replyTo(packet: Packet): Packet | undefined {
   }
   if (hasPorts(packet.protocol)) return makePacket({ ...turned, sport: packet.dport, dport: packet.sport });
   return makePacket(turned);
+}
+
+/** What the sender of a packet says once it has been answered: the same, but for a tcp connection, which goes on where the answer left it. */
+export function laterThan(packet: Packet, reply: Packet): Packet {
+  const next = packet.protocol === TCP ? replyTo(reply) : undefined;
+  return next === undefined ? packet : { ...packet, flags: next.flags, seq: next.seq, ack: next.ack };
 }

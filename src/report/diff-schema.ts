@@ -44,14 +44,40 @@ const atTable = z.strictObject({
   added: placeSchema.optional(),
 });
 
+const decimal = z.string().regex(/^[0-9]+$/);
+
 const onHost = z.strictObject({
   ...REGION,
   host: z.string(),
   entry: z.string().meta({ description: 'the interface that they enter by, or `local`' }),
-  state: z.string().optional().meta({ description: 'of a flow that was alive at the moment of the change' }),
+  state: z.string().optional().meta({ description: 'asserted of the packets' }),
+  turns: z
+    .array(z.enum(['packet', 'reply', 'later']))
+    .min(2)
+    .optional()
+    .meta({
+      description:
+        'the conversation, begun by the packets, whose last one fares otherwise; absent where those do so themselves',
+    }),
+  alive: z
+    .literal(true)
+    .optional()
+    .meta({ description: 'the flow was alive at the moment of the change: only the last packet meets the new rules' }),
+  size: z
+    .strictObject({ sources: decimal, destinations: decimal })
+    .meta({ description: 'how many addresses the packets are from, and to' }),
+  exposed: z
+    .array(z.strictObject({ endpoints: z.array(z.string()), by: z.string().optional(), sources: z.array(z.string()) }))
+    .optional()
+    .meta({ description: 'who newly gets packets, as they look when they are there, and from whom' }),
   witness: z
     .strictObject({
-      packet: packetText,
+      packet: packetText.optional(),
+      conversation: z
+        .array(z.string())
+        .min(2)
+        .optional()
+        .meta({ description: 'lines of a packets file: the last packet fares otherwise' }),
       oldFate: fateSchema,
       newFate: fateSchema,
       confirmed,

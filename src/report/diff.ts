@@ -115,14 +115,17 @@ export function printDifference({ old, now, regions, unchangedRules }: Differenc
   return `${lines.join('\n')}\n`;
 }
 
-function counts(regions: readonly ShownRegion[]): ReadonlyMap<ChangeClass, number> {
+/** How many regions there are of each class. */
+export function countsOf(
+  regions: readonly { readonly classes: readonly ChangeClass[] }[],
+): ReadonlyMap<ChangeClass, number> {
   const found = new Map<ChangeClass, number>();
   for (const { classes } of regions) for (const one of classes) found.set(one, (found.get(one) ?? 0) + 1);
   return found;
 }
 
 const summaryOf = (regions: readonly ShownRegion[]): string =>
-  regions.length === 0 ? 'no difference' : [...counts(regions)].map(([one, count]) => `${count} ${one}`).join(', ');
+  regions.length === 0 ? 'no difference' : [...countsOf(regions)].map(([one, count]) => `${count} ${one}`).join(', ');
 
 export const replayDocument = (replayed: Replayed): object => {
   const { path, table, chain, rule, line, steps, unknownAt, ...fate } = replayed;
@@ -139,7 +142,7 @@ export const locationOf = ({ path, table, chain, rule, line }: Replayed): object
 /** `missing`: what could not be compared, a sentence each. */
 export const differenceDocument = (differences: readonly Difference[], missing: readonly string[] = []): object => ({
   summary: {
-    ...Object.fromEntries(counts(differences.flatMap(({ regions }) => regions))),
+    ...Object.fromEntries(countsOf(differences.flatMap(({ regions }) => regions))),
     unchangedRules: differences.reduce((sum, { unchangedRules }) => sum + unchangedRules, 0),
   },
   ...(missing.length === 0 ? {} : { missing }),

@@ -1,15 +1,12 @@
 /** What changed for packets of whole hosts, as text and as JSON. */
-import type { Journey, Step } from '../netfilter/journey.ts';
-import { printAddress } from '../address/address.ts';
+import type { Journey } from '../netfilter/journey.ts';
 import { printOutcome } from '../packet/fate.ts';
-import { printArrival } from '../packet/notation.ts';
-import { hasPorts } from '../packet/packet.ts';
-import { printProtocol } from '../packet/protocol.ts';
-import { joinEndpoint } from '../packet/reader.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import type { WayRegion } from '../space/host-difference.ts';
+import { partingKey, partingOf, type Decider, type Parting } from '../space/parting.ts';
 import type { ChangeClass } from '../space/table-difference.ts';
-import { SIGNS } from './diff.ts';
+import { linesOf, type WayWitness } from '../space/way-witness.ts';
+import { countsOf, SIGNS } from './diff.ts';
 import type { Paint } from './paint.ts';
 import { printable } from './printable.ts';
 import { fateDocument } from './trace.ts';
@@ -20,9 +17,6 @@ export interface HostChange {
   readonly old: Ruleset;
   readonly now: Ruleset;
   readonly regions: readonly WayRegion[];
-  /** A line of each side's text, as written. */
-  readonly oldText: (line: number) => string;
-  readonly nowText: (line: number) => string;
 }
 
 export interface HostDifferences {
@@ -31,77 +25,35 @@ export interface HostDifferences {
   readonly missing: readonly string[];
 }
 
-/** A rule, or a policy, that a packet met on one side only. */
-interface Decider {
-  readonly path: string;
-  readonly step: Step;
-  /** Of the rule, or where the chain with the policy is declared. */
-  readonly line?: number;
-  readonly text: string;
-}
-
 /** Regions that the same two rules make. */
-interface Group {
-  readonly classes: readonly ChangeClass[];
+interface Group extends Parting {
   readonly regions: readonly WayRegion[];
-  readonly old?: Decider;
-  readonly now?: Decider;
 }
 
 const MOST_LINES = 8;
 const MOST_EXPOSED = 12;
 
-const ruleKey = ({ hook, table, chain, rule, target }: Step, text: string): string =>
-  `${hook} ${table} ${chain} ${text === '' ? `${rule}` : text} ${target}`;
+const partingIn = ({ old, now }: HostChange, { witness }: Pick<WayRegion, 'witness'>): Parting =>
+  witness === undefined ? {} : partingOf(witness, old, now);
 
-/** Where the two ways part: the first rules that are not the same. */
-function deciders(
-  { old: before, now: after, oldText, nowText }: HostChange,
-  { witness }: WayRegion,
-): { readonly old?: Decider; readonly now?: Decider } {
-  if (witness === undefined) return {};
-  const textOf = (step: Step, textAt: (line: number) => string): string =>
-    step.line === undefined ? '' : textAt(step.line);
-  const [was, is] = [witness.old.steps, witness.now.steps];
-  let at = 0;
-  while (at < was.length && at < is.length) {
-    const [one, other] = [was[at], is[at]];
-    if (one === undefined || other === undefined) break;
-    if (ruleKey(one, textOf(one, oldText)) !== ruleKey(other, textOf(other, nowText))) break;
-    at++;
-  }
-  const decider = (
-    steps: readonly Step[],
-    { path, tables }: Ruleset,
-    textAt: (line: number) => string,
-  ): Decider | undefined => {
-    const step = steps[at] ?? steps.at(-1);
-    if (step === undefined) return undefined;
-    const line = step.line ?? tables.get(step.table)?.chains.get(step.chain)?.line;
-    return { path, step, text: textOf(step, textAt), ...(line === undefined ? {} : { line }) };
-  };
-  const [old, now] = [decider(was, before, oldText), decider(is, after, nowText)];
-  return { ...(old === undefined ? {} : { old }), ...(now === undefined ? {} : { now }) };
-}
-
-const deciderKey = (decider: Decider | undefined): string =>
-  decider === undefined ? '' : `${decider.step.table} ${decider.step.chain} ${decider.step.rule}`;
+/** What a reader is told of at once: the same change by the same two rules, wherever the packets come in. */
+const groupKey = ({ classes, state, turns, alive }: WayRegion, parting: Parting): string =>
+  [classes.filter((one) => one !== 'logged').join(), state ?? '', turns.join(), alive, partingKey(parting)].join('\n');
 
 function grouped(change: HostChange): readonly Group[] {
   const groups = new Map<string, Group>();
   for (const region of change.regions) {
-    const { old, now } = deciders(change, region);
-    const key = [region.classes.join(), region.state ?? '', deciderKey(old), deciderKey(now)].join('\n');
+    const deciding = partingIn(change, region);
+    const key = groupKey(region, deciding);
     const known = groups.get(key);
-    groups.set(key, {
-      classes: region.classes,
-      regions: [...(known?.regions ?? []), region],
-      ...(known?.old === undefined ? (old === undefined ? {} : { old }) : { old: known.old }),
-      ...(known?.now === undefined ? (now === undefined ? {} : { now }) : { now: known.now }),
-    });
+    groups.set(key, { ...deciding, ...known, regions: [...(known?.regions ?? []), region] });
   }
   return [...groups.values()];
 }
+
+const classesOf = ({ regions }: Group): readonly ChangeClass[] => [
+  ...new Set(regions.flatMap(({ classes }) => classes)),
+];
 
 const entryWords = ({ entry }: WayRegion): string => (entry.kind === 'in' ? entry.interface : 'local');
 
@@ -126,25 +78,37 @@ function boxesOf(regions: readonly WayRegion[]): readonly string[] {
   });
 }
 
-function printDecider(word: string, journey: Journey, decider: Decider | undefined, paint: Paint): string[] {
-  const { fate } = journey;
-  const why = fate.reason === undefined ? '' : `  (${printable(fate.reason)})`;
-  const lines = [`      ${word}   ${printable(printOutcome(fate))}${why}`];
-  if (decider === undefined) return lines;
-  const { path, step, line, text } = decider;
+/** Where a rule or policy stands, and the rule. */
+function printRule({ path, step, line, name }: Decider, paint: Paint): string {
   const where = line === undefined ? printable(path) : `${printable(path)}:${line}`;
   const rule = step.rule === 'policy' ? `policy ${step.target}` : `rule ${step.rule}`;
-  lines.push(
-    `             ${paint.dim(`${where} (${step.table} ${printable(step.chain)} ${rule})`)}${text === '' || step.rule === 'policy' ? '' : `  ${printable(text)}`}`,
-  );
-  return lines;
+  const place = paint.dim(`${where} (${step.table} ${printable(step.chain)} ${rule})`);
+  const text = name.slice(`${step.table} `.length).replace(/ #[0-9]+$/, '');
+  return `${place}${typeof step.rule === 'number' ? `  -A ${printable(text)}` : ''}`;
 }
 
-function printGroup({ classes, regions, old, now }: Group, paint: Paint): string[] {
+function printDecider(word: string, { fate }: Journey, decider: Decider | undefined, paint: Paint): string[] {
+  const why = fate.reason === undefined ? '' : `  (${printable(fate.reason)})`;
+  const lines = [`      ${word}   ${printable(printOutcome(fate))}${why}`];
+  return decider === undefined ? lines : [...lines, `             ${printRule(decider, paint)}`];
+}
+
+const LAST_WORDS = new Map([
+  ['packet', ''],
+  ['packet packet', 'the packet when it comes again, unanswered'],
+  ['packet reply', 'the answer'],
+  ['packet reply later', 'what its sender says when it has been answered'],
+  ['packet reply later reply', 'the answer to what its sender says then'],
+]);
+
+function printGroup(group: Group, paint: Paint): string[] {
+  const { regions, old, now } = group;
+  const classes = classesOf(group);
   const [main = 'undecided'] = classes;
   const colour = main === 'widened' ? paint.bad : main === 'undecided' ? paint.doubtful : paint.bold;
   const boxes = boxesOf(regions);
-  const lines = [colour(`${SIGNS[main]} ${classes.join(', ')}`)];
+  const what = LAST_WORDS.get(regions[0]?.turns.join(' ') ?? '') ?? '';
+  const lines = [`${colour(`${SIGNS[main]} ${classes.join(', ')}`)}${what === '' ? '' : `  ${what}`}`];
   lines.push(
     ...boxes
       .slice(0, MOST_LINES)
@@ -153,60 +117,95 @@ function printGroup({ classes, regions, old, now }: Group, paint: Paint): string
   const rest = boxes.length - MOST_LINES;
   const more = regions.some((region) => region.more);
   if (rest > 0 || more) lines.push(`             and ${more ? 'more than ' : ''}${Math.max(rest, 1)} more boxes`);
+  lines.push(`    size     ${sizeWords(regions)}`);
   const witness = regions.find((region) => region.witness !== undefined)?.witness;
   if (witness === undefined) return lines;
-  lines.push(`    witness  ${printable(printArrival(witness.arrival))}`);
+  lines.push(
+    ...linesOf(witness).map((line, index) => `    ${(index === 0 ? 'witness' : '').padEnd(8)} ${printable(line)}`),
+  );
   lines.push(...printDecider('old:', witness.old, old, paint), ...printDecider('new:', witness.now, now, paint));
   if (witness.confirmed === false)
-    lines.push(`      ${paint.bad('this packet is not confirmed: please report it, it is a mistake of ours')}`);
+    lines.push(`      ${paint.bad('this is not confirmed: please report it, it is a mistake of ours')}`);
   if (witness.confirmed === null) lines.push(`      ${paint.doubtful('it depends on something that is not modelled')}`);
   if (witness.onLinux !== undefined) lines.push(`      ${witness.onLinux}`);
   return lines;
 }
 
-/** Who is newly reached, each machine and port once, by the widest source. */
-function exposures(change: HostChange, paint: Paint): string[] {
-  const ways = new Map<string, string[]>();
-  for (const { classes, witness, boxes, entry } of change.regions) {
-    const fate = witness?.now.fate;
-    if (!classes.includes('widened') || fate?.packet === undefined) continue;
-    const { protocol, family, daddr, dport } = fate.packet;
-    const port = hasPorts(protocol) ? `${dport}` : undefined;
-    const end = `${printProtocol(protocol, family)} ${joinEndpoint(printAddress(daddr), port)}`;
-    const by = fate.kind === 'delivered' ? 'this host' : [fate.oif, fate.port].filter(Boolean).join(' ');
-    const key = `${end} (${by})`;
-    const way = `${boxes[0] ?? ''} ${entry.kind === 'in' ? `in ${entry.interface}` : 'local'}`;
-    ways.set(key, [...(ways.get(key) ?? []), way]);
-  }
-  const lines = [...ways].map(([end, from]) => {
-    const rest = from.length - 1;
-    const more = rest > 0 ? paint.dim(` and ${rest} more`) : '';
-    return `  ${paint.bad('exposed')}  ${printable(end)}  ${paint.dim('to')}  ${printable(from[0] ?? '')}${more}`;
-  });
-  const rest = lines.length - MOST_EXPOSED;
+/** How many addresses they are from and to, of the way in that has the most. */
+function sizeWords(regions: readonly WayRegion[]): string {
+  const most = (of: (region: WayRegion) => bigint): bigint =>
+    regions.reduce((known, region) => (of(region) > known ? of(region) : known), 0n);
+  const ways = new Set(regions.map(entryWords)).size;
+  const count = (number: bigint, noun: string): string => `${inWords(number)} ${noun}${number === 1n ? '' : 's'}`;
   return [
-    ...lines.slice(0, MOST_EXPOSED),
-    ...(rest > 0 ? [`  and ${rest} more`] : []),
-    ...(lines.length > 0 ? [''] : []),
-  ];
+    count(
+      most(({ size }) => size.sources),
+      'source',
+    ),
+    count(
+      most(({ size }) => size.destinations),
+      'destination',
+    ),
+    count(BigInt(ways), 'way') + ' in',
+  ].join(', ');
+}
+
+const inWords = (number: bigint): string =>
+  number < 1_000_000n ? `${number}` : `about 2^${number.toString(2).length - 1}`;
+
+/** Who is newly reached, by the rule that changed, each machine and port once, by the widest source. */
+function exposures(groups: readonly Group[], paint: Paint): string[] {
+  const byRule = new Map<string, { readonly rule: Decider | undefined; readonly ends: Map<string, Way[]> }>();
+  for (const { regions, old, now } of groups)
+    for (const region of regions)
+      for (const { endpoints, by = 'this host', sources } of region.exposed) {
+        const rule = now?.isChanged === true ? now : old?.isChanged === true ? old : (now ?? old);
+        const known = byRule.get(rule?.name ?? '') ?? { rule, ends: new Map<string, Way[]>() };
+        byRule.set(rule?.name ?? '', known);
+        const way = { sources, entry: entryWords(region) };
+        for (const endpoint of endpoints) {
+          const end = `${endpoint} (${by})`;
+          known.ends.set(end, [...(known.ends.get(end) ?? []), way]);
+        }
+      }
+  const lines = [...byRule.values()].flatMap(({ rule, ends }) => {
+    const shown = [...ends].slice(0, MOST_EXPOSED).map(([end, ways]) => {
+      const [widest] = ways;
+      const [first = 'any', ...others] = widest?.sources ?? [];
+      const by = [...new Set(ways.map(({ entry }) => entry))].join(',');
+      const from = `${first}${others.length > 0 ? ` and ${others.length} more` : ''}`;
+      return `    ${paint.bad('exposed')}  ${printable(end)}  ${paint.dim('to')}  ${printable(from)}  ${paint.dim(`by ${printable(by)}`)}`;
+    });
+    const rest = ends.size - MOST_EXPOSED;
+    return [
+      ...(rule === undefined ? [] : [`  ${printRule(rule, paint)}`]),
+      ...(rest > 0 ? [`    ${ends.size} endpoints, the first of them:`] : []),
+      ...shown,
+    ];
+  });
+  return lines.length === 0 ? [] : ['newly exposed, by the rule that changed:', ...lines, ''];
+}
+
+interface Way {
+  readonly sources: readonly string[];
+  readonly entry: string;
 }
 
 export function printHostDifferences({ changes, missing }: HostDifferences, paint: Paint): string {
   const lines = [
-    'the whole way through each host, of every packet that enters there or is made there, and has a ttl to be sent on;',
-    'what is logged is compared without -d and --host only',
+    'whole hosts: every packet that enters there or is made there, with a ttl to be sent on, and the conversation that it begins',
+    'what is said of packets leaves out those that routing refuses, and of those that open a flow that they can',
     '',
   ];
   for (const change of changes) {
-    lines.push(
-      paint.bold(`${printable(change.host)}: ${printable(change.old.path)} -> ${printable(change.now.path)}`),
-      ...exposures(change, paint),
-    );
     const groups = grouped(change);
-    const alive = groups.filter(({ regions }) => regions[0]?.state !== undefined);
-    const first = groups.filter(({ regions }) => regions[0]?.state === undefined);
-    lines.push(...first.flatMap((group) => [...printGroup(group, paint), '']));
-    if (alive.length > 0) lines.push(paint.bold('flows alive at the moment of the change:'));
+    lines.push(paint.bold(`${printable(change.host)}: ${printable(change.old.path)} -> ${printable(change.now.path)}`));
+    lines.push(...exposures(groups, paint));
+    const isAlive = ({ regions }: Group): boolean => regions[0]?.alive === true;
+    const alive = groups.filter(isAlive);
+    lines.push(...groups.filter((group) => !isAlive(group)).flatMap((group) => [...printGroup(group, paint), '']));
+    if (alive.length > 0)
+      lines.push(paint.bold('flows alive at the moment of the change, that began under the old rules:'), '');
     lines.push(...alive.flatMap((group) => [...printGroup(group, paint), '']));
     if (groups.length === 0) lines.push('  no difference', '');
   }
@@ -215,53 +214,51 @@ export function printHostDifferences({ changes, missing }: HostDifferences, pain
   return `${lines.join('\n')}\n`;
 }
 
-function counts(changes: readonly HostChange[]): ReadonlyMap<ChangeClass, number> {
-  const found = new Map<ChangeClass, number>();
-  for (const { regions } of changes)
-    for (const { classes } of regions) for (const one of classes) found.set(one, (found.get(one) ?? 0) + 1);
-  return found;
-}
-
 function summaryOf(changes: readonly HostChange[]): string {
-  const found = [...counts(changes)].map(([one, count]) => `${count} ${one}`).join(', ');
+  const regions = changes.flatMap((change) => change.regions);
+  const found = [...countsOf(regions)].map(([one, count]) => `${count} ${one}`).join(', ');
   const hosts = changes.length === 1 ? '' : `${changes.length} rulesets: `;
   return `${hosts}${found === '' ? 'no difference' : found}`;
 }
 
-const locationOf = (decider: Decider | undefined): object | undefined =>
-  decider && {
-    path: decider.path,
-    ...(decider.line === undefined ? {} : { line: decider.line }),
-    table: decider.step.table,
-    chain: decider.step.chain,
-    rule: decider.step.rule,
+const locationOf = (decider: Decider): object => ({
+  path: decider.path,
+  ...(decider.line === undefined ? {} : { line: decider.line }),
+  table: decider.step.table,
+  chain: decider.step.chain,
+  rule: decider.step.rule,
+});
+
+const witnessDocument = (witness: WayWitness): object => {
+  const [only, second] = linesOf(witness);
+  return {
+    ...(second === undefined ? { packet: only } : { conversation: linesOf(witness) }),
+    oldFate: fateDocument(witness.old.fate),
+    newFate: fateDocument(witness.now.fate),
+    confirmed: witness.confirmed,
+    ...(witness.onLinux === undefined ? {} : { onLinux: witness.onLinux }),
   };
+};
 
 export const hostDifferenceDocument = ({ changes, missing }: HostDifferences): object => ({
-  summary: Object.fromEntries(counts(changes)),
+  summary: Object.fromEntries(countsOf(changes.flatMap(({ regions }) => regions))),
   ...(missing.length === 0 ? {} : { missing }),
   regions: changes.flatMap((change) =>
     change.regions.map((region) => {
-      const { classes, boxes, more, state, witness } = region;
-      const { old, now } = deciders(change, region);
+      const { classes, boxes, more, state, witness, turns, alive, size, exposed } = region;
+      const { old, now } = partingIn(change, region);
       return {
         host: change.host,
         classes,
         entry: entryWords(region),
         ...(state === undefined ? {} : { state }),
+        ...(turns.length === 1 ? {} : { turns }),
+        ...(alive ? { alive } : {}),
         packets: boxes,
         ...(more ? { morePackets: true } : {}),
-        ...(witness === undefined
-          ? {}
-          : {
-              witness: {
-                packet: printArrival(witness.arrival),
-                oldFate: fateDocument(witness.old.fate),
-                newFate: fateDocument(witness.now.fate),
-                confirmed: witness.confirmed,
-                ...(witness.onLinux === undefined ? {} : { onLinux: witness.onLinux }),
-              },
-            }),
+        size: { sources: `${size.sources}`, destinations: `${size.destinations}` },
+        ...(exposed.length === 0 ? {} : { exposed }),
+        ...(witness === undefined ? {} : { witness: witnessDocument(witness) }),
         ...(old === undefined ? {} : { old: locationOf(old) }),
         ...(now === undefined ? {} : { new: locationOf(now) }),
       };

@@ -6,7 +6,7 @@ import type { Family } from '../address/address.ts';
 import type { Comparison } from '../judge/equivalence.ts';
 import type { BrokenClaim } from '../judge/mutant-judge.ts';
 import type { Mutant } from '../judge/mutation.ts';
-import { printArrival } from '../packet/notation.ts';
+import { linesOf } from '../space/way-witness.ts';
 
 /** What was found of one mistake. */
 export interface JudgedMutant {
@@ -71,7 +71,7 @@ export const printMissed = (section: string, judged: readonly JudgedMutant[]): s
       const shown =
         witness === undefined
           ? boxes.join(', ')
-          : `${printArrival(witness.arrival)}: before ${witness.old.fate.kind}, after ${witness.now.fate.kind}`;
+          : `${linesOf(witness).join('; ')}: before ${witness.old.fate.kind}, after ${witness.now.fate.kind}`;
       return [`MISSED ${section} ${line}\n  ${posture}: ${region.classes.join()}: ${shown}\n`];
     })
     .join('');

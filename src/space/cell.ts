@@ -3,6 +3,7 @@ import type { Mac } from '../address/mac.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import type { Direction } from '../netfilter/tuple.ts';
 import type { ConntrackState } from '../packet/packet.ts';
+import type { Turn } from '../packet/reply.ts';
 import type { Node } from './diagram.ts';
 import { fieldValue, valueKey, type Value } from './value.ts';
 
@@ -47,6 +48,8 @@ export interface Flow {
   readonly seenReply: boolean;
   readonly assured: boolean;
   readonly mark: number;
+  /** The packets of the conversation, from 0, that conntrack has taken for its own. */
+  readonly heard: readonly number[];
   /** Somebody said that it was there: nothing is known of how it began. */
   readonly asserted?: true;
 }
@@ -54,6 +57,19 @@ export interface Flow {
 export type Tracking =
   | { readonly kind: 'none'; readonly state: 'INVALID' | 'UNTRACKED' }
   | { readonly kind: 'flow'; readonly state: ConntrackState; readonly direction: Direction; readonly flow: Flow };
+
+/** A packet of a conversation, as the host that it entered took it. */
+export interface Said {
+  readonly turn: Turn;
+  /** It came from outside, so that its checksum was looked at. */
+  readonly arrived: boolean;
+}
+
+/** What a packet is to the conversation that it belongs to. */
+export interface Talk extends Said {
+  /** In their order. */
+  readonly before: readonly Said[];
+}
 
 /** Who sent a frame: the machine that has this address on a device, or one whose address is known. */
 export type Sender = Mac | { readonly dev: string; readonly saddr: Value };
@@ -80,11 +96,25 @@ export interface Cell {
   readonly flows: readonly Flow[];
   /** It is an answer: of messages, or of packets with ports. */
   readonly answers?: 'icmp' | 'other' | undefined;
-  /** tcp flags that it was sent with, where it is an answer: one value of those that conntrack takes alike. */
-  readonly opened?: number | undefined;
+  /** What was said before it, where it is not the first packet of a conversation. */
+  readonly talk?: Talk | undefined;
+  /** What has been written of it in the log, where that was asked: hooks, and targets as written. */
+  readonly logged?: readonly string[];
   /** It has been sent to several ports: others of it are on their way. */
   readonly copied?: boolean;
 }
+
+/** Packets as they are sent, of which nobody knows anything. */
+export const sentAs = (region: Node): Cell => ({
+  region,
+  header: AS_SENT,
+  mark: 0,
+  framed: false,
+  packetType: 'unicast',
+  smac: '',
+  dmac: '',
+  flows: [],
+});
 
 export const headerKey = (header: Header): string =>
   [header.saddr, header.daddr, header.sport, header.dport, header.flags, header.ttl, header.length]

@@ -8,7 +8,7 @@
 import type { Address } from '../address/address.ts';
 import type { Action, NatTarget } from '../netfilter/compile.ts';
 import type { Chain, HookName, Rule, TableName } from '../ruleset/rule.ts';
-import { printMatch } from '../ruleset/print.ts';
+import { printMatch, printTarget } from '../ruleset/print.ts';
 import type { Conditions, UnknownPlace } from './condition.ts';
 import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, YES, type Node } from './diagram.ts';
 import { destinationOf, dispatched } from './dispatch.ts';
@@ -138,6 +138,12 @@ export class TableSpace {
   /** Only made where somebody sees it. */
   #nameOf(chain: Chain, index: number): string {
     return ruleNames(this.#table, chain)[index] ?? '';
+  }
+
+  /** What is told of a rule that logs: it, where rules are named, or else only what it writes. */
+  #entryOf(chain: Chain, index: number, { target }: Rule): string {
+    const { deciding, logs } = this.#options;
+    return deciding || logs === 'all' || target === undefined ? this.#nameOf(chain, index) : printTarget(target);
   }
 
   #named(chain: Chain, index: number): { readonly rule?: string } {
@@ -365,7 +371,7 @@ export class TableSpace {
           ? this.#continuedBy(action.chain, rest, depth + 1)
           : action.kind === 'goto'
             ? this.#continuedBy(action.chain, after, depth + 1)
-            : this.#effects.before(action, action.kind === 'continue' ? this.#nameOf(chain, index) : '', rest);
+            : this.#effects.before(action, action.kind === 'continue' ? this.#entryOf(chain, index, rule) : '', rest);
       rest = diagrams.over(this.#leaf(rule, set, body, rest), rest);
       if (broken !== NO) rest = diagrams.ifThenElse(broken, this.#brokenAt(chain, index), rest);
     }

@@ -57,12 +57,16 @@ function equalAddresses(layout: Layout, region: Node, one: Value, other: Value):
   return layout.diagrams.orAll(cases);
 }
 
-/** The values that a field has in a region: the region without all other fields. */
-export function valuesOf(layout: Layout, region: Node, field: Source): Node {
+/** The values that a field has in a region. */
+export const valuesOf = (layout: Layout, region: Node, field: Source): Node => onlyFields(layout, region, [field]);
+
+/** The region without all other fields: what these can be in it, together. */
+export function onlyFields(layout: Layout, region: Node, fields: readonly Source[]): Node {
   const { diagrams } = layout;
-  const levels = field.endsWith('addr') ? layout.wordLevels(field as 'saddr') : [layout.level(field)];
-  const [first = 0] = levels;
-  const last = levels.at(-1) ?? first;
+  const levels = new Set(
+    fields.flatMap((field) => (field.endsWith('addr') ? layout.wordLevels(field as 'saddr') : [layout.level(field)])),
+  );
+  const last = Math.max(...levels);
   const known = new Map<Node, Node>();
   const project = (node: Node): Node => {
     const level = diagrams.levelOf(node);
@@ -70,7 +74,7 @@ export function valuesOf(layout: Layout, region: Node, field: Source): Node {
     const seen = known.get(node);
     if (seen !== undefined) return seen;
     const edges = diagrams.edgesOf(node).map(({ hi, to }) => ({ hi, to: project(to) }));
-    const made = level < first ? diagrams.orAll(edges.map(({ to }) => to)) : diagrams.node(level, edges);
+    const made = levels.has(level) ? diagrams.node(level, edges) : diagrams.orAll(edges.map(({ to }) => to));
     known.set(node, made);
     return made;
   };

@@ -32,6 +32,8 @@ export interface GroundOptions {
   readonly rulesets: readonly Ruleset[];
   readonly more?: MoreNames;
   readonly limit?: number;
+  /** What is logged is told. */
+  readonly logs?: boolean;
 }
 
 /** Packets that come to a table of a host. */
@@ -68,7 +70,10 @@ export class Ground {
   readonly #hosts = new Map<Host, WeakMap<Ruleset, HostSpace>>();
   readonly #scenes = new Map<Host, { readonly conditions: Conditions; readonly chains: MadeChains }>();
 
-  constructor({ family, backend, network, rulesets, more, limit }: GroundOptions) {
+  readonly #logs: boolean;
+
+  constructor({ family, backend, network, rulesets, more, limit, logs = false }: GroundOptions) {
+    this.#logs = logs;
     this.family = family;
     this.backend = backend;
     this.network = network;
@@ -117,7 +122,7 @@ export class Ground {
     const made = new TableSpace(
       { layout, conditions, outcomes, effects, chains },
       { table: table.name, hook, chains: table.chains },
-      { deciding: false, logs: false },
+      { deciding: false, logs: this.#logs },
       {
         next: this.accepted,
         translate: (target) => {

@@ -27,6 +27,11 @@ const TUPLE_PORTS: readonly Field[] = ['origSport', 'origDport', 'replySport', '
 /** struct pptp_gre_header without its optional fields. */
 const GRE_HEADER = 8;
 
+const loggedAt = (cell: Cell, hook: HookName, entries: readonly string[]): Cell =>
+  entries.length === 0
+    ? cell
+    : { ...cell, logged: [...(cell.logged ?? []), ...entries.map((entry) => `${hook} ${entry}`)] };
+
 export class HookPath {
   readonly #space: HostSpace;
   readonly #layout: Layout;
@@ -89,13 +94,15 @@ export class HookPath {
     const { key, values } = this.#constants(cell);
     const f = this.#space.table(table, hook, key, values);
     if (f === undefined || f === this.#space.ground.accepted) return [{ cell, outcome: PASSED }];
-    return this.#pieces(cell, f).flatMap(({ cell: own, to }) => {
+    return this.#pieces(cell, f).flatMap(({ cell: piece, to }) => {
       const outcome = this.#space.ground.outcomes.of(to);
+      const own = loggedAt(piece, hook, outcome?.logged ?? []);
       if (outcome?.kind === 'accepted') return this.#rewritten(own, outcome).map((on) => ({ cell: on, outcome }));
       stop({
         kind: outcome?.kind === 'rejected' ? 'rejected' : outcome?.kind === 'dropped' ? 'dropped' : 'undecided',
         cell: own,
         ...(outcome?.reason === undefined ? {} : { reason: outcome.reason }),
+        ...(outcome?.with === undefined ? {} : { with: outcome.with }),
       });
       return [];
     });

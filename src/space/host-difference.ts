@@ -1,294 +1,393 @@
 /**
  * What changed for packets of one host between two rulesets: where every packet that can enter ends, through all tables, routing and bridges, under the one
- * and under the other. Exact, for packets that open flows or belong to one, which is asserted.
+ * and under the other; and where the first packet of a flow fares as before, what becomes of the rest of its conversation: of the packet when it comes again, of
+ * the answer to it, of what its sender says then, and of the answer to that. Flows that were alive at the moment of the change keep what was decided about them
+ * under the old rules, and meet the new ones from then on: their packets are told apart.
  */
-import type { Journey } from '../netfilter/journey.ts';
-import { arrive, machineOf } from '../netfilter/traverse.ts';
-import type { Arrival, ConntrackState, Entry } from '../packet/packet.ts';
+import { isIcmpError, icmpOf, type Arrival, type ConntrackState, type Entry } from '../packet/packet.ts';
 import { anyPattern, type PacketSet } from '../packet/pattern.ts';
+import type { Turn } from '../packet/reply.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import type { Cell } from './cell.ts';
+import { AS_SENT } from './cell.ts';
+import { Conversations, flowKey, flowsAfter } from './conversation-path.ts';
+import { describe } from './description.ts';
 import { NO, YES, type Node } from './diagram.ts';
+import { endChanges, type EndChange } from './end-difference.ts';
+import { partingKey, partingOf } from './parting.ts';
+import { saidAmong } from './plain-words.ts';
 import { waysIn } from './host-claim.ts';
-import type { HostEnd } from './host-path.ts';
+import { isReached, type HostEnd } from './host-path.ts';
 import type { HostWays } from './host-ways.ts';
 import { CHANGE_CLASSES, type ChangeClass } from './table-difference.ts';
-import { valueKey, whereEqual, type Value } from './value.ts';
+import { whereIn } from './value.ts';
+import { onlyFields, valuesOf } from './equality.ts';
+import { witnessOf, type WayWitness } from './way-witness.ts';
 import { arrivalIn } from './witness.ts';
 
-/** Packets that fare otherwise in one way. */
+/** Packets, or conversations that begin with them, that fare otherwise in one way. */
 export interface WayRegion {
   readonly classes: readonly ChangeClass[];
   readonly entry: Entry;
   /** Asserted; absent: the packets as conntrack finds them. */
   readonly state?: ConntrackState;
+  /** The conversation whose last packet fares otherwise: it begins with a packet of the region, and goes as before until then. */
+  readonly turns: readonly Turn[];
+  /** The flow was alive at the moment of the change: the rules are the new ones for the last packet only. */
+  readonly alive: boolean;
   readonly packets: Node;
   readonly boxes: readonly string[];
   readonly more: boolean;
-  readonly size: bigint;
+  readonly size: RegionSize;
+  /** Of first packets that somebody newly gets: who, and from whom. */
+  readonly exposed: readonly Exposed[];
   readonly witness?: WayWitness;
 }
 
-export interface WayWitness {
-  readonly arrival: Arrival;
-  readonly old: Journey;
-  readonly now: Journey;
-  /** The model, packet by packet, says that they differ; null where it depends on what is not modelled. */
-  readonly confirmed: boolean | null;
-  /** What Linux did, where it was asked. */
-  readonly onLinux?: string;
+export interface Exposed {
+  /** Sets without their sources: `tcp 10.0.0.3:80`. */
+  readonly endpoints: readonly string[];
+  /** The interface, and the port of a bridge; absent for the host itself. */
+  readonly by?: string;
+  readonly sources: readonly string[];
 }
 
-/** The states that are asked for where a set names none: the first packet of a flow, and those of flows that were alive at the moment of the change. */
-const STATES: readonly (ConntrackState | undefined)[] = [undefined, 'ESTABLISHED', 'RELATED'];
+export interface RegionSize {
+  /** Of the first packets: how many addresses they come from, and go to. */
+  readonly sources: bigint;
+  readonly destinations: bigint;
+  readonly packets: bigint;
+}
+
+/** Of one way into the host. */
+interface Found {
+  readonly classes: readonly ChangeClass[];
+  readonly entry: Entry;
+  readonly state?: ConntrackState;
+  readonly turns: readonly Turn[];
+  readonly alive: boolean;
+  readonly packets: Node;
+  readonly now: readonly HostEnd[];
+}
+
+/** So many flows are tried for an icmp error to be about. */
+const MOST_OPENERS = 60;
+
+/** Where a packet is written of, or marked, it still fares as before. */
+const isSlight = (one: ChangeClass): boolean => one === 'logged' || one === 'marked';
+
+export interface DifferenceOptions {
+  /** Only these packets, and the conversations that they begin. */
+  readonly within?: PacketSet;
+  /** False: only where each packet itself ends. */
+  readonly conversations?: boolean;
+}
 
 /** In the order in which a person wants to read them: new exposures first, the widest first. Throws SpaceLimitError. */
 export function hostDifference(
   ways: HostWays,
   old: Ruleset,
   now: Ruleset,
-  { within }: { readonly within?: PacketSet } = {},
+  { within, conversations = true }: DifferenceOptions = {},
 ): readonly WayRegion[] {
   const { diagrams, family } = ways.layout;
+  const comparison = new Comparison(ways, old, now);
   const boxes = within?.boxes.filter((box) => box.family === family) ?? [anyPattern(family)];
-  const asked = waysIn(ways, boxes).flatMap(({ state, ...way }) => {
-    const states = state === undefined && within === undefined ? STATES : [state];
-    return states.map((one) => ({ ...way, state: one }));
-  });
-  const changedFirst = new Map<string, Node>();
-  const found = new Map<string, Omit<WayRegion, 'boxes' | 'more' | 'size' | 'witness'>>();
-  for (const { entry, state, region } of asked) {
+  for (const { entry, state, region } of waysIn(ways, boxes)) {
     const sent = diagrams.and(region, ways.alive);
-    const sides = [old, now].map((side) => atomsOf(ways, ways.ends(side, entry, sent, state)));
-    for (const changed of changedAtoms(ways, sides[0] ?? [], sides[1] ?? [])) {
-      const { was, is } = changed;
-      const classes = classesOf(ways, changed, state);
-      if (classes.length === 0) continue;
-      const first = changedFirst.get(entryKey(entry)) ?? NO;
-      if (state === undefined) changedFirst.set(entryKey(entry), diagrams.or(first, changed.packets));
-      // Later packets are only told of where the first fares as before.
-      const packets = state === undefined ? changed.packets : diagrams.less(changed.packets, first);
-      if (packets === NO) continue;
-      const key = [entryKey(entry), state ?? '', classes.join(), summaryOf(was), summaryOf(is)].join('\n');
-      const known = found.get(key)?.packets ?? NO;
-      found.set(key, {
-        classes,
+    if (state !== undefined || !conversations) {
+      comparison.asserted(entry, state, sent);
+      continue;
+    }
+    const { different } = comparison.conversations(entry, sent);
+    // An icmp error about a flow, which may be any: of its conversation sets know nothing.
+    comparison.asserted(entry, 'RELATED', diagrams.less(diagrams.and(sent, icmpErrors(ways)), different));
+  }
+  const witness = (found: Found): WayWitness | undefined =>
+    witnessOf(ways, old, now, found, found.state === 'RELATED' ? comparison.openersTo(found.entry) : []);
+  const rules = (found: Found): string | undefined => {
+    const seen = witness(found);
+    return seen && partingKey(partingOf(seen, old, now));
+  };
+  return together(ways, comparison.found, rules)
+    .map((found) => shown(ways, found, witness(found)))
+    .sort(isFirst);
+}
+
+/** As one those that mean the same and that the same two rules decide, however many ends there are. */
+function together(
+  { layout: { diagrams } }: HostWays,
+  all: readonly Found[],
+  rulesOf: (found: Found) => string | undefined,
+): readonly Found[] {
+  const merged = new Map<string, Found>();
+  for (const [index, found] of all.entries()) {
+    const { entry, state, turns, alive, classes, packets } = found;
+    const rules = rulesOf(found) ?? `${index}`;
+    const key = [entryKey(entry), state ?? '', turns.join(), alive, classes.join(), rules].join('\n');
+    const known = merged.get(key);
+    merged.set(key, {
+      ...found,
+      packets: diagrams.or(known?.packets ?? NO, packets),
+      now: [...(known?.now ?? []), ...found.now],
+    });
+  }
+  return [...merged.values()];
+}
+
+function icmpErrors({ layout }: HostWays): Node {
+  const protocol = icmpOf(layout.family);
+  const types = Array.from({ length: 256 }, (_, type) => type).filter((type) => isIcmpError({ protocol, type }));
+  const ranges = types.map((type) => ({ from: type * 256, to: type * 256 + 255 }));
+  return layout.chooseValues('protocol', [protocol], layout.chooseNumbers('dport', ranges, YES, NO), NO);
+}
+
+class Comparison {
+  readonly #ways: HostWays;
+  readonly #old: Ruleset;
+  readonly #now: Ruleset;
+  readonly #conversations: Conversations;
+  readonly #found = new Map<string, Found>();
+  readonly #firsts: (Sides & { readonly entry: Entry })[] = [];
+  readonly #slight = new Map<string, Node>();
+
+  constructor(ways: HostWays, old: Ruleset, now: Ruleset) {
+    this.#ways = ways;
+    this.#old = old;
+    this.#now = now;
+    this.#conversations = new Conversations(ways);
+  }
+
+  get found(): readonly Found[] {
+    return [...this.#found.values()];
+  }
+
+  /** Packets that open flows whose answers come in by that way. */
+  openersTo(entry: Entry): readonly Arrival[] {
+    const { layout } = this.#ways;
+    return this.#firsts
+      .flatMap(({ entry: from, old, now }) =>
+        [...old, ...now].flatMap((end): readonly Arrival[] => {
+          const comesBack =
+            end.kind === 'exit'
+              ? entry.kind === 'in' && entry.interface === (end.port ?? end.oif)
+              : end.kind === 'delivered' && entry.kind === 'local';
+          if (!comesBack || end.cell.copied === true || end.cell.tracked?.kind !== 'flow') return [];
+          const found = arrivalIn(layout, end.cell.region, { entry: from });
+          return found === undefined || found.supposes.length > 0 ? [] : [found.arrival];
+        }),
+      )
+      .slice(0, MOST_OPENERS);
+  }
+
+  /** Packets of which somebody says in which state they are. */
+  asserted(entry: Entry, state: ConntrackState | undefined, sent: Node): void {
+    const [old, now] = [this.#old, this.#now].map((side) => this.#ways.ends(side, entry, sent, state));
+    // Of flows that exist it is their state that matters.
+    const isLater = state === 'ESTABLISHED' || state === 'RELATED';
+    for (const change of endChanges(this.#ways.layout, old ?? [], now ?? []))
+      this.#tell(isLater ? asStateful(change) : change, {
         entry,
-        packets: diagrams.or(known, packets),
+        turns: ['packet'],
+        alive: false,
         ...(state === undefined ? {} : { state }),
       });
-    }
   }
-  return [...found.values()].map((region) => shown(ways, old, now, region)).sort(isFirst);
+
+  /** Packets as conntrack finds them, and what follows them. Those that fare otherwise themselves are given back. */
+  conversations(entry: Entry, sent: Node): { readonly different: Node } {
+    const { diagrams } = this.#ways.layout;
+    const [old, now] = [this.#old, this.#now].map((side) => this.#ways.ends(side, entry, sent));
+    const first = { old: old ?? [], now: now ?? [] };
+    this.#firsts.push({ entry, ...first });
+    const changes = endChanges(this.#ways.layout, first.old, first.now);
+    for (const change of changes) this.#tell(change, { entry, turns: ['packet'], alive: false });
+    const different = this.#different(changes);
+    const opened = diagrams.orAll(
+      [...first.old, ...first.now].flatMap(({ cell }) => (cell.tracked?.kind === 'flow' ? [cell.region] : [])),
+    );
+    const told = this.#afterwards(entry, first, diagrams.less(opened, different));
+    this.#whileAlive(entry, first, different, diagrams.less(opened, told));
+    return { different };
+  }
+
+  /** Conversations of flows that begin alike, under the old rules and under the new. The packets are given back whose conversations do not go on alike. */
+  #afterwards(entry: Entry, first: Sides, begun: Node): Node {
+    let alike = begun;
+    const { diagrams } = this.#ways.layout;
+    const goOn = (from: Sides, turns: readonly Turn[]): Sides => {
+      const turn = turns.at(-1) ?? 'packet';
+      const next = { entry, turn, within: alike };
+      const sides = {
+        old: this.#conversations.next(this.#old, { ...next, ends: from.old }),
+        now: this.#conversations.next(this.#now, { ...next, ends: from.now }),
+      };
+      const changes = this.#changesOf(sides, turn);
+      for (const change of changes) this.#tell(change, { entry, turns, alive: false });
+      alike = diagrams.less(alike, this.#different(changes));
+      return sides;
+    };
+    goOn(first, ['packet', 'packet']);
+    goOn(goOn(goOn(first, ANSWERED), GOING_ON), ANSWERED_AGAIN);
+    return diagrams.less(begun, alike);
+  }
+
+  /** Conversations that began under the old rules, whose next packet meets the new ones. */
+  #whileAlive(entry: Entry, first: Sides, different: Node, notTold: Node): void {
+    const { diagrams } = this.#ways.layout;
+    const otherFlows = diagrams.less(flowsOtherwise(this.#ways, first), different);
+    let untold = notTold;
+    const compare = (ends: readonly HostEnd[], turns: readonly Turn[], within: Node): readonly HostEnd[] => {
+      const next = { entry, ends, turn: turns.at(-1) ?? 'packet', within: diagrams.and(within, untold) };
+      const old = this.#conversations.next(this.#old, next);
+      if (old.length === 0) return [];
+      const now = this.#conversations.next(this.#now, next);
+      const changes = this.#changesOf({ old, now }, next.turn);
+      for (const change of changes) this.#tell(change, { entry, turns, alive: true });
+      untold = diagrams.less(untold, this.#different(changes));
+      return old;
+    };
+    const all = diagrams.or(otherFlows, different);
+    compare(first.old, ['packet', 'packet'], otherFlows);
+    compare(compare(compare(first.old, ANSWERED, all), GOING_ON, all), ANSWERED_AGAIN, all);
+  }
+
+  /** What changed for packets of flows: what opens a flow of its own is a first packet. */
+  #changesOf({ old, now }: Sides, turn: Turn): readonly EndChange[] {
+    const { diagrams } = this.#ways.layout;
+    const known = diagrams.orAll(
+      [...old, ...now].flatMap(({ cell }) => (cell.tracked?.state === 'ESTABLISHED' ? [cell.region] : [])),
+    );
+    return endChanges(this.#ways.layout, old, now).flatMap((change) => {
+      const packets = turn === 'packet' ? change.packets : diagrams.and(change.packets, known);
+      return packets === NO ? [] : [asStateful({ ...change, packets })];
+    });
+  }
+
+  /** Packets that do not fare as before. */
+  #different(changes: readonly EndChange[]): Node {
+    return this.#ways.layout.diagrams.orAll(
+      changes.filter(({ classes }) => !classes.every(isSlight)).map(({ packets }) => packets),
+    );
+  }
+
+  /** A packet that is marked or logged otherwise is told of once, whatever follows it. */
+  #tell({ classes, packets: all, ends, now }: EndChange, where: Omit<Found, 'classes' | 'packets' | 'now'>): void {
+    const { entry, state, turns, alive } = where;
+    let packets = all;
+    if (classes.every(isSlight)) {
+      const { diagrams } = this.#ways.layout;
+      const slight = `${entryKey(entry)} ${classes.join()}`;
+      const told = this.#slight.get(slight) ?? NO;
+      packets = diagrams.less(all, told);
+      this.#slight.set(slight, diagrams.or(told, all));
+    }
+    if (packets === NO) return;
+    const key = [entryKey(entry), state ?? '', turns.join(), alive, classes.join(), ends].join('\n');
+    const known = this.#found.get(key)?.packets ?? NO;
+    this.#found.set(key, { ...where, classes, now, packets: this.#ways.layout.diagrams.or(known, packets) });
+  }
+}
+
+interface Sides {
+  readonly old: readonly HostEnd[];
+  readonly now: readonly HostEnd[];
+}
+
+const ANSWERED: readonly Turn[] = ['packet', 'reply'];
+const GOING_ON: readonly Turn[] = [...ANSWERED, 'later'];
+const ANSWERED_AGAIN: readonly Turn[] = [...GOING_ON, 'reply'];
+
+/** Packets of flows that exist: it is their flow that fares otherwise. */
+const asStateful = (change: EndChange): EndChange => {
+  const slight = change.classes.filter(isSlight);
+  const isUnknown = change.classes.includes('undecided');
+  return isUnknown || slight.length === change.classes.length
+    ? change
+    : { ...change, classes: ['stateful', ...slight] };
+};
+
+/** The packets that reach somebody on either side, and leave other flows behind. */
+function flowsOtherwise({ layout: { diagrams } }: HostWays, { old, now }: Sides): Node {
+  const byFlows = (ends: readonly HostEnd[]): ReadonlyMap<string, Node> => {
+    const regions = new Map<string, Node[]>();
+    for (const end of ends) {
+      if (!isReached(end)) continue;
+      const key = flowsAfter(end.cell).map(flowKey).join('\n');
+      regions.set(key, [...(regions.get(key) ?? []), end.cell.region]);
+    }
+    return new Map([...regions].map(([key, own]) => [key, diagrams.orAll(own)]));
+  };
+  const after = byFlows(now);
+  return diagrams.orAll([...byFlows(old)].map(([key, region]) => diagrams.less(region, after.get(key) ?? NO)));
 }
 
 const entryKey = (entry: Entry): string => (entry.kind === 'in' ? `in ${entry.interface}` : 'local');
 
 function isFirst(a: WayRegion, b: WayRegion): number {
   const rank = ({ classes: [first = 'undecided'] }: WayRegion): number => CHANGE_CLASSES.indexOf(first);
-  // What others can do before what the host does itself.
-  const own = ({ entry }: WayRegion): number => (entry.kind === 'local' ? 1 : 0);
-  return rank(a) - rank(b) || own(a) - own(b) || (a.size > b.size ? -1 : a.size < b.size ? 1 : 0);
-}
-
-/** Packets of which each comes to all of these ends, and to no other. */
-interface Atom {
-  readonly region: Node;
-  readonly ends: readonly HostEnd[];
-}
-
-/** A packet that is copied comes to several ends; all others come to one. */
-function atomsOf({ layout: { diagrams } }: HostWays, ends: readonly HostEnd[]): readonly Atom[] {
-  let copied: Atom[] = [];
-  const single: Atom[] = [];
-  for (const end of ends) {
-    const { region } = end.cell;
-    if (end.cell.copied !== true) {
-      single.push({ region, ends: [end] });
-      continue;
-    }
-    let rest = region;
-    copied = copied.flatMap((atom) => {
-      const common = diagrams.and(atom.region, rest);
-      if (common === NO) return [atom];
-      rest = diagrams.less(rest, common);
-      const alone = diagrams.less(atom.region, common);
-      return [{ region: common, ends: [...atom.ends, end] }, ...(alone === NO ? [] : [{ ...atom, region: alone }])];
-    });
-    if (rest !== NO) copied.push({ region: rest, ends: [end] });
-  }
-  return [...single, ...copied.map((atom) => ({ ...atom, ends: endsThatCount(atom.ends) }))];
-}
-
-/** Of copies those that reach somebody; where none does, that they are lost, however many they were. */
-function endsThatCount(ends: readonly HostEnd[]): readonly HostEnd[] {
-  const counting = ends.filter((end) => isReached(end) || end.kind === 'undecided');
-  if (counting.length > 0) return counting;
-  return ends.filter(({ kind }, index) => ends.findIndex((other) => other.kind === kind) === index);
-}
-
-/** Equal atoms as one, by what they come to. */
-function byKey({ layout: { diagrams } }: HostWays, atoms: readonly Atom[]): ReadonlyMap<string, Atom> {
-  const grouped = new Map<string, Atom[]>();
-  for (const atom of atoms) {
-    const key = atom.ends.map(endKey).sort().join('\n');
-    const own = grouped.get(key);
-    if (own === undefined) grouped.set(key, [atom]);
-    else own.push(atom);
-  }
-  return new Map(
-    [...grouped].map(([key, own]) => [
-      key,
-      { region: diagrams.orAll(own.map(({ region }) => region)), ends: own[0]?.ends ?? [] },
-    ]),
+  const flag = (value: boolean): number => (value ? 1 : 0);
+  const wide = (one: bigint, other: bigint): number => (one > other ? -1 : one < other ? 1 : 0);
+  return (
+    flag(a.alive) - flag(b.alive) ||
+    rank(a) - rank(b) ||
+    // What others can do before what the host does itself.
+    flag(a.entry.kind === 'local') - flag(b.entry.kind === 'local') ||
+    wide(a.size.sources, b.size.sources) ||
+    wide(a.size.packets, b.size.packets)
   );
 }
 
-interface Changed {
-  readonly was: Atom;
-  readonly is: Atom;
-  readonly packets: Node;
-  /** They reach the same machine and port as before. */
-  readonly sameEndpoint: boolean;
-}
-
-function changedAtoms(ways: HostWays, old: readonly Atom[], now: readonly Atom[]): readonly Changed[] {
+function shown(ways: HostWays, found: Found, witness: WayWitness | undefined): WayRegion {
   const { diagrams } = ways.layout;
-  const [before, after] = [byKey(ways, old), byKey(ways, now)];
-  const apart = (own: ReadonlyMap<string, Atom>, others: ReadonlyMap<string, Atom>): readonly Atom[] =>
-    [...own].flatMap(([key, atom]) => {
-      const region = diagrams.less(atom.region, others.get(key)?.region ?? NO);
-      return region === NO ? [] : [{ ...atom, region }];
-    });
-  const [left, right] = [apart(before, after), apart(after, before)];
-  return left.flatMap((was) =>
-    right.flatMap((is) => {
-      const common = diagrams.and(was.region, is.region);
-      if (common === NO) return [];
-      const packets = diagrams.less(common, alike(ways, was, is));
-      const same = diagrams.and(packets, sameEnd(ways, was, is, ['daddr', 'dport']));
-      const parts = [
-        { was, is, packets: same, sameEndpoint: true },
-        { was, is, packets: diagrams.less(packets, same), sameEndpoint: false },
-      ];
-      return parts.filter((part) => part.packets !== NO);
-    }),
-  );
+  const { entry, state, packets } = found;
+  // That they open a flow goes without saying, if all do, and that the host knows a way for them.
+  const routed = ways.routed(entry);
+  const opening = diagrams.and(routed, ways.opening(entry));
+  const { boxes, more } = ways.describeAmong(packets, state === undefined ? [opening, routed] : [routed]);
+  return {
+    ...found,
+    boxes,
+    more,
+    size: sizeOf(ways, packets),
+    exposed: found.classes.includes('widened') && found.turns.length === 1 ? exposedBy(ways, found, opening) : [],
+    ...(witness === undefined ? {} : { witness }),
+  };
 }
 
-/** The packets that look the same at one end after all, though they came to it in different ways. */
-function alike(ways: HostWays, was: Atom, is: Atom): Node {
-  const [one] = was.ends;
-  const [other] = is.ends;
-  if (one === undefined || other === undefined) return NO;
-  if (placeKey(one) !== placeKey(other) || one.cell.mark !== other.cell.mark) return NO;
-  return sameEnd(ways, was, is, ['saddr', 'daddr', 'sport', 'dport', 'ttl']);
-}
-
-/** The packets that come to one end on either side, of the same kind, and have the same there in these fields. */
-function sameEnd(
-  { layout }: HostWays,
-  { ends: was }: Atom,
-  { ends: is }: Atom,
-  fields: readonly (keyof Cell['header'])[],
-): Node {
-  const [one, ...others] = was;
-  const [other, ...more] = is;
-  if (one === undefined || other === undefined || others.length > 0 || more.length > 0) return NO;
-  if (one.kind !== other.kind || !isReached(one)) return NO;
-  return fields
-    .map((field) => equal(layout, one.cell.header[field], other.cell.header[field]))
-    .reduce((all, next) => layout.diagrams.and(all, next), YES);
-}
-
-function equal(layout: HostWays['layout'], a: Value, b: Value): Node {
-  if (a.kind === 'any' && b.kind === 'any') return a.from === b.from && a.to === b.to ? YES : NO;
-  return whereEqual(layout, a, b) ?? NO;
-}
-
-/** What the kernel chooses from is the same on both sides, wherever the rule stands. */
-const fieldKey = (value: Value): string => (value.kind === 'any' ? `${value.from}-${value.to}` : valueKey(value));
-
-const translatedKey = ({ header: { saddr, daddr, sport, dport } }: Cell): string =>
-  [saddr, daddr, sport, dport].map(fieldKey).join(' ');
-
-const placeKey = (end: HostEnd): string =>
-  end.kind === 'exit'
-    ? `exit ${end.oif} ${end.port ?? ''} ${end.dmac}`
-    : end.kind === 'undecided'
-      ? `${end.kind} ${end.reason ?? ''}`
-      : end.kind;
-
-/** Where a packet ends and what it looks like there; what is lost looks like nothing. */
-function endKey(end: HostEnd): string {
-  if (end.kind !== 'delivered' && end.kind !== 'exit') return placeKey(end);
-  return `${placeKey(end)} ${translatedKey(end.cell)} ${fieldKey(end.cell.header.ttl)} ${end.cell.mark}`;
-}
-
-const summaryOf = ({ ends }: Atom): string => ends.map(endKey).sort().join(', ');
-
-const isReached = ({ kind }: HostEnd): boolean => kind === 'delivered' || kind === 'exit';
-
-function classesOf(
-  ways: HostWays,
-  { was: { ends: was }, is: { ends: is }, packets, sameEndpoint }: Changed,
-  state: ConntrackState | undefined,
-): readonly ChangeClass[] {
-  if ([...was, ...is].some(({ kind }) => kind === 'undecided')) return ['undecided'];
-  const [before, after] = [was.filter(isReached), is.filter(isReached)];
-  if (before.length === 0 && after.length === 0)
-    return was.map(({ kind }) => kind).join() === is.map(({ kind }) => kind).join() ? [] : ['refusal'];
-  // Of flows that exist it is their state that matters.
-  if (state === 'ESTABLISHED' || state === 'RELATED') return ['stateful'];
-  const keys = (of: (end: HostEnd) => string, ends: readonly HostEnd[]): readonly string[] => ends.map(of).sort();
-  if (!sameEndpoint) {
-    const [old, now] = [keys(endpointOf, before), keys(endpointOf, after)];
-    const classes: ChangeClass[] = [
-      ...(now.some((one) => !old.includes(one)) ? (['widened'] as const) : []),
-      ...(old.some((one) => !now.includes(one)) ? (['narrowed'] as const) : []),
+/** Who is newly reached, as packets look when they are there. */
+function exposedBy(ways: HostWays, { packets, now }: Found, opening: Node): readonly Exposed[] {
+  const { layout } = ways;
+  const { diagrams } = layout;
+  const whole = diagrams.less(packets, opening) === NO ? opening : YES;
+  const said = (set: Node, among: Node): readonly string[] =>
+    describe(layout, saidAmong(layout, set, among), YES).boxes;
+  const sources = (set: Node): Node => onlyFields(layout, set, ['saddr']);
+  return now.filter(isReached).flatMap((end): readonly Exposed[] => {
+    const { header, region } = end.cell;
+    const own = diagrams.and(region, packets);
+    if (own === NO) return [];
+    const kept = (['daddr', 'dport'] as const).filter((field) => header[field] === AS_SENT[field]);
+    const at = (set: Node): Node => onlyFields(layout, set, ['protocol', ...kept]);
+    const there = (['daddr', 'dport'] as const).reduce((node, field) => {
+      const value = header[field];
+      return value.kind !== 'is'
+        ? node
+        : diagrams.and(node, whereIn(layout, AS_SENT[field], [{ from: value.value, to: value.value }]));
+    }, at(own));
+    const by = end.kind === 'exit' ? [end.oif, ...(end.port === undefined ? [] : [end.port])].join(' ') : undefined;
+    return [
+      {
+        endpoints: said(there, at(whole)).map((text) => text.replace('any > ', '')),
+        sources: said(sources(own), sources(whole)).map((text) => text.replace(' > any', '')),
+        ...(by === undefined ? {} : { by }),
+      },
     ];
-    if (classes.length > 0) return classes;
-  }
-  const { diagrams } = ways.layout;
-  const sameSource = sameEnd(ways, { region: packets, ends: was }, { region: packets, ends: is }, ['saddr', 'sport']);
-  const looked = (end: HostEnd): string => translatedKey(end.cell);
-  const isSame =
-    diagrams.less(packets, sameSource) === NO || keys(looked, before).join('\n') === keys(looked, after).join('\n');
-  const classes: ChangeClass[] = [
-    ...(isSame ? [] : (['retranslated'] as const)),
-    ...(keys(placeKey, before).join() === keys(placeKey, after).join() ? [] : (['rerouted'] as const)),
-  ];
-  return classes.length > 0 ? classes : ['marked'];
+  });
 }
 
-/** Who is reached: a process here, or the machine that has the address, at that port. */
-const endpointOf = ({ kind, cell: { header } }: HostEnd): string =>
-  `${kind === 'delivered' ? 'here' : 'there'} ${fieldKey(header.daddr)} ${fieldKey(header.dport)}`;
-
-function shown(
-  ways: HostWays,
-  old: Ruleset,
-  now: Ruleset,
-  region: Omit<WayRegion, 'boxes' | 'more' | 'size' | 'witness'>,
-): WayRegion {
-  const { entry, state, packets, classes } = region;
-  const { boxes, more } = ways.describe(packets, ways.alive);
-  const found = arrivalIn(ways.layout, packets, { entry, ...(state === undefined ? {} : { state }) });
-  const whole = { ...region, boxes, more, size: ways.layout.diagrams.count(packets) };
-  if (found === undefined) return whole;
-  const [was, is] = [old, now].map((side) => arrive(machineOf(ways.host, [side], ways.ground.backend), found.arrival));
-  if (was === undefined || is === undefined) return whole;
-  const isKnown =
-    !classes.includes('undecided') &&
-    found.supposes.length === 0 &&
-    [was, is].every(({ fate }) => fate.kind !== 'undecided');
-  const confirmed = isKnown ? seenOf(was) !== seenOf(is) : null;
-  return { ...whole, witness: { arrival: found.arrival, old: was, now: is, confirmed } };
-}
-
-/** All that a journey shows of where it came to. */
-export function seenOf({ fate, exits, deliveries }: Journey): string {
-  const text = (value: unknown): string =>
-    JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
-  return [fate.kind, ...exits.map((exit) => text(exit)), ...deliveries.map((packet) => text(packet))].join('\n');
+function sizeOf({ layout }: HostWays, packets: Node): RegionSize {
+  const { diagrams, family } = layout;
+  const all = diagrams.count(YES) >> (family === 4 ? 32n : 128n);
+  const addresses = (field: 'saddr' | 'daddr'): bigint => diagrams.count(valuesOf(layout, packets, field)) / all;
+  return { sources: addresses('saddr'), destinations: addresses('daddr'), packets: diagrams.count(packets) };
 }

@@ -11,6 +11,7 @@ import { bridgeOf, bridgeOfPort, interfaceOf } from '../host/host.ts';
 import { portsOf } from '../host/own.ts';
 import { bridgeDecision, neighbourMac } from '../host/link.ts';
 import type { ConntrackState, Entry } from '../packet/packet.ts';
+import type { RejectWith } from '../ruleset/rule.ts';
 import type { Cell, Sender } from './cell.ts';
 import type { ClassDecision } from './decisions.ts';
 import { NO, type Node } from './diagram.ts';
@@ -33,10 +34,15 @@ export type HostEnd =
     }
   | LostEnd;
 
+/** Somebody gets it: a process here, or whoever is behind the interface. */
+export const isReached = ({ kind }: HostEnd): boolean => kind === 'delivered' || kind === 'exit';
+
 export interface LostEnd {
   readonly kind: 'dropped' | 'rejected' | 'undecided';
   readonly cell: Cell;
   readonly reason?: string;
+  /** How it was rejected. */
+  readonly with?: RejectWith;
 }
 
 export class HostPath {

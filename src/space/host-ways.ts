@@ -5,13 +5,14 @@ import type { Backend } from '../netfilter/skb.ts';
 import { CONNTRACK_STATES, type ConntrackState, type Entry } from '../packet/packet.ts';
 import { ANY_ENTRY, entrySetHas, type EntrySet, type Pattern } from '../packet/pattern.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { AS_SENT } from './cell.ts';
+import { sentAs, type Cell } from './cell.ts';
 import { describe, type Described } from './description.ts';
 import { NO, YES, type Node } from './diagram.ts';
-import { connectionSettings, Ground } from './ground.ts';
-import { HostPath, type HostEnd } from './host-path.ts';
+import { connectionSettings, Ground, type HostSpace } from './ground.ts';
+import { HostPath, isReached, type HostEnd } from './host-path.ts';
 import type { Layout } from './layout.ts';
 import { fromSet } from './packet-set.ts';
+import { saidAmong } from './plain-words.ts';
 import type { MoreNames } from './vocabulary.ts';
 import { wellFormed, withoutSaying } from './well-formed.ts';
 
@@ -24,20 +25,24 @@ export interface HostWaysOptions {
   readonly more?: MoreNames;
   /** Most edges of diagrams that are kept. */
   readonly limit?: number;
+  /** What is logged is told. */
+  readonly logs?: boolean;
 }
 
 export class HostWays {
   readonly host: Host;
   readonly ground: Ground;
   readonly #wellFormed: Node;
+  readonly #routed = new Map<string, Node>();
 
-  constructor(host: Host, { family, backend, rulesets, more, limit }: HostWaysOptions) {
+  constructor(host: Host, { family, backend, rulesets, more, limit, logs = false }: HostWaysOptions) {
     this.host = host;
     this.ground = new Ground({
       family,
       backend,
       network: { hosts: [host], links: [], stations: [] },
       rulesets,
+      logs,
       ...(more === undefined ? {} : { more }),
       ...(limit === undefined ? {} : { limit }),
     });
@@ -50,13 +55,16 @@ export class HostWays {
 
   /** Where the packets of these come to an end that enter there; a state is asserted, or else they are the first of their flow. Throws SpaceLimitError. */
   ends(ruleset: Ruleset, entry: Entry, region: Node, state?: ConntrackState): readonly HostEnd[] {
-    if (region === NO) return [];
-    return new HostPath(this.ground.host(this.host, ruleset)).run(
-      { region, header: AS_SENT, mark: 0, framed: false, packetType: 'unicast', smac: '', dmac: '', flows: [] },
-      entry,
-      'sender',
-      state,
-    );
+    return this.send(ruleset, sentAs(region), entry, state);
+  }
+
+  /** Where packets of a cell come to an end, which may belong to flows that the host remembers. */
+  send(ruleset: Ruleset, cell: Cell, entry: Entry, state?: ConntrackState): readonly HostEnd[] {
+    return this.#run(this.ground.host(this.host, ruleset), cell, entry, state);
+  }
+
+  #run(space: HostSpace, cell: Cell, entry: Entry, state?: ConntrackState): readonly HostEnd[] {
+    return cell.region === NO ? [] : new HostPath(space).run(cell, entry, 'sender', state);
   }
 
   /** The headers that a box speaks of, wherever and however they enter. */
@@ -83,6 +91,27 @@ export class HostWays {
   describe(region: Node, all: Node = YES): Described {
     const possible = this.layout.diagrams.and(this.#wellFormed, all);
     return describe(this.layout, withoutSaying(this.layout, possible, region), YES);
+  }
+
+  /** The boxes of a region, told among the first of these that it is part of, of whose packets nothing is said that is so of them all. */
+  describeAmong(region: Node, among: readonly Node[]): Described {
+    const { diagrams } = this.layout;
+    const whole = among.find((one) => diagrams.less(region, one) === NO);
+    if (whole === undefined) return this.describe(region, this.alive);
+    return describe(this.layout, saidAmong(this.layout, region, diagrams.and(this.#wellFormed, whole)), YES);
+  }
+
+  /** Those that the host takes and sends on, or keeps, if no rule is in their way. */
+  routed(entry: Entry): Node {
+    const { diagrams } = this.layout;
+    const key = entry.kind === 'in' ? entry.interface : '';
+    const known = this.#routed.get(key);
+    if (known !== undefined) return known;
+    const sent = diagrams.and(this.#wellFormed, this.alive);
+    const ends = this.#run(this.ground.host(this.host, undefined), sentAs(sent), entry);
+    const made = diagrams.orAll(ends.filter(isReached).map(({ cell }) => cell.region));
+    this.#routed.set(key, made);
+    return made;
   }
 
   /** Every way in of a set: the devices that it names, or all but bridges with ports, whose packets come in by those. */

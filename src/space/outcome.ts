@@ -41,7 +41,7 @@ export interface Outcome {
   /** The rule that decided, where that was asked: see RuleNames. */
   readonly rule?: string;
   readonly rewritten: Rewritten;
-  /** The rules that logged it, where that was asked. */
+  /** The rules that logged it, where that was asked: by name, or as what they write. */
   readonly logged: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 /** What rules are called where old and new are compared: by table, chain and text, and not by where they stand. */
-import { printRuleBody } from '../ruleset/print.ts';
+import { printRuleBody, printTarget } from '../ruleset/print.ts';
 import type { Chain, Rule, Ruleset, TableName } from '../ruleset/rule.ts';
 
 /** Where a rule stands. */
@@ -74,6 +74,14 @@ export class RulePlaces {
       return { path, line: rule.line, table: table.name, chain: chain.name, rule: index + 1 };
     }
     return undefined;
+  }
+
+  /** A rule's target as written. */
+  targetOf(name: string): string {
+    const place = this.get(name);
+    const chain = place && this.#ruleset.tables.get(place.table)?.chains.get(place.chain);
+    const target = place && chain?.rules[place.rule - 1]?.target;
+    return target === undefined ? '' : printTarget(target);
   }
 
   #indexOf(table: TableName, chain: Chain): ReadonlyMap<string, number> {

@@ -180,7 +180,7 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
   const pairing = diagrams.pairing((a, b) => {
     const [one, other] = [space.outcomes.of(terminal(a)), space.outcomes.of(terminal(b))];
     if (one === undefined || other === undefined) return NO;
-    const change = changeOf(one, other);
+    const change = changeOf(one, other, sides);
     if (change === undefined) return NO;
     const except = change === 'marked' ? sameMarks(space.layout, one, other) : NO;
     const found: Change = { change, except, ...changedRules(one, other, change, sides) };
@@ -235,7 +235,7 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
 }
 
 /** What it means that a packet has another outcome; undefined where it means nothing. */
-function changeOf(old: Outcome, now: Outcome): ChangeClass | undefined {
+function changeOf(old: Outcome, now: Outcome, { before, after }: Sides): ChangeClass | undefined {
   if (old.kind === 'undecided' || now.kind === 'undecided')
     return old.kind === now.kind && old.reason === now.reason ? undefined : 'undecided';
   if (isAlive(old) !== isAlive(now)) return isAlive(now) ? 'widened' : 'narrowed';
@@ -247,7 +247,9 @@ function changeOf(old: Outcome, now: Outcome): ChangeClass | undefined {
     if (marksOf(old) !== marksOf(now)) return 'marked';
   }
   // A log entry says what was written, not where its rule stands.
-  return old.logged.join('\n') === now.logged.join('\n') ? undefined : 'logged';
+  const entries = (names: readonly string[], rules: RulePlaces): string =>
+    names.map((name) => rules.targetOf(name)).join('\n');
+  return entries(old.logged, before) === entries(now.logged, after) ? undefined : 'logged';
 }
 
 const marksOf = ({ rewritten: { mark, ctmark, ttl } }: Outcome): string => JSON.stringify([mark, ctmark, ttl]);

@@ -1,10 +1,12 @@
 /** Connection tracking of all packets of a cell: which flow they belong to on one host, and in which state they are (netfilter/conntrack.ts). */
 import { ICMP, ICMPV6, type ConntrackState } from '../packet/packet.ts';
 import type { HookName } from '../ruleset/rule.ts';
-import { endsOf, type Cell, type Ends, type Flow, type Header, type Tracking } from './cell.ts';
+import type { Direction } from '../netfilter/tuple.ts';
+import { endsOf, type Cell, type Ends, type Flow, type Talk, type Tracking } from './cell.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { equalValues } from './equality.ts';
 import type { HostSpace } from './ground.ts';
+import type { Levels } from './header-levels.ts';
 import type { LostEnd } from './host-path.ts';
 import type { Layout } from './layout.ts';
 import type { Value } from './value.ts';
@@ -15,6 +17,15 @@ const pairsOf = (one: Ends, other: Ends): readonly (readonly [Value, Value])[] =
   [one.sport, other.sport],
   [one.dport, other.dport],
 ];
+
+/** A later packet from where the first one came. Whether it might be from whom it is for, sets are not asked. */
+const goesOn = ({ talk }: Cell): boolean => talk !== undefined && talk.turn !== 'reply';
+
+const BACK_FIRST: readonly Direction[] = ['REPLY', 'ORIGINAL'];
+const FORTH_FIRST: readonly Direction[] = ['ORIGINAL', 'REPLY'];
+
+/** What matters of the first packet of a conversation no rule rewrites. */
+const AS_THEY_WERE_SENT: Levels = new Map();
 
 /** Why nothing is said of a packet that another flow may be in the way of. */
 export const IN_THE_WAY =
@@ -34,7 +45,7 @@ export class TrackingPath {
     if (state === undefined || !this.#space.conntrack) return cell;
     if (state === 'INVALID' || state === 'UNTRACKED')
       return { ...cell, asserted: true, tracked: { kind: 'none', state } };
-    const flow = this.#flow(cell.header);
+    const flow = this.#flow(cell);
     if (state === 'NEW') return { ...cell, tracked: { kind: 'flow', state, direction: 'ORIGINAL', flow } };
     const done = { confirmed: true, seenReply: true, sourceDone: true, destinationDone: true };
     const known: Flow = { ...flow, ...done, asserted: true };
@@ -45,7 +56,7 @@ export class TrackingPath {
     };
   }
 
-  #flow(header: Header): Flow {
+  #flow({ header, talk }: Cell): Flow {
     const ends = endsOf(header);
     return {
       host: this.#space.host.name,
@@ -59,6 +70,7 @@ export class TrackingPath {
       seenReply: false,
       assured: false,
       mark: 0,
+      heard: [talk?.before.length ?? 0],
     };
   }
 
@@ -80,12 +92,14 @@ export class TrackingPath {
     let rest = cell.region;
     for (const flow of cell.flows) {
       if (flow.host !== this.#space.host.name || rest === NO) continue;
-      const answers = this.#answers(cell, rest, flow.translated);
-      rest = diagrams.less(rest, answers);
-      if (answers !== NO) cells.push(...this.#answer({ ...cell, region: answers }, flow, hook, stop));
-      const known = equalValues(this.#layout, rest, pairsOf(cell.header, flow.original));
-      rest = diagrams.less(rest, known);
-      if (known !== NO) cells.push(...this.#again({ ...cell, region: known }, flow, hook, stop));
+      for (const direction of goesOn(cell) ? FORTH_FIRST : BACK_FIRST) {
+        const own =
+          direction === 'REPLY'
+            ? this.#answers(cell, rest, flow.translated)
+            : equalValues(this.#layout, rest, pairsOf(cell.header, flow.original));
+        rest = diagrams.less(rest, own);
+        if (own !== NO) cells.push(...this.#ofFlow({ ...cell, region: own }, flow, direction, hook, stop));
+      }
     }
     if (rest === NO) return cells;
     const states = this.#space.ground.openings.states(this.#space.settings, hook === 'PREROUTING');
@@ -99,18 +113,53 @@ export class TrackingPath {
       const state = this.#space.ground.openings.stateOf(to);
       const tracked: Tracking =
         state === 'NEW'
-          ? { kind: 'flow', state, direction: 'ORIGINAL', flow: this.#flow(cell.header) }
+          ? { kind: 'flow', state, direction: 'ORIGINAL', flow: this.#flow(cell) }
           : { kind: 'none', state: state === 'UNTRACKED' ? state : 'INVALID' };
       cells.push({ ...cell, region, tracked });
     }
     return cells;
   }
 
+  /** A packet of a flow that the host knows. */
+  #ofFlow(cell: Cell, flow: Flow, direction: Direction, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
+    if (flow.asserted === true) {
+      const known = direction === 'REPLY' ? { ...flow, seenReply: true } : flow;
+      return [{ ...cell, tracked: { kind: 'flow', state: 'ESTABLISHED', direction, flow: known } }];
+    }
+    if (cell.talk !== undefined) return this.#next(cell, cell.talk, flow, direction, hook, stop);
+    return direction === 'REPLY' ? this.#toItself(cell, flow, hook, stop) : this.#again(cell, flow, hook, stop);
+  }
+
+  /** A packet of a conversation: what conntrack makes of it depends on what it has seen of the others. */
+  #next(
+    cell: Cell,
+    talk: Talk,
+    flow: Flow,
+    direction: Direction,
+    hook: HookName,
+    stop: (end: LostEnd) => void,
+  ): readonly Cell[] {
+    const { openings, bindings } = this.#space.ground;
+    const takes = openings.within(talk, flow.heard, this.#space.settings, hook === 'PREROUTING');
+    const heard = [...flow.heard, talk.before.length];
+    return bindings.pieces(cell.region, takes, AS_THEY_WERE_SENT).flatMap(({ region, to }): Cell[] => {
+      const own: Cell = { ...cell, region };
+      const taken = openings.takenOf(to);
+      if (taken === undefined) return [];
+      const { state, seenReply, assured } = taken;
+      const known: Flow = { ...flow, seenReply, assured, heard };
+      const flows = cell.flows.map((one) => (one === flow ? known : one));
+      if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, flows, tracked: { kind: 'none', state } }];
+      if (!taken.anew && taken.direction === direction)
+        return [{ ...own, flows, tracked: { kind: 'flow', state, direction, flow: known } }];
+      stop({ kind: 'undecided', cell: own, reason: 'it opens a flow of its own, or comes to whom it is from' });
+      return [];
+    });
+  }
+
   /** The packet has been here before, and comes again as it came then. */
   #again(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
     const { openings, bindings } = this.#space.ground;
-    if (flow.asserted === true)
-      return [{ ...cell, tracked: { kind: 'flow', state: 'ESTABLISHED', direction: 'ORIGINAL', flow } }];
     const states = openings.again(this.#space.settings, hook === 'PREROUTING');
     return bindings
       .pieces(cell.region, states, this.#space.ground.levelsOf(cell.header))
@@ -123,29 +172,25 @@ export class TrackingPath {
       });
   }
 
-  /** A packet of a flow's other direction. */
-  #answer(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
+  /** What somebody sends to itself, and meets again. */
+  #toItself(cell: Cell, flow: Flow, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
     const { openings, bindings } = this.#space.ground;
-    const { settings } = this.#space;
-    const as = (own: Cell, state: ConntrackState | undefined, assured: boolean): Cell[] => {
-      if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, tracked: { kind: 'none', state } }];
-      const known: Flow = { ...flow, seenReply: true, assured };
-      if (state === 'ESTABLISHED')
-        return [{ ...own, tracked: { kind: 'flow', state, direction: 'REPLY', flow: known } }];
-      stop({ kind: 'undecided', cell: own, reason: 'the answer opens a flow of its own' });
-      return [];
-    };
-    if (flow.asserted === true) return as(cell, 'ESTABLISHED', false);
-    if (cell.answers !== undefined) {
-      const found = cell.opened === undefined ? undefined : openings.answer(cell.opened, settings);
-      return cell.opened === undefined
-        ? as(cell, 'ESTABLISHED', false)
-        : as(cell, found?.state, found?.assured === true);
-    }
-    // What somebody sends to itself, and meets again.
     return bindings
-      .pieces(cell.region, openings.turned(settings, hook === 'PREROUTING'), this.#space.ground.levelsOf(cell.header))
-      .flatMap(({ region, to }) => as({ ...cell, region }, openings.stateOf(to), false));
+      .pieces(
+        cell.region,
+        openings.turned(this.#space.settings, hook === 'PREROUTING'),
+        this.#space.ground.levelsOf(cell.header),
+      )
+      .flatMap(({ region, to }): Cell[] => {
+        const own: Cell = { ...cell, region };
+        const state = openings.stateOf(to);
+        if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, tracked: { kind: 'none', state } }];
+        const known: Flow = { ...flow, seenReply: true, assured: false };
+        if (state === 'ESTABLISHED')
+          return [{ ...own, tracked: { kind: 'flow', state, direction: 'REPLY', flow: known } }];
+        stop({ kind: 'undecided', cell: own, reason: 'the answer opens a flow of its own' });
+        return [];
+      });
   }
 
   /** The packets of a region that are of a flow's other direction. */

@@ -4,16 +4,13 @@
 import type { Mac } from '../address/mac.ts';
 import type { Attachment, Network, Station } from '../network/network.ts';
 import { afterExit, isReached } from '../network/walk.ts';
-import { ACK, isIcmp, makePacket, RST, SYN, TCP, type ConntrackState, type Entry } from '../packet/packet.ts';
-import { packetLength } from '../packet/length.ts';
-import { zeroAddress } from '../address/address.ts';
-import { normalizeRanges, type Ranges } from '../address/ranges.ts';
+import { makePacket, type ConntrackState, type Entry } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { AS_SENT, type Cell, type Header } from './cell.ts';
-import { NO, YES, type Node, type Substitution } from './diagram.ts';
+import { Answers } from './answer.ts';
+import { AS_SENT, type Cell, type Header, type Talk } from './cell.ts';
+import { NO, type Node } from './diagram.ts';
 import type { Ground, HostSpace } from './ground.ts';
 import { HostPath } from './host-path.ts';
-import { isValue, shifted, whereIn } from './value.ts';
 
 /** Where packets of a cell come to their end. */
 export type CellEnd =
@@ -36,6 +33,9 @@ export type CellPlace =
 
 /** Where a frame goes does not depend on what it carries. */
 const NO_PACKET = makePacket({ family: 4, saddr: 0, daddr: 0, protocol: 0 });
+
+/** What is said to a packet that a flow began with. */
+const ANSWER: Talk = { turn: 'reply', arrived: false, before: [{ turn: 'packet', arrived: false }] };
 
 /** A packet that goes round for ever is given up after so many hosts. */
 const MAX_HOPS = 16;
@@ -65,11 +65,7 @@ export class WaySpace {
   readonly ground: Ground;
   readonly network: Network;
   readonly #hosts: ReadonlyMap<string, HostSpace>;
-  readonly #others: readonly { readonly set: Node; readonly length: number }[];
-  readonly #opened: readonly Opened[];
-  readonly #asked: readonly Asked[];
-  readonly #inAnyReading: Substitution;
-  readonly #lengths = new Map<number, number>();
+  readonly #answers: Answers;
   readonly #stations: ReadonlyMap<string, Station>;
 
   constructor(ground: Ground, rulesets: ReadonlyMap<string, readonly Ruleset[]>) {
@@ -85,19 +81,7 @@ export class WaySpace {
       ]),
     );
     this.#stations = new Map([...this.network.stations].reverse().map((station) => [station.name, station]));
-    const { diagrams, floor } = ground.layout;
-    this.#inAnyReading = diagrams.mapping((node) => (node === NO ? NO : YES), floor);
-    this.#others = this.#protocolsByLength();
-    this.#opened = this.#flagsByAnswer();
-    this.#asked = ANSWERED.map((query) => ({
-      ...query,
-      asSent: ground.layout.chooseValues(
-        'protocol',
-        [query.protocol],
-        ground.layout.chooseNumbers('dport', typeRange(query.type), YES, NO),
-        NO,
-      ),
-    }));
+    this.#answers = new Answers(ground.layout);
   }
 
   hostNamed(name: string): HostSpace | undefined {
@@ -223,7 +207,7 @@ export class WaySpace {
     readonly unanswered: Node;
   } {
     const { diagrams } = this.ground.layout;
-    const answers = this.#answersTo(cell);
+    const answers = this.#answers.to(cell, ANSWER);
     const unanswered = answers.reduce((rest, one) => diagrams.less(rest, one.region), cell.region);
     const host = place.kind === 'process' ? place.host : place.at.host;
     const entry: Entry = place.kind === 'process' ? { kind: 'local' } : { kind: 'in', interface: place.at.interface };
@@ -235,136 +219,4 @@ export class WaySpace {
     );
     return { ends, unanswered };
   }
-
-  /** packet/reply.ts for all packets of a cell. */
-  #answersTo(cell: Cell): readonly Cell[] {
-    const { layout } = this.ground;
-    const { diagrams } = layout;
-    const { saddr, daddr, sport, dport } = cell.header;
-    // Something that is not known may turn out otherwise for the answer.
-    const region = cell.region < 0 ? cell.region : diagrams.substitute(this.#inAnyReading, cell.region);
-    const base: Cell = {
-      region,
-      header: { ...AS_SENT, saddr: daddr, daddr: saddr, ttl: isValue(64), flags: isValue(0) },
-      mark: 0,
-      framed: false,
-      packetType: 'unicast',
-      smac: '',
-      dmac: '',
-      flows: cell.flows,
-      copied: cell.copied === true,
-    };
-    const put = (set: Node, more: Partial<Cell>, header: Partial<Header>): Cell[] => {
-      const own = diagrams.and(region, set);
-      return own === NO ? [] : [{ ...base, ...more, region: own, header: { ...base.header, ...header } }];
-    };
-    const others = this.#others.flatMap(({ set, length }) =>
-      put(set, { answers: 'other' }, { sport: dport, dport: sport, length: isValue(length) }),
-    );
-    return [...this.#answersOfTcp(cell, put), ...others, ...this.#answersOfIcmp(cell, put)];
-  }
-
-  #answersOfTcp(
-    { header: { sport, dport, flags } }: Cell,
-    put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
-  ): Cell[] {
-    const { layout } = this.ground;
-    return this.#opened.flatMap(({ opened, reply, values, asSent }) =>
-      put(
-        flags === AS_SENT.flags ? asSent : layout.chooseValues('protocol', [TCP], whereIn(layout, flags, values), NO),
-        { answers: 'other', opened },
-        { sport: dport, dport: sport, flags: isValue(reply), length: isValue(this.#lengthOf(TCP)) },
-      ),
-    );
-  }
-
-  #answersOfIcmp(
-    { header: { sport, dport } }: Cell,
-    put: (set: Node, more: Partial<Cell>, header: Partial<Header>) => Cell[],
-  ): Cell[] {
-    const { layout } = this.ground;
-    return this.#asked.flatMap(({ protocol, type, answer, asSent }) => {
-      const set =
-        dport === AS_SENT.dport
-          ? asSent
-          : layout.chooseValues('protocol', [protocol], whereIn(layout, dport, typeRange(type)), NO);
-      const by = (answer - type) * 256;
-      const turned = dport.kind === 'is' ? isValue(Number(dport.value) + by) : shifted(dport, [by]);
-      return put(set, { answers: 'icmp' }, { sport, dport: turned, length: isValue(this.#lengthOf(protocol)) });
-    });
-  }
-
-  #lengthOf(protocol: number): number {
-    let length = this.#lengths.get(protocol);
-    if (length === undefined) {
-      const { family } = this.ground;
-      const zero = zeroAddress(family);
-      length = packetLength(makePacket({ family, saddr: zero, daddr: zero, protocol }));
-      this.#lengths.set(protocol, length);
-    }
-    return length;
-  }
-
-  /** Protocols whose answers are as long; not those of tcp and icmp. */
-  #protocolsByLength(): readonly { readonly set: Node; readonly length: number }[] {
-    const byLength = new Map<number, number[]>();
-    for (let protocol = 0; protocol < 256; protocol++)
-      if (protocol !== TCP && !isIcmp({ protocol }))
-        byLength.set(this.#lengthOf(protocol), [...(byLength.get(this.#lengthOf(protocol)) ?? []), protocol]);
-    return [...byLength].map(([length, own]) => ({
-      length,
-      set: this.ground.layout.chooseValues('protocol', own, YES, NO),
-    }));
-  }
-
-  /** Flags of packets whose answers every host takes alike. */
-  #flagsByAnswer(): readonly Opened[] {
-    const settings = [...this.#hosts.values()].map((host) => host.settings);
-    const groups = new Map<string, { readonly opened: number; readonly reply: number; readonly values: number[] }>();
-    for (let value = 0; value < 256; value++) {
-      if ((value & RST) !== 0) continue;
-      const all = settings.map((own) => this.ground.openings.answer(value, own));
-      const reply = (value & SYN) !== 0 && (value & ACK) === 0 ? SYN | ACK : ACK;
-      const key = JSON.stringify([reply, all.map((one) => [one?.state, one?.assured])]);
-      const group = groups.get(key) ?? { opened: value, reply, values: [] };
-      groups.set(key, group);
-      group.values.push(value);
-    }
-    const { layout } = this.ground;
-    return [...groups.values()].map((group) => ({
-      ...group,
-      values: normalizeRanges(group.values.map((value) => ({ from: value, to: value }))),
-      asSent: layout.chooseValues('protocol', [TCP], layout.chooseValues('flags', group.values, YES, NO), NO),
-    }));
-  }
 }
-
-interface Opened {
-  /** One of `values`. */
-  readonly opened: number;
-  readonly reply: number;
-  readonly values: Ranges<number>;
-  /** Packets that are sent with these. */
-  readonly asSent: Node;
-}
-
-/** A query, and the packets that are sent as such. */
-interface Asked {
-  readonly protocol: number;
-  readonly type: number;
-  readonly answer: number;
-  readonly asSent: Node;
-}
-
-/** All codes of an icmp type, as the layout has them. */
-const typeRange = (type: number): Ranges<number> => [{ from: type * 256, to: type * 256 + 255 }];
-
-/** Queries and their answers (packet/reply.ts). */
-const ANSWERED = [
-  { protocol: 1, type: 8, answer: 0 },
-  { protocol: 1, type: 13, answer: 14 },
-  { protocol: 1, type: 15, answer: 16 },
-  { protocol: 1, type: 17, answer: 18 },
-  { protocol: 58, type: 128, answer: 129 },
-  { protocol: 58, type: 139, answer: 140 },
-] as const;
