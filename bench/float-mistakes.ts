@@ -114,7 +114,7 @@ export function misjudged(deployment: Deployment, { law, text, network, breaks }
 
 /** The fixed address that a claim of these laws is about: where its packets end, or where they are from. */
 function subjectOf({ ending, set }: PacketsClaim): number {
-  const image = 'as' in ending ? ending.as?.daddr : undefined;
+  const image = ending.kind === 'leaves' ? undefined : ending.as?.daddr;
   const address = typeof image === 'object' && 'is' in image ? image.is : set.boxes[0]?.saddr[0]?.from;
   return Number(address);
 }

@@ -5,8 +5,7 @@ import { readDeployment } from '../src/deployment/read.ts';
 import { networkOf } from '../src/deployment/world.ts';
 import { LAWS } from '../src/invariant/laws.ts';
 import { hardenedRuleset } from '../src/judge/hardened.ts';
-import { Proofs } from '../src/judge/prove.ts';
-import { worldOf } from '../src/network/walk.ts';
+import { Grounds, Proofs } from '../src/judge/prove.ts';
 import { rulesetTextFor } from '../src/nova/ruleset.ts';
 import { readRuleset } from '../src/ruleset/parse.ts';
 import { cloudFile } from './clouds.ts';
@@ -51,11 +50,10 @@ export function* floatFigures(count: number): Generator<Figure> {
   yield figure('round trip: claims', claimed);
   const given = new Map([[host.name, [parsed.value]]]);
   const rulesets = { 'as-given': given, hardened: new Map([[host.name, [hardenedRuleset(parsed.value)]]]) };
-  // Witnesses are replayed there, and there are none.
-  const world = worldOf(network, new Map(), 'nft');
   const proved = measure(() => {
-    const proofs = new Proofs(network, rulesets, 'nft');
-    return POSTURES.flatMap((posture) => claimed.value.map((claim) => proofs.judge(world, claim, posture)));
+    const all = Object.values(rulesets).flatMap((own) => [...own.values()].flat());
+    const proofs = new Proofs(new Grounds({ network, backend: 'nft', rulesets: all }), rulesets);
+    return POSTURES.flatMap((posture) => claimed.value.map((claim) => proofs.judge(claim, posture)));
   });
   const open = proved.value.filter(
     (proof) => 'kind' in proof || (proof.result !== 'holds' && proof.result !== 'vacuous'),

@@ -5,7 +5,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { arbitraryKernelCase, caseOf } from '../src/arbitrary/kernel-case.ts';
-import { arbitraryNetworkCase, compareNetworkCase, sampleDeployment } from '../src/arbitrary/network-case.ts';
+import {
+  arbitraryNetworkCase,
+  compareNetworkCase,
+  networkSubject,
+  sampleDeployment,
+} from '../src/arbitrary/network-case.ts';
 import { openKernel, type Kernel } from '../src/kernel/client.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../src/kernel/compare.ts';
 import { addCoverage, type Coverage } from '../src/kernel/coverage.ts';
@@ -91,11 +96,12 @@ test.skipIf(!probe.backends.includes('legacy'))('kernel/the-model-of-several-hos
   const oracle = liveNetworkOracle(kernel);
   const deployment = sampleDeployment(NETWORK_SEED);
   expect(deployment.hosts.length).toBeGreaterThan(1);
+  const subject = networkSubject(deployment);
   let hosts = 0;
   let packets = 0;
   fc.assert(
     fc.property(arbitraryNetworkCase(4), (drawn) => {
-      const comparisons = compareNetworkCase(deployment, drawn, 'legacy', oracle);
+      const comparisons = compareNetworkCase(subject, drawn, 'legacy', oracle);
       hosts = Math.max(hosts, comparisons.length);
       packets += comparisons.reduce((sum, comparison) => sum + comparison.packets, 0);
       const different = comparisons.flatMap(({ difference }) => difference ?? []);

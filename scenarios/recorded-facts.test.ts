@@ -74,14 +74,13 @@ describe.each(recorded)('$backend, Linux $kernel', ({ backend, scenarios }) => {
   });
 
   test.each(scenarios.filter(({ path }) => loading.has(path)))('loading $path', ({ path, answers }) => {
-    const { text, refusedByNft } = rulesAt(path);
+    const { text } = rulesAt(path);
     const refusal = refusalOnLinux(replayedKernel(answers), text, backend);
-    const lines = parseRuleset(text, { path }).diagnostics.map(({ line }) => line);
-    const isDeep = refusedByNft && backend === 'nft';
-    expect(refusal !== undefined).toBe(lines.length > 0 || isDeep);
+    const lines = parseRuleset(text, { path, backend }).diagnostics.map(({ line }) => line);
+    expect(refusal !== undefined).toBe(lines.length > 0);
     // What only the kernel refuses, legacy tells of where the table is committed.
     const written = text.split('\n')[(refusal?.line ?? 0) - 1];
-    if (refusal !== undefined && !isDeep && written !== 'COMMIT') expect(lines).toContain(refusal.line);
+    if (refusal !== undefined && written !== 'COMMIT') expect(lines).toContain(refusal.line);
   });
 
   test('every scenario is recorded, and no other', () => {

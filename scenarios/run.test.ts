@@ -25,8 +25,13 @@ describe.each(paths)('%s', (path) => {
 });
 
 test.each(loadingScenarios())('$path: $title', ({ path, text, refused }) => {
-  const { diagnostics } = parseRuleset(text, { path });
-  expect(diagnostics.map(({ line }) => line)).toEqual(refused);
+  for (const backend of ['legacy', 'nft'] as const) {
+    const { diagnostics } = parseRuleset(text, { path, backend });
+    expect(
+      diagnostics.map(({ line }) => line),
+      backend,
+    ).toEqual(refused[backend]);
+  }
 });
 
 test.each(filesEnding('.saved'))('%s is what a save prints', (path) => {

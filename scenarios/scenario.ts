@@ -7,7 +7,7 @@
  * `# backend: legacy` or `nft`, where the two differ, and `# after: FILE.packets`: the connections of that file are still there when this one begins.
  *
  * `X.trace` is the printed journey of `X.packets`, `X.saved` what iptables-save prints once `X.rules` is loaded. Rules that begin with a
- * sentence of their own are about loading: `# refused` stands above each line that is refused, `# refused by nft` where only nft does so.
+ * sentence of their own are about loading: `# refused` stands above each line that is refused, `# refused by nft` or `by legacy` where only that one does so.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -202,9 +202,8 @@ export interface LoadingScenario {
   readonly path: string;
   readonly title: string;
   readonly text: string;
-  /** The lines that are refused. */
-  readonly refused: readonly number[];
-  readonly refusedByNft: boolean;
+  /** The lines that each backend refuses. */
+  readonly refused: Readonly<Record<Backend, readonly number[]>>;
 }
 
 /** The rules files that begin with a sentence. */
@@ -214,11 +213,7 @@ export const loadingScenarios = (): LoadingScenario[] =>
     const [title] = headComments(text);
     if (title === undefined) return [];
     const lines = text.split('\n');
-    return {
-      path,
-      title,
-      text,
-      refused: lines.flatMap((line, index) => (line === '# refused' ? [index + 2] : [])),
-      refusedByNft: lines.includes('# refused by nft'),
-    };
+    const refusedBy = (backend: Backend): number[] =>
+      lines.flatMap((line, index) => (line === '# refused' || line === `# refused by ${backend}` ? [index + 2] : []));
+    return { path, title, text, refused: { legacy: refusedBy('legacy'), nft: refusedBy('nft') } };
   });

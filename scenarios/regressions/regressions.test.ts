@@ -1,24 +1,26 @@
-/** Each regression: the rules with the bug break its law, and those without it keep it. */
+/** Each regression: the rules with the bug break its law, and those without it keep it: for all packets, and on Linux. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { POSTURES, type Posture } from '../../src/claim/claim.ts';
+import { liveThrough, type Watcher } from '../../src/arbitrary/life.ts';
+import type { Posture } from '../../src/claim/claim.ts';
+import { BUGS } from '../../src/deployment/bug.ts';
 import type { Deployment } from '../../src/deployment/deployment.ts';
-import { deploymentOf, deploymentOfFile } from '../../src/deployment/read.ts';
+import { deploymentOf } from '../../src/deployment/read.ts';
 import { RELEASES } from '../../src/deployment/release.ts';
 import { deploymentSchema, type DeploymentText } from '../../src/deployment/schema.ts';
 import { networkOf } from '../../src/deployment/world.ts';
 import { readSource } from '../../src/diagnostic/yaml.ts';
 import { LAWS } from '../../src/invariant/laws.ts';
 import { TIME_LAWS } from '../../src/invariant/over-time.ts';
-import { aimOf } from '../../src/judge/aim.ts';
+import { checkLaws, type CheckInput, type Finding } from '../../src/judge/check.ts';
 import { hardenedRuleset } from '../../src/judge/hardened.ts';
-import { judgeClaim } from '../../src/judge/judge.ts';
-import { worldOf } from '../../src/network/walk.ts';
-import { Cloud } from '../../src/nova/cloud.ts';
+import { checkOnLinux } from '../../src/judge/on-linux.ts';
+import { openKernel, type Kernel } from '../../src/kernel/client.ts';
+import { LinuxWorld } from '../../src/kernel/linux-world.ts';
+import { availableKernel } from '../../src/kernel/probe.ts';
 import { rulesetTextFor } from '../../src/nova/ruleset.ts';
-import { settledKernel } from '../../src/nova/settled.ts';
 import { parseRuleset } from '../../src/ruleset/parse.ts';
 import type { Ruleset } from '../../src/ruleset/rule.ts';
 import { ROOT, read } from '../scenario.ts';
@@ -86,98 +88,125 @@ function edited(text: string, { delete: gone, insert, before, replace, with: by 
   return lines.map((line) => (line.startsWith(wanted) ? by : line)).join('\n');
 }
 
-/** Whether a law of one moment is broken by these rules. */
-function breaks(id: string, deployment: Deployment, rules: Rules, only?: Posture): boolean {
+const { backends, mode } = availableKernel();
+const [backend = 'legacy'] = backends;
+let kernel: Kernel | undefined;
+beforeAll(() => {
+  if (backends.length > 0) kernel = openKernel(mode === undefined ? {} : { mode });
+});
+afterAll(() => kernel?.close());
+
+/** Packets of a claim that Linux is asked about besides the one that breaks it. */
+const ASKED = 1;
+
+/** What is found of a law of one moment in these rules: for all packets, and on Linux where there is one. */
+function findingsOf(id: string, deployment: Deployment, rulesets: Rules, only?: Posture): readonly Finding[] {
   const law = LAWS.find((candidate) => candidate.id === id);
   if (law === undefined) throw new Error(`there is no law ${id}`);
-  const network = networkOf(deployment);
-  const applies = law.claims({ deployment, network });
-  expect(applies.kind, `${id} applies`).toBe('claims');
-  if (applies.kind !== 'claims') return false;
-  const hardened = new Map([...rules].map(([host, given]) => [host, given.map(hardenedRuleset)]));
-  const worlds = { 'as-given': worldOf(network, rules), hardened: worldOf(network, hardened) };
-  const aim = aimOf([...rules.values()].flat());
-  return applies.claims.some((claim) => {
-    if (claim.kind === 'ruleset') {
-      const ruleset = rules.get(claim.host)?.find(({ family }) => family === claim.family);
-      return ruleset !== undefined && claim.breaches(ruleset).length > 0;
-    }
-    return (claim.postures ?? POSTURES)
-      .filter((posture) => only === undefined || posture === only)
-      .some((posture) => judgeClaim(worlds[posture], claim, posture, { runs: 60, seed: 1, aim }).result === 'violated');
-  });
+  const input: CheckInput = { deployment, network: networkOf(deployment), rulesets, laws: [law], backend, seed: 1 };
+  const result = checkLaws(input);
+  const asked = kernel;
+  const worlds = new Map<Posture, LinuxWorld>();
+  const { findings } =
+    asked === undefined
+      ? result
+      : checkOnLinux({ ...input, runs: ASKED }, result, (posture) => {
+          const world = worlds.get(posture) ?? worldIn(asked, input, posture);
+          worlds.set(posture, world);
+          return world;
+        });
+  const own = findings.filter(({ posture }) => only === undefined || posture === undefined || posture === only);
+  expect(own.length, `${id} applies`).toBeGreaterThan(0);
+  return own;
 }
+
+/** Conntrack, once it is on in a namespace, stays on: each ruleset has namespaces of its own. */
+let variants = 0;
+
+function worldIn(asked: Kernel, { network, rulesets }: CheckInput, posture: Posture): LinuxWorld {
+  const postured =
+    posture === 'as-given' ? rulesets : new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
+  return new LinuxWorld(asked, { network, rulesets: postured, backend, variant: `${++variants}` });
+}
+
+/** The rules keep the law: for every packet, and for those that Linux was asked about. */
+function expectHolds(findings: readonly Finding[]): void {
+  expect(findings.filter(({ result }) => result !== 'holds').map(inWords)).toEqual([]);
+  expect(findings.filter(({ strength }) => strength === 'tested').map(inWords)).toEqual([]);
+}
+
+/** The rules break it: for exactly those packets that the proof names, and Linux lets the packet that shows it do the same. */
+function expectBroken(findings: readonly Finding[]): void {
+  const violated = findings.filter(({ result, strength }) => result === 'violated' && strength !== 'kernel');
+  expect(violated.length).toBeGreaterThan(0);
+  // A breach of the text needs no packet.
+  const shown = violated.filter(({ witness }) => witness !== undefined);
+  if (shown.length > 0) expect(shown.some(({ strength }) => strength === 'proved')).toBe(true);
+  if (shown.length > 0 && kernel !== undefined) expect(shown.map(({ linux }) => linux?.word)).toContain('confirmed');
+  // Where the two are not of one opinion, one of them is wrong.
+  expect(findings.filter(({ strength, result }) => strength === 'kernel' && result !== 'holds').map(inWords)).toEqual(
+    [],
+  );
+}
+
+const inWords = ({ result, strength, host, claim, message }: Finding): string =>
+  [result, strength, host, claim, message].filter((word) => word !== undefined).join(' ');
 
 /** Whether a law over time is broken by one of the cloud's operations. */
 function breaksOverTime(id: string, deployment: Deployment): boolean {
-  const law = TIME_LAWS.find((candidate) => candidate.id === id);
-  const { past } = deployment;
-  if (law === undefined || past === undefined) throw new Error(`${id} is about operations, and there are none`);
-  const cloud = new Cloud({ file: past.file, deployment: deploymentOfFile(past.file, 'regression') });
-  return past.operations
-    .map((operation) => {
-      for (const { name } of cloud.deployment.hosts) cloud.count(name);
-      const before = cloud.snapshot();
-      const writes = cloud.perform(operation);
-      const after = cloud.snapshot();
-      const settled = new Map(
-        cloud.deployment.hosts.map((host) => [
-          host.name,
-          { 4: settledKernel(cloud.deployment, host, 4), 6: settledKernel(cloud.deployment, host, 6) },
-        ]),
-      );
-      return law.breaches({
-        operation,
-        before,
-        writes,
-        after,
-        deployment: cloud.deployment,
-        former: [],
-        formerIds: [],
-        settled: () => settled,
-        again: () => after,
-      });
-    })
-    .some((breaches) => breaches.length > 0);
+  let broken = false;
+  const watcher: Watcher = {
+    marked: (mark) => (broken ||= mark.startsWith(`${id} `)),
+    unmarked: (law) => (broken ||= law.id === id),
+  };
+  liveThrough(deployment, watcher, true);
+  return broken;
 }
 
 const isOverTime = (law: string): boolean => TIME_LAWS.some(({ id }) => id === law);
 
 describe.each(files)('%s', (name) => {
   const { value } = readSource(read(`regressions/${name}`), name, REGRESSION);
-  const { id, law, posture, judged, holds = [] } = value;
+  const { id, law, posture, judged, edit: edits } = value;
   const broken = value.broken === 'all' ? RELEASES : (value.broken ?? []);
+  const holds = value.holds ?? (value.broken === undefined ? ['folsom-2' as const] : []);
   const standard = holds[0] ?? 'folsom-2';
+  const history = BUGS.find((bug) => bug === id);
 
-  if (value.edit !== undefined) {
-    test(`${id} without the bug: ${law}`, () => {
-      const deployment = deploymentIn(value, standard, judged);
-      expect(breaks(law, deployment, rulesOf(deployment), posture)).toBe(false);
-    });
-    test(`${id} with the bug: ${law}`, () => {
-      const deployment = deploymentIn(value, standard, judged);
-      expect(breaks(law, deployment, rulesOf(deployment, value.edit), posture)).toBe(true);
-    });
-  }
-  for (const release of holds.slice(value.edit === undefined ? 0 : 1))
+  for (const release of holds)
     test(`${id} holds in ${release}: ${law}`, () => {
       const deployment = deploymentIn(value, release, judged);
       if (isOverTime(law)) expect(breaksOverTime(law, deployment)).toBe(false);
-      else expect(breaks(law, deployment, rulesOf(deployment), posture)).toBe(false);
+      else expectHolds(findingsOf(law, deployment, rulesOf(deployment), posture));
     });
   for (const release of broken)
     test(`${id} in ${release}: ${law}`, () => {
       const own = deploymentIn(value, release);
+      const against = holds.length === 0 ? own : deploymentIn(value, standard, judged);
       if (isOverTime(law)) expect(breaksOverTime(law, own)).toBe(true);
-      else
-        expect(
-          breaks(law, holds.length === 0 ? own : deploymentIn(value, standard, judged), rulesOf(own), posture),
-        ).toBe(true);
+      else expectBroken(findingsOf(law, against, rulesOf(own), posture));
+    });
+  if (history !== undefined)
+    test(`${id} as it was, in ${standard}: ${law}`, () => {
+      const own = deploymentIn(value, standard, { bugs: [history] });
+      if (isOverTime(law)) expect(breaksOverTime(law, own)).toBe(true);
+      else expectBroken(findingsOf(law, deploymentIn(value, standard, judged), rulesOf(own), posture));
+    });
+  if (edits !== undefined)
+    test(`${id} edited into ${standard}: ${law}`, () => {
+      const deployment = deploymentIn(value, standard, judged);
+      expectBroken(findingsOf(law, deployment, rulesOf(deployment, edits), posture));
     });
   test(`${id} is told apart`, () => {
-    expect(broken.length + (value.edit?.length ?? 0)).toBeGreaterThan(0);
+    const ways = [broken.length > 0, history !== undefined, edits !== undefined].filter(Boolean);
+    expect(ways.length).toBe(1);
     expect(deploymentSchema.safeParse({ ...base, ...value.cloud, release: standard }).success).toBe(true);
   });
+});
+
+test('every bug that a deployment file can ask for is here', () => {
+  const ids = files.map((name) => name.split('-')[0]);
+  expect(BUGS.filter((bug) => !ids.includes(bug))).toEqual([]);
 });
 
 test('at least 45 of the 57 listed regressions are here', () => {

@@ -5,25 +5,33 @@
 import fc from 'fast-check';
 import type { Family } from '../address/address.ts';
 import { printHost } from '../host/print.ts';
-import { KernelFailure } from '../kernel/client.ts';
-import type { Report } from '../kernel/campaign-report.ts';
+import { KernelFailure, type Kernel } from '../kernel/client.ts';
+import { speedOf, type Report, type Speed } from '../kernel/campaign-report.ts';
 import {
   comparing,
   finished,
+  liveOracle,
   printDifference,
   type Comparing,
   type Comparison,
   type Oracle,
 } from '../kernel/compare.ts';
-import { addCoverage, type Coverage } from '../kernel/coverage.ts';
-import type { NetworkOracle } from '../kernel/network-compare.ts';
+import { addCoverage, mergeCoverage, type Coverage } from '../kernel/coverage.ts';
+import { Meter } from '../kernel/meter.ts';
+import { liveNetworkOracle, type NetworkOracle } from '../kernel/network-compare.ts';
 import { overlapped } from '../kernel/overlap.ts';
-import type { Backend, KernelStep } from '../kernel/protocol.ts';
+import type { Backend } from '../kernel/protocol.ts';
 import { RecordingOracle, type RecordedCase } from '../kernel/recording.ts';
 import { printArrival } from '../packet/notation.ts';
 import type { RecordedHost } from './host.ts';
 import { arbitraryKernelCase, caseOf, type KernelCase } from './kernel-case.ts';
-import { arbitraryNetworkCase, compareNetworkCase, sampleDeployment, type NetworkCase } from './network-case.ts';
+import {
+  arbitraryNetworkCase,
+  comparingNetworkCase,
+  networkSubject,
+  sampleDeployment,
+  type NetworkCase,
+} from './network-case.ts';
 
 /** Cases that one seed decides together. */
 export const CHUNK = 50;
@@ -40,47 +48,6 @@ export interface CampaignOptions {
 
 /** Of so many chunks one is on several hosts, those of a random deployment. */
 const NETWORK_EVERY = 9;
-
-/** Each time after so many chunks the kernel is asked the last one's requests once more, with generator and judge switched off. */
-const SAMPLED_EVERY = 7;
-
-type Asked = (oracle: Oracle) => unknown;
-
-/** An oracle that knows what it has been asked. */
-class RememberingOracle implements Oracle {
-  readonly #oracle: Oracle;
-  #asked: Asked[] = [];
-
-  constructor(oracle: Oracle) {
-    this.#oracle = oracle;
-  }
-
-  tellsStates(): boolean {
-    return this.#oracle.tellsStates();
-  }
-
-  identification(): number {
-    return this.#oracle.identification();
-  }
-
-  load(...given: Parameters<Oracle['load']>): ReturnType<Oracle['load']> {
-    this.#asked.push((oracle) => oracle.load(...given)());
-    return this.#oracle.load(...given);
-  }
-
-  send(steps: readonly KernelStep[]): ReturnType<Oracle['send']> {
-    this.#asked.push((oracle) => oracle.send(steps)());
-    return this.#oracle.send(steps);
-  }
-
-  forget(): void {
-    this.#asked = [];
-  }
-
-  askAgain(): void {
-    for (const ask of this.#asked) ask(this.#oracle);
-  }
-}
 
 interface Failing {
   readonly text: string;
@@ -99,18 +66,35 @@ interface Outcome {
 
 interface Trials<T> {
   readonly arbitrary: fc.Arbitrary<T>;
-  readonly trial: (drawn: T) => Outcome;
+  readonly trying: (drawn: T) => Comparing<Outcome>;
 }
 
-/** A case of one host that is under way, and what is made of its comparison. */
-interface Begun {
-  readonly comparing: Comparing;
-  readonly outcomeOf: (comparison: Comparison) => Outcome;
+/** Cases that have been drawn together. */
+interface Chunk {
+  readonly start: number;
+  readonly comparings: readonly (() => Comparing<Outcome>)[];
+  /** The smallest case that differs. */
+  readonly smallest: () => Failing | undefined;
 }
 
-interface HostTrials extends Trials<KernelCase> {
-  readonly begin: (drawn: KernelCase) => Begun;
+/** What has been met. A chunk in which the kernel broke is to be tried again, and so is not counted. */
+interface Tally {
+  cases: number;
+  packets: number;
+  undecided: number;
+  readonly coverage: Coverage;
 }
+
+interface Parameters {
+  readonly seed: number;
+  readonly numRuns: number;
+}
+
+const drawn = <T>(start: number, trials: Trials<T>, parameters: Parameters): Chunk => ({
+  start,
+  comparings: fc.sample(trials.arbitrary, parameters).map((value) => () => trials.trying(value)),
+  smallest: () => smallest(trials, parameters),
+});
 
 export class Campaign {
   readonly options: CampaignOptions;
@@ -123,148 +107,109 @@ export class Campaign {
   undecided = 0;
   /** The first case that has not been tried. */
   next: number;
-  readonly #remembering: RememberingOracle;
+  readonly #meter: Meter;
+  readonly #oracle: Oracle;
   readonly #networkOracle: NetworkOracle;
-  #milliseconds = 0;
-  /** Milliseconds of the sampled chunks: as they were tried, and of the helper alone. */
-  readonly #sampled = { whole: 0, helper: 0 };
+  readonly #start = performance.now();
+  /** The chunk behind the one that is tried, once it has been drawn. */
+  #ahead: Chunk | undefined;
   /** How often a class has been recorded. */
   readonly #recordedClasses = new Map<string, number>();
 
-  constructor(options: CampaignOptions, oracle: Oracle, networkOracle: NetworkOracle) {
+  constructor(options: CampaignOptions, kernel: Kernel) {
     this.options = options;
-    this.#networkOracle = networkOracle;
+    this.#meter = new Meter(kernel);
+    this.#oracle = liveOracle(this.#meter);
+    this.#networkOracle = liveNetworkOracle(this.#meter);
     this.next = options.from - (options.from % CHUNK);
-    this.#remembering = new RememberingOracle(oracle);
   }
 
   get isDone(): boolean {
-    return this.next >= this.options.from + this.options.cases;
+    return this.next >= this.#end;
   }
 
-  /** Cases a second, as they were tried. */
-  get rate(): number {
-    return (this.cases * 1000) / this.#milliseconds;
-  }
-
-  /** How fast the campaign is, to the kernel's helper alone with generator and judge switched off: 0.5 is half as fast. Absent where no chunk was sampled. */
-  get share(): number | undefined {
-    return this.#sampled.whole === 0 ? undefined : this.#sampled.helper / this.#sampled.whole;
+  get speed(): Speed {
+    return speedOf(this.cases, (performance.now() - this.#start) / 1000, this.#meter.milliseconds / 1000);
   }
 
   /** Tries the next chunk; the difference that it found. */
   step(): string | undefined {
-    this.#remembering.forget();
-    const start = performance.now();
-    const { seed, backend, family, cases, from, recording } = this.options;
-    const chunk = Math.floor(this.next / CHUNK);
-    const ipv6 = family === '6' || (family === 'both' && chunk % 4 === 3);
-    const isNetwork = chunk % NETWORK_EVERY === NETWORK_EVERY - 1 && !recording;
-    const parameters = { seed: (seed * 1_000_003 + chunk) | 0, numRuns: Math.min(CHUNK, from + cases - this.next) };
-    const failing = isNetwork
-      ? this.#try(networkTrials(parameters.seed, ipv6 ? 6 : 4, backend, this.#networkOracle), parameters)
-      : this.#tryOverlapped(this.#hostTrials(ipv6 ? 6 : 4), parameters);
-    this.next = Math.min((chunk + 1) * CHUNK, from + cases);
-    const spent = performance.now() - start;
-    this.#milliseconds += spent;
-    if (failing === undefined) {
-      if (chunk % SAMPLED_EVERY === SAMPLED_EVERY - 1 && !isNetwork) this.#sample(spent);
-      return undefined;
-    }
+    const chunk = this.#ahead?.start === this.next ? this.#ahead : this.#draw(this.next);
+    const tally: Tally = { cases: 0, packets: 0, undecided: 0, coverage: new Map() };
+    const failing = this.#try(chunk, tally);
+    this.next = this.#endOf(chunk);
+    this.cases += tally.cases;
+    this.packets += tally.packets;
+    this.undecided += tally.undecided;
+    mergeCoverage(this.coverage, tally.coverage);
+    this.#meter.measure();
+    if (failing === undefined) return undefined;
     this.differences.push(failing.text);
     if (failing.recorded !== undefined) this.found.push(failing.recorded);
     return failing.text;
   }
 
-  /** The same as `#try`, where most chunks agree: the model is busy with one case while the kernel is with another. */
-  #tryOverlapped(trials: HostTrials, parameters: fc.Parameters<[KernelCase]>): Failing | undefined {
-    const outcomes: Outcome[] = [];
-    const failing = this.#firstFailing(trials, parameters, outcomes);
-    if (failing !== undefined) return this.#try(trials, parameters) ?? failing;
-    for (const outcome of outcomes) this.#count(outcome);
-    return undefined;
+  get #end(): number {
+    return this.options.from + this.options.cases;
   }
 
-  #firstFailing(
-    { arbitrary, begin }: HostTrials,
-    { seed = 0, numRuns = 0 }: fc.Parameters<[KernelCase]>,
-    outcomes: Outcome[],
-  ): Failing | undefined {
+  #endOf({ start }: Chunk): number {
+    return Math.min(start + CHUNK, this.#end);
+  }
+
+  #draw(start: number): Chunk {
+    const { seed, backend, family, recording } = this.options;
+    const number = start / CHUNK;
+    const ipv6 = family === '6' || (family === 'both' && number % 4 === 3);
+    const isNetwork = number % NETWORK_EVERY === NETWORK_EVERY - 1 && !recording;
+    const parameters = { seed: (seed * 1_000_003 + number) | 0, numRuns: Math.min(CHUNK, this.#end - start) };
+    return isNetwork
+      ? drawn(start, networkTrials(parameters.seed, ipv6 ? 6 : 4, backend, this.#networkOracle), parameters)
+      : drawn(start, this.#hostTrials(ipv6 ? 6 : 4), parameters);
+  }
+
+  /** Counts the cases of a chunk up to the first that differs; the smallest difference. */
+  #try(chunk: Chunk, tally: Tally): Failing | undefined {
     try {
-      const begun = fc.sample(arbitrary, { seed, numRuns }).map(begin);
-      for (const comparison of overlapped(begun.map(({ comparing }) => comparing))) {
-        const outcome = begun[outcomes.length]?.outcomeOf(comparison);
-        if (outcome === undefined) throw new Error('more comparisons than cases');
-        if (outcome.failing !== undefined) return outcome.failing;
-        outcomes.push(outcome);
+      for (const outcome of overlapped(this.#begin(chunk))) {
+        if (outcome.failing !== undefined) return chunk.smallest() ?? outcome.failing;
+        this.#count(outcome, tally);
       }
     } catch (error) {
       if (error instanceof KernelFailure) throw error;
-      return { text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+      return chunk.smallest() ?? { text: textOf(error) };
     }
     return undefined;
   }
 
-  /** The smallest difference in a chunk. */
-  #try<T>({ arbitrary, trial }: Trials<T>, parameters: fc.Parameters<[T]>): Failing | undefined {
-    const met: { failing?: Failing; broken?: KernelFailure } = {};
-    const result = fc.check(
-      fc.property(arbitrary, (drawn) => {
-        // With a broken judge there is nothing to say of the rest.
-        if (met.broken !== undefined) return true;
-        try {
-          const outcome = trial(drawn);
-          if (outcome.failing === undefined) {
-            // What is tried while a difference is made smaller is no case of the campaign.
-            if (met.failing === undefined) this.#count(outcome);
-            return true;
-          }
-          met.failing = outcome.failing;
-        } catch (error) {
-          if (error instanceof KernelFailure) {
-            met.broken = error;
-            return true;
-          }
-          met.failing = { text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-        }
-        return false;
-      }),
-      parameters,
-    );
-    if (met.broken !== undefined) throw met.broken;
-    // A model that throws says nothing of the case; the case itself is all there is to tell.
-    if (met.failing !== undefined && met.failing.recorded === undefined)
-      met.failing = { text: `${fc.stringify(result.counterexample)}\n${met.failing.text}` };
-    return met.failing;
+  *#begin(chunk: Chunk): Generator<Comparing<Outcome>> {
+    for (const comparing of chunk.comparings) yield comparing();
+    // While the kernel is busy with the last ones.
+    const next = this.#endOf(chunk);
+    this.#ahead = next < this.#end ? this.#draw(next) : undefined;
   }
 
-  #hostTrials(family: Family): HostTrials {
+  #hostTrials(family: Family): Trials<KernelCase> {
     const { backend, recording } = this.options;
-    const begin = (drawn: KernelCase): Begun => {
-      const given = caseOf(drawn, backend);
-      // Each has its own: one is asked about when the next has been loaded.
-      const oracle = new RecordingOracle(this.#remembering);
-      const record = (): RecordedCase<RecordedHost> => oracle.record(given, drawn.traits);
-      const outcomeOf = (comparison: Comparison): Outcome => {
-        if (comparison.difference === undefined) return { comparisons: [comparison], classes: [], record };
-        const text = describe(`${backend}, ${JSON.stringify(drawn.traits)}`, drawn.ruleset.text, comparison);
-        return { comparisons: [], classes: [], record, failing: { text, recorded: record() } };
-      };
-      return { comparing: comparing(given, oracle), outcomeOf };
-    };
+    const live = this.#oracle;
     return {
       // Recorded cases are kept, so they are small.
       arbitrary: recording ? arbitraryKernelCase(family, 10, 8) : arbitraryKernelCase(family, 24, 24),
-      begin,
-      trial: (drawn) => {
-        const { comparing, outcomeOf } = begin(drawn);
-        return outcomeOf(finished(comparing));
+      *trying(drawn) {
+        const given = caseOf(drawn, backend);
+        // Each has its own: one is asked about when the next has been loaded.
+        const oracle = new RecordingOracle(live);
+        const record = (): RecordedCase<RecordedHost> => oracle.record(given, drawn.traits);
+        const comparison = yield* comparing(given, oracle);
+        if (comparison.difference === undefined) return { comparisons: [comparison], classes: [], record };
+        const text = describe(`${backend}, ${JSON.stringify(drawn.traits)}`, drawn.ruleset.text, comparison);
+        return { comparisons: [], classes: [], record, failing: { text, recorded: record() } };
       },
     };
   }
 
   report(versions: { readonly kernel: string; readonly iptables: string }): Report<RecordedHost> {
-    const { options, coverage, next, cases, packets, undecided, differences, found } = this;
+    const { options, coverage, next, cases, packets, undecided, speed, differences, found } = this;
     return {
       schema: 'nfverdict/kernel-campaign-v1',
       campaigns: [{ seed: options.seed, from: options.from, next }],
@@ -274,27 +219,21 @@ export class Campaign {
       cases,
       packets,
       undecided,
+      speed,
       coverage: Object.fromEntries(coverage),
       differences,
       found,
     };
   }
 
-  #sample(whole: number): void {
-    const start = performance.now();
-    this.#remembering.askAgain();
-    this.#sampled.helper += performance.now() - start;
-    this.#sampled.whole += whole;
-  }
-
-  #count({ comparisons, classes, record }: Outcome): void {
-    this.cases++;
+  #count({ comparisons, classes, record }: Outcome, tally: Tally): void {
+    tally.cases++;
     for (const comparison of comparisons) {
-      this.packets += comparison.packets;
-      this.undecided += comparison.undecided;
-      addCoverage(this.coverage, comparison);
+      tally.packets += comparison.packets;
+      tally.undecided += comparison.undecided;
+      addCoverage(tally.coverage, comparison);
     }
-    for (const name of classes) this.coverage.set(name, (this.coverage.get(name) ?? 0) + 1);
+    for (const name of classes) tally.coverage.set(name, (tally.coverage.get(name) ?? 0) + 1);
     if (this.options.recording) for (const comparison of comparisons) this.#record(comparison, record);
   }
 
@@ -309,14 +248,46 @@ export class Campaign {
   }
 }
 
+const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+/** The first case that differs, made as small as it gets. */
+function smallest<T>({ arbitrary, trying }: Trials<T>, parameters: Parameters): Failing | undefined {
+  const met: { failing?: Failing; broken?: KernelFailure } = {};
+  const result = fc.check(
+    fc.property(arbitrary, (drawn) => {
+      // With a broken judge there is nothing to say of the rest.
+      if (met.broken !== undefined) return true;
+      try {
+        const { failing } = finished(trying(drawn));
+        if (failing === undefined) return true;
+        met.failing = failing;
+      } catch (error) {
+        if (error instanceof KernelFailure) {
+          met.broken = error;
+          return true;
+        }
+        met.failing = { text: textOf(error) };
+      }
+      return false;
+    }),
+    parameters,
+  );
+  if (met.broken !== undefined) throw met.broken;
+  // A model that throws says nothing of the case; the case itself is all there is to tell.
+  if (met.failing !== undefined && met.failing.recorded === undefined)
+    met.failing = { text: `${fc.stringify(result.counterexample)}\n${met.failing.text}` };
+  return met.failing;
+}
+
 /** Cases on the hosts of one deployment, which the seed decides. Without IPv6 there they are of IPv4. */
 function networkTrials(seed: number, wanted: Family, backend: Backend, oracle: NetworkOracle): Trials<NetworkCase> {
-  const deployment = sampleDeployment(seed);
-  const family = deployment.hosts.some(({ flags }) => flags.use_ipv6) ? wanted : 4;
+  const subject = networkSubject(sampleDeployment(seed));
+  const { hosts } = subject.deployment;
+  const family = hosts.some(({ flags }) => flags.use_ipv6) ? wanted : 4;
   return {
     arbitrary: arbitraryNetworkCase(family),
-    trial: (drawn) => {
-      const comparisons = compareNetworkCase(deployment, drawn, backend, oracle);
+    *trying(drawn) {
+      const comparisons = yield* comparingNetworkCase(subject, drawn, backend, oracle);
       const classes = ['case network', `case network of ${comparisons.length} hosts`];
       const differing = comparisons.find(({ difference }) => difference !== undefined);
       const record = (): RecordedCase<RecordedHost> => {
@@ -328,7 +299,7 @@ function networkTrials(seed: number, wanted: Family, backend: Backend, oracle: N
       const recorded = record();
       const { text4 = '', text6 = '' } = recorded.texts;
       const text = describe(
-        `${backend}, ${differing.host.name} of a network of ${deployment.hosts.length}`,
+        `${backend}, ${differing.host.name} of a network of ${hosts.length}`,
         family === 4 ? text4 : text6,
         differing,
       );

@@ -14,6 +14,7 @@ import {
 } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import type { Host, InterfaceAddress, Neighbour } from '../host/host.ts';
+import { linkLocalAddress } from '../host/mac.ts';
 import { readHost } from '../host/read.ts';
 
 /** What a generated host may differ in. */
@@ -49,6 +50,8 @@ const own = (text: string, scope?: 'link' | 'host'): InterfaceAddress => ({
   ...(scope === undefined ? {} : { scope }),
 });
 
+const ofLink = (mac: Mac): InterfaceAddress => ({ address: linkLocalAddress(mac), length: 64, scope: 'link' });
+
 export const MACS = {
   eth0: '02:00:00:00:01:01',
   br100: '02:00:00:00:01:02',
@@ -76,7 +79,7 @@ export interface Landmarks {
   readonly outside: Address;
   readonly gateway: Address;
   readonly metadata: Address;
-  /** Addresses for which the host has a special ear: loopback, broadcasts, multicast, the unspecified one. */
+  /** Addresses for which the host has a special ear: loopback, broadcasts, multicast, the unspecified one, those of one link. */
   readonly odd: readonly Address[];
   readonly fixedRange: Prefix;
   readonly publicRange: Prefix;
@@ -113,14 +116,23 @@ export const LANDMARKS: Readonly<Record<Family, Landmarks>> = {
     outside: address('2001:db8:ffff::9'),
     gateway: address('2001:db8:1::fe'),
     metadata: address('fd00:a9fe::fe'),
-    odd: ['::1', 'ff02::1', '::'].map(address),
+    odd: ['::1', 'ff02::1', '::', 'fe80::9', 'fe80::ff:fe00:101', 'fe80::ff:fe00:102'].map(address),
     fixedRange: prefix('fd00:10::/64'),
     publicRange: prefix('2001:db8:1::/64'),
   },
 };
 
+/** Hosts that have been made: one for all cases that have these traits. */
+const made = new WeakMap<HostTraits, Host>();
+
 /** The host with these traits, of both families. */
 export function hostWith(traits: HostTraits): Host {
+  const host = made.get(traits) ?? makeHost(traits);
+  made.set(traits, host);
+  return host;
+}
+
+function makeHost(traits: HostTraits): Host {
   const { hairpin, uplink } = traits;
   const port = (name: 'vnet0' | 'vnet1' | 'eth1') => ({ name, mac: MACS[name], hairpin, uplink: name === 'eth1' });
   const neighbour = (text: string, mac: Mac, dev: string, at?: string): Neighbour => ({
@@ -153,10 +165,11 @@ export function hostWith(traits: HostTraits): Host {
           own('2001:db8:1::90/64'),
           own('2001:db8:1::233/128'),
           own('2001:db8:1::234/128'),
+          ofLink(MACS.eth0),
         ],
       },
-      { name: 'eth2', mac: MACS.eth2, addresses: [own('172.16.0.1/24'), own('fd00:20::1/64')] },
-      { name: 'br100', mac: MACS.br100, addresses: [own('10.10.10.1/24'), own('fd00:10::1/64')] },
+      { name: 'eth2', mac: MACS.eth2, addresses: [own('172.16.0.1/24'), own('fd00:20::1/64'), ofLink(MACS.eth2)] },
+      { name: 'br100', mac: MACS.br100, addresses: [own('10.10.10.1/24'), own('fd00:10::1/64'), ofLink(MACS.br100)] },
     ],
     bridges: [
       {

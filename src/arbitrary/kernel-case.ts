@@ -7,7 +7,13 @@ import type { Backend } from '../kernel/protocol.ts';
 import { at } from './choice.ts';
 import { arbitraryConversation } from './conversation.ts';
 import { arbitraryTraits, hostWith, type HostTraits } from './host.ts';
-import { arbitraryRuleset, printGenerated, type GeneratedRuleset } from './ruleset.ts';
+import {
+  arbitraryLadder,
+  arbitraryRuleset,
+  printGenerated,
+  type GeneratedRule,
+  type GeneratedRuleset,
+} from './ruleset.ts';
 import { loosened } from './world.ts';
 
 export interface KernelCase {
@@ -22,15 +28,25 @@ export const arbitraryKernelCase = (family: Family, maxRules = 24, maxMoves = 16
     .record({
       traits: arbitraryTraits(),
       ruleset: arbitraryRuleset(family, maxRules),
+      ladder: fc.oneof({ arbitrary: fc.constant([]), weight: 24 }, { arbitrary: arbitraryLadder(), weight: 1 }),
       shape: fc.nat({ max: 5 }),
       looseness: fc.array(fc.nat({ max: 3 }), { minLength: 16, maxLength: 16 }),
       moves: arbitraryConversation(family, maxMoves),
     })
-    .map(({ traits, ruleset, shape, looseness, moves }) => ({
+    .map(({ traits, ruleset, ladder, shape, looseness, moves }) => ({
       traits,
-      ruleset: shaped(ruleset, shape, looseness),
+      ruleset: withRules(shaped(ruleset, shape, looseness), ladder),
       moves,
     }));
+
+const withRules = (ruleset: GeneratedRuleset, more: readonly GeneratedRule[]): GeneratedRuleset =>
+  more.length === 0 ? ruleset : withOnly(ruleset, [...more, ...ruleset.rules]);
+
+const withOnly = (ruleset: GeneratedRuleset, rules: readonly GeneratedRule[]): GeneratedRuleset => ({
+  ...ruleset,
+  rules,
+  text: printGenerated(rules, ruleset.drops),
+});
 
 /** Rules as they were drawn; or with less to ask, so that packets meet more of them; or such that conntrack stays off (S1). */
 function shaped(ruleset: GeneratedRuleset, shape: number, looseness: readonly number[]): GeneratedRuleset {
@@ -41,7 +57,7 @@ function shaped(ruleset: GeneratedRuleset, shape: number, looseness: readonly nu
       : ruleset.rules.filter(
           ({ matches, target }) => !matches.some(({ kind }) => TRACKING.has(kind)) && !TRACKING.has(target?.kind ?? ''),
         );
-  return { ...ruleset, rules, text: printGenerated(rules, ruleset.drops) };
+  return withOnly(ruleset, rules);
 }
 
 /** Matches and targets that switch conntrack on. */

@@ -19,15 +19,53 @@ export const drawnArb = (): fc.Arbitrary<Drawn> => fc.record({ kind: INDEX, whic
 
 /** The cloud that a life begins with. */
 export interface Beginning {
+  /** Besides the first. */
   readonly hosts: number;
   readonly manager: number;
-  readonly options: number;
+  /** In which order the first host's services applied last, and whether metadata has one of its own. */
+  readonly services: number;
+  readonly isMultiHost: boolean;
+  readonly hasIpv6: boolean;
+  /** What an operator wrote before nova did. */
+  readonly hasOperator: boolean;
+  /** Eleven of them: ids with one another's digits at their beginning. */
+  readonly hasInstances: boolean;
+  readonly assignsFloats: boolean;
+  readonly isStrict: boolean;
+  readonly sharesDhcp: boolean;
+  readonly restrictsBridges: boolean;
 }
 
-export const beginningArb = (): fc.Arbitrary<Beginning> =>
-  fc.record({ hosts: fc.nat(2), manager: INDEX, options: INDEX });
+/** True once in so many draws; shrinks to false. */
+const once = (among: number): fc.Arbitrary<boolean> => fc.nat(among - 1).map((drawn) => drawn === among - 1);
 
-const MANAGERS: readonly ManagerName[] = ['FlatDHCPManager', 'VlanManager', 'FlatDHCPManager', 'FlatManager'];
+export const beginningArb = (): fc.Arbitrary<Beginning> =>
+  fc.record({
+    hosts: fc.nat(2),
+    manager: INDEX,
+    services: INDEX,
+    isMultiHost: once(3),
+    hasIpv6: once(4),
+    hasOperator: once(2),
+    hasInstances: once(6),
+    assignsFloats: once(5),
+    isStrict: once(7),
+    sharesDhcp: once(5),
+    restrictsBridges: once(6),
+  });
+
+const MANAGERS: readonly ManagerName[] = ['FlatDHCPManager', 'VlanManager', 'QuantumManager', 'FlatManager'];
+
+const makesBridge = (manager: ManagerName): boolean => manager === 'FlatDHCPManager' || manager === 'VlanManager';
+
+/** The first host's services, the one that applied last at the end. */
+const SERVICES = [
+  ['nova-api', 'nova-network', 'nova-compute'],
+  ['nova-compute', 'nova-network', 'nova-api'],
+  // A service whose name is a part of the other's takes its rules along.
+  ['nova-api', 'nova-api-metadata', 'nova-network', 'nova-compute'],
+  ['nova-api-metadata', 'nova-api', 'nova-network', 'nova-compute'],
+] as const;
 
 const OPERATOR = `*filter
 :INPUT DROP [7:420]
@@ -38,42 +76,42 @@ const OPERATOR = `*filter
 COMMIT
 `;
 
-/** One to three hosts; nova-network on the first, or (multi_host) on each; one network, eleven instances in one of six. */
-export function beginningOf({ hosts, manager: drawnManager, options }: Beginning, release: Release): DeploymentText {
-  const names = Array.from({ length: hosts + 1 }, (_, index) => `host${index + 1}`);
-  const drawn = at(MANAGERS, drawnManager);
-  const manager = release === 'essex' && drawn === 'FlatManager' ? 'FlatDHCPManager' : drawn;
-  const isMultiHost = options % 3 === 1 && manager !== 'FlatManager';
+/** One to three hosts; nova-network on the first, or (multi_host) on each; one network. */
+export function beginningOf(beginning: Beginning, release: Release): DeploymentText {
+  const names = Array.from({ length: beginning.hosts + 1 }, (_, index) => `host${index + 1}`);
+  const manager = at(MANAGERS, beginning.manager);
+  const isMultiHost = beginning.isMultiHost && makesBridge(manager);
+  const others = isMultiHost ? (['nova-network', 'nova-compute'] as const) : (['nova-compute'] as const);
   return {
     release,
     flags: {
-      use_ipv6: options % 4 === 1,
-      auto_assign_floating_ip: options % 5 === 1 && manager !== 'FlatManager',
-      allow_same_net_traffic: options % 7 !== 1,
+      use_ipv6: beginning.hasIpv6,
+      auto_assign_floating_ip: beginning.assignsFloats && makesBridge(manager),
+      allow_same_net_traffic: !beginning.isStrict,
+      share_dhcp_address: beginning.sharesDhcp,
+      ...(beginning.restrictsBridges ? { forward_bridge_interface: ['eth0'] } : {}),
     },
     hosts: names.map((name, index) => ({
       name,
-      services: [
-        ...(index === 0 && options % 11 === 1 ? ['nova-api-metadata' as const] : []),
-        ...(index === 0 ? ['nova-api'] : []),
-        ...(index === 0 || isMultiHost ? ['nova-network'] : []),
-        'nova-compute',
-      ],
+      services: [...(index === 0 ? at(SERVICES, beginning.services) : others)],
       interfaces: [{ name: 'eth0', addresses: [`192.0.2.${10 + index}/24`] }, { name: 'eth1' }],
       gateway: '192.0.2.1',
-      ...(options % 2 === 1 ? { rules: OPERATOR } : {}),
+      ...(beginning.hasOperator ? { rules: OPERATOR } : {}),
     })),
-    networks: [networkText(100, manager, isMultiHost, options)],
-    security_groups: { default: [{ protocol: 'icmp' }], web: [{ protocol: 'tcp', from_port: 80, to_port: 80 }] },
-    instances:
-      options % 6 === 2
-        ? Array.from({ length: 11 }, (_, index) => ({
-            id: index + 1,
-            name: `vm${index + 1}`,
-            host: at(names, index),
-            fixed_ips: [`10.0.100.${100 + index}`],
-          }))
-        : [],
+    networks: [networkText(100, manager, isMultiHost, beginning.hasIpv6)],
+    security_groups: {
+      default: [{ protocol: 'icmp' }],
+      web: [{ protocol: 'tcp', from_port: 80, to_port: 80 }],
+      vpn: [{ protocol: 'udp', from_port: 1194, to_port: 1194, cidr: '0.0.0.0/0' }],
+    },
+    instances: beginning.hasInstances
+      ? Array.from({ length: 11 }, (_, index) => ({
+          id: index + 1,
+          name: `vm${index + 1}`,
+          host: at(names, index),
+          fixed_ips: [`10.0.100.${100 + index}`],
+        }))
+      : [],
     floating_ips: [],
   };
 }
@@ -82,12 +120,12 @@ const networkText = (
   vlan: number,
   manager: ManagerName,
   isMultiHost: boolean,
-  options: number,
+  hasIpv6: boolean,
 ): NonNullable<DeploymentText['networks']>[number] => ({
   label: `net${vlan}`,
   manager,
   cidr: `10.0.${vlan}.0/24`,
-  ...(options % 4 === 1 ? { cidr_v6: `2001:db8:${vlan}::/64` } : {}),
+  ...(hasIpv6 ? { cidr_v6: `2001:db8:${vlan}::/64` } : {}),
   ...(manager === 'VlanManager' ? { vlan, bridge_interface: 'eth1' } : { bridge: `br${vlan}` }),
   ...(isMultiHost ? { multi_host: true } : { host: 'host1' }),
 });
@@ -138,16 +176,57 @@ const boot: Maker = (deployment, { which, what }) => {
   };
 };
 
+/** A project's VPN instance: at the address that its network's rules name. */
+const cloudpipe: Maker = (deployment, { which }) => {
+  const taken = deployment.instances.flatMap(({ vifs }) => vifs.flatMap(({ fixedIps }) => fixedIps));
+  const network = deployment.networks.find(({ vpnPrivateAddress: own }) => own !== undefined && !taken.includes(own));
+  const address = network?.vpnPrivateAddress;
+  if (network === undefined || address === undefined) return undefined;
+  const id = highest(deployment) + 1;
+  return {
+    boot: {
+      id,
+      name: `vm${id}`,
+      host: hostAt(deployment, which),
+      networks: [network.label],
+      fixed_ips: [printAddress(address)],
+      security_groups: ['vpn'],
+    },
+  };
+};
+
+/** An allocated one, but now and then. */
+const associate: Maker = onInstance((instance, { floatingIps, networks }, { what }) => {
+  const allocated = floatingIps.filter(({ projectId }) => projectId !== undefined);
+  const known = allocated.length === 0 || what % 6 === 5 ? floatingIps : allocated;
+  return known.length === 0 || !networks.some(({ manager }) => makesBridge(manager))
+    ? undefined
+    : { 'floating-associate': { instance, address: printAddress(at(known, what).address) } };
+});
+
+/** What operators write: in the built-in chains of any table, the same thing twice, and with a word about whom it is for. */
+const OPERATOR_RULES: readonly ((address: string) => { readonly table?: 'nat' | 'mangle'; readonly rule: string })[] = [
+  (address) => ({ rule: `INPUT -s ${address} -j DROP` }),
+  (address) => ({ rule: `FORWARD -s ${address} -j DROP` }),
+  () => ({ rule: 'INPUT -p tcp -m tcp --dport 9100 -j ACCEPT' }),
+  () => ({ rule: 'INPUT -p tcp -m tcp --dport 8775 -m comment --comment "asked for by nova-network" -j ACCEPT' }),
+  () => ({ rule: 'FORWARD -m comment --comment "before nova-compute" -j ACCEPT' }),
+  (address) => ({ table: 'nat', rule: `POSTROUTING -d ${address} -j ACCEPT` }),
+  (address) => ({ table: 'nat', rule: `PREROUTING -s ${address} -j ACCEPT` }),
+  (address) => ({ table: 'mangle', rule: `FORWARD -s ${address} -j MARK --set-mark 1` }),
+];
+
 const MAKERS: readonly Maker[] = [
   boot,
   boot,
   boot,
+  cloudpipe,
   (deployment, { what }) => {
     const vlan = [100, 101, 102].find((tag) => deployment.networks.every(({ label }) => label !== `net${tag}`));
     const [known] = deployment.networks;
     if (vlan === undefined || known === undefined) return undefined;
-    const withIpv6 = known.cidrV6 === undefined ? 0 : 1;
-    return { 'network-create': networkText(vlan, known.manager, known.multiHost, what % 2 === 0 ? 0 : withIpv6) };
+    const hasIpv6 = known.cidrV6 !== undefined && what % 2 === 1;
+    return { 'network-create': networkText(vlan, known.manager, known.multiHost, hasIpv6) };
   },
   (deployment) => {
     const empty = deployment.networks.find(({ label }) =>
@@ -165,16 +244,9 @@ const MAKERS: readonly Maker[] = [
       : { 'floating-create': { range: `198.51.100.${(what % 16) * 8}/29` } },
   () => ({ 'floating-allocate': {} }),
   () => ({ 'floating-allocate': {} }),
-  onInstance((instance, { floatingIps, networks }, { what }) =>
-    floatingIps.length === 0 || networks.some(({ manager }) => manager === 'FlatManager')
-      ? undefined
-      : { 'floating-associate': { instance, address: printAddress(at(floatingIps, what).address) } },
-  ),
-  onInstance((instance, { floatingIps, networks }, { what }) =>
-    floatingIps.length === 0 || networks.some(({ manager }) => manager === 'FlatManager')
-      ? undefined
-      : { 'floating-associate': { instance, address: printAddress(at(floatingIps, what).address) } },
-  ),
+  associate,
+  associate,
+  associate,
   ({ floatingIps }, { what }) => {
     const associated = floatingIps.filter(({ fixedIp }) => fixedIp !== undefined);
     return associated.length === 0
@@ -212,7 +284,7 @@ const MAKERS: readonly Maker[] = [
   (deployment, { which, what }) => ({
     'operator-insert': {
       host: hostAt(deployment, which),
-      rule: `${at(['INPUT', 'FORWARD'], what)} -s 203.0.113.${what % 250}/32 -j DROP`,
+      ...at(OPERATOR_RULES, what)(`203.0.113.${what % 250}/32`),
     },
   }),
 ];

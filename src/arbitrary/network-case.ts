@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { familyOf, isLinkLocal, isLoopback, parseAddress, type Address, type Family } from '../address/address.ts';
 import type { Deployment } from '../deployment/deployment.ts';
 import { networkOf } from '../deployment/world.ts';
+import { finished, type Comparing } from '../kernel/compare.ts';
 import {
-  compareWays,
+  comparingWays,
   isTracking,
   withAllTables,
   type HostComparison,
@@ -15,7 +16,7 @@ import {
   type NetworkRules,
   type Sent,
 } from '../kernel/network-compare.ts';
-import type { Backend, RulesetTexts } from '../kernel/protocol.ts';
+import type { Backend } from '../kernel/protocol.ts';
 import { flush } from '../netfilter/traverse.ts';
 import { arrivalFrom, isReached, send, worldOf, type Way, type World } from '../network/walk.ts';
 import { endOf } from '../network/world-conversation.ts';
@@ -34,7 +35,7 @@ import {
 } from '../packet/packet.ts';
 import { replyTo } from '../packet/reply.ts';
 import { quotable } from '../netfilter/reject.ts';
-import { parseRuleset } from '../ruleset/parse.ts';
+import { parseRuleset, type ParsedRuleset } from '../ruleset/parse.ts';
 import { printRuleBody } from '../ruleset/print.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { INDEX, at } from './choice.ts';
@@ -211,38 +212,56 @@ function transportOf(family: Family, [kind = 0, sport = 0, dport = 0, flags = 0]
   };
 }
 
+/** Rules of one host and family, read. */
+interface Rules extends ParsedRuleset {
+  readonly text: string;
+}
+
+const readRules = (text: string, family: Family): Rules => ({
+  ...parseRuleset(text, { path: family === 4 ? 'rules' : 'rules6', family }),
+  text,
+});
+
+/** What all cases on one deployment have in common. */
+export interface NetworkSubject {
+  readonly deployment: Deployment;
+  readonly network: Network;
+  /** The reference's rules of each host, with every table. */
+  readonly rules: readonly Readonly<Record<Family, Rules>>[];
+}
+
+export function networkSubject(deployment: Deployment): NetworkSubject {
+  const rules = deployment.hosts.map((host) => {
+    const of = (family: Family): Rules => readRules(withAllTables(rulesetTextFor(deployment, host, family)), family);
+    return { 4: of(4), 6: of(6) };
+  });
+  return { deployment, network: networkOf(deployment), rules };
+}
+
 /** Rules and model of a case, ready to be played. */
 interface Setting {
   readonly deployment: Deployment;
   readonly rules: NetworkRules;
   readonly rulesets: ReadonlyMap<string, readonly Ruleset[]>;
+  /** The model refuses none of the rules. */
+  readonly loads: boolean;
   readonly world: World;
 }
 
-function settingOf(deployment: Deployment, network: Network, drawn: NetworkCase, backend: Backend): Setting {
-  const texts = new Map(
-    deployment.hosts.map((host, index): [string, RulesetTexts] => {
-      const changed = (family: Family): string => {
-        const text = withAllTables(rulesetTextFor(deployment, host, family));
-        if (family !== drawn.family) return text;
-        return withRules(edited(text, drawn.edits[index] ?? []), drawn.rules[index] ?? []);
-      };
-      return [host.name, { text4: changed(4), text6: changed(6) }];
-    }),
-  );
-  const rulesets = new Map(
-    [...texts].map(([host, { text4 = '', text6 = '' }]) => [
-      host,
-      [
-        parseRuleset(text4, { path: 'rules', family: 4 }).ruleset,
-        parseRuleset(text6, { path: 'rules6', family: 6 }).ruleset,
-      ],
-    ]),
-  );
+function settingOf(subject: NetworkSubject, { family, edits, rules }: NetworkCase, backend: Backend): Setting {
+  const { deployment, network } = subject;
+  const changed = subject.rules.map((own, index) => {
+    const text = withRules(edited(own[family].text, edits[index] ?? []), rules[index] ?? []);
+    return text === own[family].text ? own : { ...own, [family]: readRules(text, family) };
+  });
+  const byHost = new Map(deployment.hosts.map(({ name }, index) => [name, at(changed, index)]));
+  const rulesets = new Map([...byHost].map(([host, own]) => [host, [own[4].ruleset, own[6].ruleset]]));
+  const texts = new Map([...byHost].map(([host, own]) => [host, { text4: own[4].text, text6: own[6].text }]));
   return {
     deployment,
     rules: { backend, hosts: network.hosts, texts },
     rulesets,
+    loads: changed.every((own) => own[4].diagnostics.length + own[6].diagnostics.length === 0),
     world: worldOf(network, rulesets, backend),
   };
 }
@@ -305,34 +324,37 @@ function errorAbout(packet: Packet): Packet | undefined {
   });
 }
 
-/**
- * IPv6 sends redirects that nothing can switch off, at most so many a second, and only from a link-local address (ndisc_send_redirect): the model knows none, so
- * hosts have no such address here.
- */
-const withoutRedirects = (network: Network): Network => ({
-  ...network,
-  hosts: network.hosts.map((host) => ({
-    ...host,
-    interfaces: host.interfaces.map((device) => ({
-      ...device,
-      addresses: device.addresses.filter(({ address }) => !isLinkLocal(address) || familyOf(address) === 4),
-    })),
-  })),
-});
-
 /** Plays a case in both; what each host that something came to made of it. Rules that are refused say nothing: cases of one host compare what is. */
-export function compareNetworkCase(
-  deployment: Deployment,
+export const compareNetworkCase = (
+  subject: NetworkSubject,
   drawn: NetworkCase,
   backend: Backend,
   oracle: NetworkOracle,
-): readonly HostComparison[] {
-  const setting = settingOf(deployment, withoutRedirects(networkOf(deployment)), drawn, backend);
-  const { rules, rulesets, world } = setting;
-  const tracking = (host: string): boolean => {
+): readonly HostComparison[] => finished(comparingNetworkCase(subject, drawn, backend, oracle));
+
+/** The same with pauses. */
+export function* comparingNetworkCase(
+  subject: NetworkSubject,
+  drawn: NetworkCase,
+  backend: Backend,
+  oracle: NetworkOracle,
+): Comparing<readonly HostComparison[]> {
+  const setting = settingOf(subject, drawn, backend);
+  const { rules, rulesets, loads, world } = setting;
+  const played = loads ? play(setting, drawn) : undefined;
+  yield 'load';
+  const loaded = oracle.load(rules, (host) => {
     const machine = world.machines.get(host);
     return machine !== undefined && isTracking(machine);
-  };
-  if (oracle.load(rules, tracking, false) !== undefined) return [];
-  return compareWays(rules, (host) => rulesets.get(host) ?? [], world, play(setting, drawn), oracle);
+  });
+  // Rules that do not load would not be played.
+  if (played === undefined && loaded() !== undefined) return [];
+  const comparisons = yield* comparingWays(
+    rules,
+    (host) => rulesets.get(host) ?? [],
+    world,
+    played ?? play(setting, drawn),
+    oracle,
+  );
+  return loaded() === undefined ? comparisons : [];
 }

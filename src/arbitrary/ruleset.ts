@@ -570,6 +570,27 @@ export const arbitraryRuleset = (family: Family = 4, maxRules = 24): fc.Arbitrar
     .record({ rules: fc.array(arbitraryRule(family), { maxLength: maxRules, size: 'max' }), drops: arbitraryDrops() })
     .map(({ rules, drops }) => ({ family, rules, drops, text: printGenerated(rules, drops) }));
 
+/** Chains of which each calls the next, about as deep as nft follows (15). */
+export const arbitraryLadder = (): fc.Arbitrary<readonly GeneratedRule[]> =>
+  fc
+    .record({
+      place: fc.constantFrom(...PLACES.filter(({ depth }) => depth === 0)),
+      depth: fc.integer({ min: 12, max: 17 }),
+      goto: fc.nat({ max: 60 }),
+      isUpsideDown: fc.boolean(),
+    })
+    .map(({ place, depth, goto, isUpsideDown }) => {
+      const { table, hook } = place;
+      const chains = [hook, ...Array.from({ length: depth }, (_, index) => `rung-${index + 1}`)];
+      const rules = chains.slice(1).map((chain, index): GeneratedRule => ({
+        table,
+        chain: chains[index] ?? hook,
+        matches: [],
+        target: { kind: index === goto ? 'goto' : 'jump', chain },
+      }));
+      return isUpsideDown ? rules.reverse() : rules;
+    });
+
 /** The text as iptables-save would print it, but for counters: the four tables, their chains, the rules. */
 export function printGenerated(rules: readonly GeneratedRule[], drops: readonly string[] = []): string {
   return TABLES.flatMap((table) => {

@@ -53,14 +53,15 @@ onLinux('a law that holds says on how many packets Linux was asked, in both post
   const { code, stdout, stderr } = await run(['host1.rules', ...METADATA, '--runs', '4']);
   expect([code, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(/^assumed: Linux \S+ with iptables .* was asked as well$/m);
-  expect(stdout).toMatch(/^ok {8}metadata\/reaches-api {19}\w.*, kernel 8$/m);
+  expect(stdout).toMatch(/^ok {8}metadata\/reaches-api {19}\w.*, kernel \d+$/m);
   expect(stdout.trimEnd()).toMatch(/1 law, 1 holds.*, 1 on Linux too$/);
   const document = documentOf((await run(['host1.rules', ...METADATA, ...JSON_FORMAT])).stdout);
   expect(document.summary.kernel).toBe(1);
   expect(document.findings.filter(({ strength }) => strength === 'kernel')).toMatchObject([
-    { result: 'holds', posture: 'as-given', count: 10 },
-    { result: 'holds', posture: 'hardened', count: 10 },
+    { result: 'holds', posture: 'as-given' },
+    { result: 'holds', posture: 'hardened' },
   ]);
+  expect(document.findings.every(({ strength, count }) => strength !== 'kernel' || count >= 10)).toBe(true);
 });
 
 onLinux('packets that Linux could not be asked about are counted', async () => {
@@ -99,6 +100,30 @@ onLinux('what Linux breaks is violated, with Linux’s own trace, whatever the m
     /^on Linux it should reach .*; the model does not find that: model and Linux differ$/,
   );
   expect(broken[0]?.witness?.trace.at(-1)?.fate.kind).toBe('dropped');
+});
+
+onLinux('a proof that Linux refutes is shown with the traces of both', async () => {
+  withOtherRules((text4) =>
+    text4.replace(/^\*filter$.*?^COMMIT$/ms, (filter) => filter.replaceAll('-j ACCEPT', '-j DROP')),
+  );
+  const { stdout } = await run(['host1.rules', ...METADATA]);
+  expect(stdout).toMatch(/^FAIL +metadata\/reaches-api/m);
+  expect(stdout).toContain('= both, - the model alone, + Linux alone');
+  expect(stdout).toMatch(/^ +- delivered tcp 10\.10\.10\.2:\d+ > 192\.168\.1\.90:8775/m);
+  expect(stdout).toMatch(/^ +\+ dropped /m);
+  const { findings } = documentOf((await run(['host1.rules', ...METADATA, ...JSON_FORMAT])).stdout);
+  const [refuted] = findings.filter(({ result }) => result === 'violated');
+  const endOf = (trace: readonly { readonly fate: { readonly kind: string } }[] = []) => trace.at(-1)?.fate.kind;
+  expect([endOf(refuted?.witness?.trace), endOf(refuted?.witness?.model?.trace)]).toEqual(['dropped', 'delivered']);
+});
+
+onLinux('Linux is asked about the corners of what is proved, which no sample need hit', async () => {
+  // The first address behind the instances' network: this Linux hears nothing from it.
+  withOtherRules((text4) => text4.replace(/^-A INPUT /m, '-A INPUT -s 10.10.11.0/32 -j DROP\n$&'));
+  const { stdout } = await run(['host1.rules', '--invariant', 'api/reachable', '--runs', '1', ...JSON_FORMAT]);
+  const refuted = documentOf(stdout).findings.filter(({ result }) => result === 'violated');
+  expect(refuted.map(({ strength, posture }) => [strength, posture])).toContainEqual(['kernel', 'hardened']);
+  expect(refuted[0]?.witness?.packet).toBe('tcp 10.10.11.0:1024 > 192.168.1.90:8775 in wlan0');
 });
 
 onLinux('claims go over all hosts of a cloud', async () => {

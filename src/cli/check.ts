@@ -50,7 +50,7 @@ export interface CheckOptions extends OutputOptions {
 
 export const runCheck = (options: CheckOptions, io: Io): number =>
   answering(io, () => {
-    const inputs = new WorldInputs(io);
+    const inputs = new WorldInputs(io, options.backend);
     const deployment = inputs.deployment(options.deployment);
     const laws = chosenLaws(options.invariants);
     const names = deployment.hosts.map((host) => host.name);

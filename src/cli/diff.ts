@@ -77,7 +77,7 @@ export const runDiff = (options: DiffOptions, io: Io): number =>
         `--${options.name === undefined ? 'sets' : 'name'} says something of a host: give -d or --host`,
       );
     const within = options.within === undefined ? undefined : parseSet(options.within);
-    const inputs = new Inputs(io);
+    const inputs = new Inputs(io, options.backend);
     const { pairs, missing, areFolders } = rulesetPairs(options.old, options.now, io);
     const read = pairs.map((pair) => {
       const now = withHiddenChains(inputs.ruleset(pair.now, pair.family));

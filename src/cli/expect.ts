@@ -28,7 +28,7 @@ export interface ExpectOptions extends OutputOptions, HostOptions {
 
 export const runExpect = (options: ExpectOptions, io: Io): number =>
   answering(io, () => {
-    const inputs = new WorldInputs(io);
+    const inputs = new WorldInputs(io, options.backend);
     const path = options.claims === '-' ? 'stdin' : options.claims;
     const claims = parseClaims(inputs.text(options.claims), path);
     const ruleset = withHiddenChains(inputs.ruleset(options.ruleset));

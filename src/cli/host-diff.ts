@@ -27,7 +27,7 @@ export const runHostDiff = (options: DiffOptions, io: Io): number =>
     const ignored = classesOf('--ignore', options.ignore);
     const counting = options.failOn.length === 0 ? COUNTING : classesOf('--fail-on', options.failOn);
     const within = options.within === undefined ? undefined : parseSet(options.within);
-    const inputs = new WorldInputs(io);
+    const inputs = new WorldInputs(io, options.backend);
     const places = hostPlaces(options, inputs) ?? [];
     const { pairs, missing, areFolders } = rulesetPairs(options.old, options.now, io);
     const asked = pairs.map((pair) => ({ pair, place: placeOf(pair, places) }));

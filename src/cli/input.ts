@@ -8,7 +8,7 @@ import { InputError } from '../diagnostic/diagnostic.ts';
 import type { Input } from '../report/document.ts';
 import { readRuleset } from '../ruleset/parse.ts';
 import { KnownRules } from '../ruleset/plain.ts';
-import type { Ruleset } from '../ruleset/rule.ts';
+import type { Backend, Ruleset } from '../ruleset/rule.ts';
 import { FileError, type Io } from './io.ts';
 
 /** Where the first octet stands that is no UTF-8, counted in lines and columns. */
@@ -32,11 +32,14 @@ function firstBadOctet(octets: Uint8Array): { line: number; column: number } {
 
 export class Inputs {
   protected readonly io: Io;
+  readonly #backend: Backend | undefined;
   readonly #read: Input[] = [];
   readonly #known = new KnownRules();
 
-  constructor(io: Io) {
+  /** `backend` is the variant that is to take the rules; absent where it does not matter. */
+  constructor(io: Io, backend?: Backend) {
     this.io = io;
+    this.#backend = backend;
   }
 
   /** What has been read so far, for the head of a document. */
@@ -68,6 +71,7 @@ export class Inputs {
       path: path === '-' ? 'stdin' : path,
       known: this.#known,
       ...(family === undefined ? {} : { family }),
+      ...(this.#backend === undefined ? {} : { backend: this.#backend }),
     });
   }
 }

@@ -11,7 +11,6 @@ import { hostOfRecorded, type RecordedHost } from '../arbitrary/host.ts';
 import { KernelFailure, openKernel, type Kernel } from '../kernel/client.ts';
 import { exitCodeOf, mergeReports, printReport, type Report } from '../kernel/campaign-report.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../kernel/compare.ts';
-import { liveNetworkOracle } from '../kernel/network-compare.ts';
 import { printProbe, probeKernel, type Probe } from '../kernel/probe.ts';
 import type { Backend } from '../kernel/protocol.ts';
 import { RecordingOracle, replayed, type RecordedCase, type RecordedFile } from '../kernel/recording.ts';
@@ -49,21 +48,17 @@ function merge(options: Options, files: readonly string[]): number {
 }
 
 /** A line that changes while it goes on, for somebody who watches. */
-function progress({ cases, differences, rate, next, options }: Campaign): void {
+function progress({ cases, differences, speed, next, options }: Campaign): void {
   if (!process.stderr.isTTY) return;
   process.stderr.write(
-    `\r${next - options.from} of ${options.cases} cases, ${cases} agree, ${differences.length} differences, ${rate.toFixed(1)} cases/s `,
+    `\r${next - options.from} of ${options.cases} cases, ${cases} agree, ${differences.length} differences, ${speed.rate.toFixed(1)} cases/s `,
   );
 }
 
 async function campaign(options: Options, kernel: Kernel, probe: Probe): Promise<number> {
   const { Campaign } = await import('../arbitrary/campaign.ts');
   const seed = options.seed ?? Math.floor(Math.random() * 1_000_000);
-  const running = new Campaign(
-    { ...options, seed, recording: options.record !== undefined },
-    liveOracle(kernel),
-    liveNetworkOracle(kernel),
-  );
+  const running = new Campaign({ ...options, seed, recording: options.record !== undefined }, kernel);
   const stop = new AbortController();
   process.once('SIGINT', () => {
     stop.abort();
@@ -91,9 +86,10 @@ async function campaign(options: Options, kernel: Kernel, probe: Probe): Promise
     say(`stopped; to go on: --seed ${seed} --from ${running.next} --cases ${left} --backend ${options.backend}`);
     return 2;
   }
-  const { rate, share } = running;
-  const alone = share === undefined ? '' : `, ${(100 * share).toFixed(0)} % of the kernel's helper alone (sampled)`;
-  say(`${rate.toFixed(1)} cases/s${alone}`);
+  const { rate, helperRate, share } = report.speed;
+  say(
+    `${rate.toFixed(1)} cases/s, ${(100 * share).toFixed(0)} % of the ${helperRate.toFixed(1)} of the kernel's helper alone (sampled)`,
+  );
   if (options.record !== undefined) writeRecording(options.record, running.recorded, options.backend, probe);
   return exitCodeOf(report);
 }

@@ -22,7 +22,7 @@ const ASSUMPTIONS = [
 
 export const runLint = (options: LintOptions, io: Io): number =>
   answering(io, () => {
-    const inputs = new Inputs(io);
+    const inputs = new Inputs(io, options.backend);
     const ruleset = withHiddenChains(inputs.ruleset(options.ruleset));
     return undecidedWhereTooLarge(io, () => {
       const subject: LintSubject = {

@@ -89,30 +89,26 @@ function record(cells: Map<string, Cell>, { id }: Law, against: string | undefin
 async function overTime(release: Release, cells: Map<string, Cell>): Promise<void> {
   const fc = await import('fast-check');
   const { beginningArb, drawnArb } = await import('../arbitrary/lifecycle.ts');
-  const { begin, Step } = await import('../arbitrary/life.ts');
+  const { live } = await import('../arbitrary/life.ts');
   for (const law of OVER_TIME_LAWS) record(cells, law, undefined);
   const lives = fc.sample(fc.tuple(beginningArb(), fc.array(drawnArb(), { maxLength: 12, size: 'max' })), {
     numRuns: 300,
     seed: 1,
   });
-  for (const [beginning, drawn] of lives) {
-    const { model, real } = begin(
-      beginning,
-      release,
-      (mark) => {
+  for (const [beginning, drawn] of lives)
+    live(beginning, drawn, release, {
+      marked: (mark, operations) => {
         const law = OVER_TIME_LAWS.find(({ id }) => mark.startsWith(`${id} `));
-        const story = real.done.map((operation) => `\`${JSON.stringify(operation, plain)}\``).join(', ');
+        const story = operations()
+          .map((operation) => `\`${operation}\``)
+          .join(', ');
         if (law !== undefined) record(cells, law, `${mark.slice(law.id.length + 1)} after ${story}`);
       },
-      (story) => {
-        throw new Error(story);
+      unmarked: (law, { message }, operations) => {
+        throw new Error([`${law.id}: ${message}`, ...operations()].join('\n'));
       },
-    );
-    for (const step of drawn.map((one) => new Step(one))) if (step.check(model)) step.run(model, real);
-  }
+    });
 }
-
-const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const columns: Column[] = [];

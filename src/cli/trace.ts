@@ -60,7 +60,7 @@ export interface TraceOptions extends OutputOptions {
 
 export const runTrace = (options: TraceOptions, io: Io): number =>
   answering(io, () => {
-    const inputs = new WorldInputs(io);
+    const inputs = new WorldInputs(io, options.backend);
     const { rulesetWords, packetWords } = splitWords(options.words);
     const conversation = conversationOf(options, packetWords, inputs);
     const expected =

@@ -144,12 +144,19 @@ function complete(file: DeploymentFile, path: string, complaints: Complaints): D
   );
   const instances = completeInstances(file.instances ?? [], hosts, bare, groupNames, complaints);
   const networks = bare.map((network) => withDhcpServers(network, hosts, instances));
-  const partial: Deployment = { path, release, hosts, networks, securityGroups, instances, floatingIps: [] };
+  const bugs = file.bugs ?? [];
+  const partial: Deployment = { path, release, bugs, hosts, networks, securityGroups, instances, floatingIps: [] };
   const fallback = hosts.find((host) => hasRole(host, 'network')) ?? hosts[0];
   const floatingIps = (file.floating_ips ?? []).map((floatingIp): FloatingIp => {
-    const { address, pool, fixed_ip: fixedIp } = floatingIp;
-    const plain = { address, pool: pool ?? 'nova', ...(fixedIp == null ? {} : { fixedIp }) };
-    const host = hostOfFloatingIp(partial, { ...plain, interface: '' }) ?? fallback;
+    const { address, pool, fixed_ip: fixedIp, project_id: projectId } = floatingIp;
+    const plain = {
+      address,
+      pool: pool ?? 'nova',
+      ...(fixedIp == null ? {} : { fixedIp }),
+      ...(projectId == null ? {} : { projectId }),
+    };
+    // A17: the interface was that of the host that had been asked.
+    const host = bugs.includes('A17') ? hosts[0] : (hostOfFloatingIp(partial, { ...plain, interface: '' }) ?? fallback);
     return { ...plain, interface: floatingIp.interface ?? host?.publicInterface ?? DEFAULT_PUBLIC_INTERFACE };
   });
   return { ...partial, floatingIps };

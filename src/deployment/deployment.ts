@@ -2,6 +2,7 @@
  * A deployment, completed: what the file says with every default of its release filled in and every reference resolved.
  * The schema of the file itself is in `schema.ts`; names are nova's own.
  */
+import type { Bug } from './bug.ts';
 import type { Address, Family, Prefix } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import type { InterfaceAddress, Route } from '../host/host.ts';
@@ -38,6 +39,8 @@ export interface Flags {
 export interface Deployment {
   readonly path: string;
   readonly release: Release;
+  /** What of nova’s history its rules are to have besides. */
+  readonly bugs: readonly Bug[];
   readonly hosts: readonly DeploymentHost[];
   readonly networks: readonly Network[];
   readonly securityGroups: readonly SecurityGroup[];
@@ -129,4 +132,6 @@ export interface FloatingIp {
   readonly interface: string;
   /** Absent: associated with nobody. */
   readonly fixedIp?: Address;
+  /** Who has allocated it; absent where nobody says so. */
+  readonly projectId?: string;
 }

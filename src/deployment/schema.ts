@@ -17,6 +17,7 @@ import {
   prefixField,
   sysctlField,
 } from '../diagnostic/field.ts';
+import { BUGS } from './bug.ts';
 import { FLAGS_WITHOUT_EFFECT } from './flag.ts';
 import { DEFAULT_RELEASE, RELEASES } from './release.ts';
 import { SERVICE_NAMES } from './service.ts';
@@ -173,6 +174,10 @@ const operation = z
 
 export const deploymentSchema = z.strictObject({
   release: z.enum(RELEASES).nullish().describe(`default ${DEFAULT_RELEASE}`),
+  bugs: z
+    .array(z.enum(BUGS))
+    .nullish()
+    .describe('bugs of nova’s history that its rules are to have: ids of scenarios/regressions'),
   flags: flags.nullish(),
   hosts: z.array(host).min(1),
   networks: z.array(network).nullish(),

@@ -120,7 +120,7 @@ export function routeInput(
   iif: string,
   bridged = false,
 ): RouteDecision {
-  return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet, iif, bridged);
+  return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet.daddr, iif, bridged);
 }
 
 const ALL_HOSTS = 0xe0000001;
@@ -163,36 +163,52 @@ function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Addr
   return forwardOn(route, daddr);
 }
 
-/** RFC 4291 section 2.6.1: a router answers to the first address of each of its subnets (addrconf_join_anycast). */
-const isRoutersAnycast = (host: Host, address: Address): boolean =>
+/** RFC 4291 section 2.6.1: a router answers to the first address of each of its subnets (addrconf_join_anycast); with `device`, of that device's. */
+export const isRoutersAnycast = (host: Host, address: Address, device?: string): boolean =>
   sysctlOf(host, 'net.ipv6.conf.all.forwarding') !== 0 &&
-  host.interfaces.some(({ addresses }) =>
-    addresses.some(
-      (own) => familyOf(own.address) === 6 && own.length < 127 && prefixOf(own.address, own.length).address === address,
-    ),
+  host.interfaces.some(
+    ({ name, addresses }) =>
+      (device === undefined || name === device) &&
+      addresses.some(
+        (own) =>
+          familyOf(own.address) === 6 && own.length < 127 && prefixOf(own.address, own.length).address === address,
+      ),
   );
 
 /** ip6_route_input. What is wrong with the addresses themselves, ip6_rcv has refused before any hook. */
-function routeInput6(
-  host: Host,
-  { saddr, daddr }: { saddr: Address; daddr: Address },
-  iif: string,
-  bridged: boolean,
-): RouteDecision {
+function routeInput6(host: Host, daddr: Address, iif: string, bridged: boolean): RouteDecision {
   if (isMulticast(daddr))
     return daddr === ALL_NODES
       ? { kind: 'local', address: 'MULTICAST' }
       : refused('multicast group that the host has not joined');
-  // rt6_need_strict: to ::1, where a rule sends a packet there, lead only routes of the device that it came in by.
-  const strict = isLoopback(daddr) && iif !== 'lo';
-  if (!strict && (localDevice(host, daddr) !== undefined || isRoutersAnycast(host, daddr)))
-    return { kind: 'local', address: 'LOCAL' };
-  const route = lookup(host, daddr, strict ? iif : undefined);
+  const by = isStrict6(daddr) ? iif : undefined;
+  if (isOwnAddress(host, daddr, by) || isRoutersAnycast(host, daddr, by)) return { kind: 'local', address: 'LOCAL' };
+  const route = lookup(host, daddr, by);
   if (route === undefined) return refused('no route to the destination', true);
   // ip6_forward, before FORWARD is asked.
   if (!bridged && sysctlOf(host, 'net.ipv6.conf.all.forwarding') === 0) return refused('forwarding is off');
-  if (!bridged && saddr === 0n) return refused('martian source: ::');
   return forwardOn(route, daddr);
+}
+
+/** rt6_need_strict: an address that means something on one device only; to it lead only that device's routes, the local ones among them. */
+const isStrict6 = (daddr: Address): boolean => isLoopback(daddr) || isLinkLocal(daddr);
+
+/** An address of the host's own; with `device`, of that one. */
+export const isOwnAddress = (host: Host, address: Address, device?: string): boolean => {
+  const holder = localDevice(host, address);
+  if (device === undefined || holder === undefined || holder === device) return holder !== undefined;
+  // Several devices may have the same link-local address: a bridge has the MAC of one of its ports.
+  return interfaceOf(host, device)?.addresses.some((own) => own.address === address) === true;
+};
+
+/**
+ * ip6_forward: why Linux does not forward from this address out by another device than the packet came in by (RFC 4291 section 2.5.6). A packet that goes back by the
+ * same device is not looked at.
+ */
+export function scopeRefusal6(saddr: Address, iif: string, oif: string): string | undefined {
+  if (iif === oif || familyOf(saddr) === 4) return undefined;
+  if (saddr === 0n) return 'martian source: ::';
+  return isLinkLocal(saddr) ? 'a link-local address may not leave its link' : undefined;
 }
 
 const forwardOn = (route: TableRoute, daddr: Address): OutputDecision => ({
@@ -204,13 +220,14 @@ const forwardOn = (route: TableRoute, daddr: Address): OutputDecision => ({
 
 /**
  * The decision for a packet of the host's own (ip_route_output). `oif` is `lo` for the host's own addresses. A loopback source may not leave by
- * another device unless route_localnet says so there (S11).
+ * another device unless route_localnet says so there (S11). `by` is the device that its sender has named, as IPv6 senders do for link-local destinations; where none is
+ * named, those have the first device with a route.
  */
-export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address }): OutputDecision {
+export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address }, by?: string): OutputDecision {
   const { saddr, daddr } = packet;
   // ip_route_output_key_hash: to nobody is to oneself.
   if (daddr === zeroAddress(familyOf(daddr))) return { kind: 'forward', oif: 'lo', nextHop: daddr };
-  if (localDevice(host, daddr) !== undefined) return { kind: 'forward', oif: 'lo', nextHop: daddr };
+  if (isOwnAddress(host, daddr, by)) return { kind: 'forward', oif: 'lo', nextHop: daddr };
   if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) {
     // Nothing in the table says where: it leaves by the device that holds the source.
     const device = localDevice(host, saddr);
@@ -218,13 +235,23 @@ export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address
   }
   const broadcast = broadcastDevice(host, daddr);
   const toAll = isMulticast(daddr) || daddr === LIMITED_BROADCAST;
-  const route = broadcast === undefined ? lookup(host, daddr) : { to: prefixOf(daddr, 32), dev: broadcast };
+  const route = broadcast === undefined ? lookup(host, daddr, by) : { to: prefixOf(daddr, 32), dev: broadcast };
   if (route === undefined) return refused('no route to the destination', true);
   if (familyOf(saddr) === 4 && isLoopback(saddr) && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
     return refused('martian source: a loopback address may not leave the host');
   // __mkroute_output: what is for everybody goes through no gateway.
   return toAll ? { kind: 'forward', oif: route.dev, nextHop: daddr } : forwardOn(route, daddr);
 }
+
+/**
+ * ip_route_me_harder, ip6_route_me_harder: the decision for one that has a new destination since it was to leave by `oif`. A link-local one is looked for behind that device.
+ */
+export const rerouteOutput = (
+  host: Host,
+  packet: { saddr: Address; daddr: Address },
+  oif: string | undefined,
+): OutputDecision =>
+  routeOutput(host, packet, familyOf(packet.daddr) === 6 && isLinkLocal(packet.daddr) ? oif : undefined);
 
 /**
  * inet_select_addr: the first address of a device in the subnet of `near`, else its first, else any device's first. Only addresses of global scope count, so on
@@ -242,9 +269,9 @@ export function selectAddress(host: Host, device: string, near: Address): Addres
 }
 
 /** The source that the host's own packets to `daddr` take when their socket is unbound. */
-export function sourceFor(host: Host, daddr: Address): Address {
-  if (localDevice(host, daddr) !== undefined) return daddr;
-  const decision = routeOutput(host, { saddr: zeroAddress(familyOf(daddr)), daddr });
+export function sourceFor(host: Host, daddr: Address, by?: string): Address {
+  const decision = routeOutput(host, { saddr: zeroAddress(familyOf(daddr)), daddr }, by);
+  if (decision.kind === 'forward' && decision.oif === 'lo' && localDevice(host, daddr) !== undefined) return daddr;
   if (decision.kind !== 'forward') return zeroAddress(familyOf(daddr));
   // IPv4 looks for a source near the next hop, IPv6 near the destination.
   const near = familyOf(daddr) === 4 ? decision.nextHop : daddr;
@@ -252,31 +279,47 @@ export function sourceFor(host: Host, daddr: Address): Address {
 }
 
 /**
- * ipv6_dev_get_saddr (RFC 6724 section 5): an address of the outgoing device before any other's, then one with the label of the destination, then the one that shares
- * the longest prefix with it, as far as its own prefix goes; then the first. Only what is as global as the destination counts.
+ * ipv6_dev_get_saddr (RFC 6724 section 5): an address of a scope that reaches the destination and no farther, then one of the outgoing device before any other's, then one with
+ * the label of the destination, then the one that shares the longest prefix with it, as far as its own prefix goes; then the first.
  */
 function selectAddress6(host: Host, device: string, destination: Address): Address | undefined {
   let best: { readonly address: Address; readonly rank: readonly number[] } | undefined;
-  // To what is no farther than the link only addresses of the device itself go.
-  const isNear = isLoopback(destination) || isLinkLocal(destination) || isMulticast(destination);
+  const farthest = scopeOf(destination);
   for (const { name, addresses } of host.interfaces) {
-    if (isNear && name !== device) continue;
+    // To what is no farther than the link only addresses of the device itself go.
+    if ((farthest <= LINK || isMulticast(destination)) && name !== device) continue;
     for (const own of addresses) {
-      if (familyOf(own.address) !== 6 || isLinkLocal(own.address)) continue;
-      if (isLoopback(own.address) && own.address !== destination) continue;
-      const label = labelOf(own.address) === labelOf(destination) ? 1 : 0;
+      if (familyOf(own.address) !== 6) continue;
+      const scope = scopeOf(own.address);
       const shared = Math.min(sharedBits(own.address, destination), own.length);
-      const rank = [own.address === destination ? 1 : 0, name === device ? 1 : 0, label, shared];
+      const rank = [
+        own.address === destination ? 1 : 0,
+        // IPV6_SADDR_RULE_SCOPE: the smallest that is large enough, else the largest.
+        scope < farthest ? scope - TOO_NEAR : -scope,
+        name === device ? 1 : 0,
+        labelOf(own.address) === labelOf(destination) ? 1 : 0,
+        shared,
+      ];
       if (best === undefined || isAhead(rank, best.rank)) best = { address: own.address, rank };
     }
   }
-  if (best !== undefined || isNear) return best?.address;
-  // Of smaller scope than the destination is better than none (IPV6_SADDR_RULE_SCOPE): the link's, of this device rather than another's, then the host's own.
-  const smaller = host.interfaces.flatMap(({ name, addresses }) =>
-    addresses.filter(({ address }) => familyOf(address) === 6).map(({ address }) => ({ name, address })),
-  );
-  const ofLink = smaller.filter(({ address }) => isLinkLocal(address));
-  return (ofLink.find(({ name }) => name === device) ?? ofLink[0] ?? smaller[0])?.address;
+  return best?.address;
+}
+
+/** Scopes as IPv6 counts them, and worse than any of them. */
+const NOWHERE = 0;
+const LINK = 2;
+const SITE = 5;
+const GLOBAL = 14;
+const TOO_NEAR = 128;
+
+/** ipv6_addr_src_scope: ::1 reaches as far as a link does, a group as far as it says, and :: nowhere. */
+function scopeOf(address: Address): number {
+  const value = BigInt(address);
+  if (isMulticast(address)) return Number((value >> 112n) & 15n);
+  if (isLoopback(address) || isLinkLocal(address)) return LINK;
+  if (value >> 118n === 0x3fbn) return SITE;
+  return value === 0n ? NOWHERE : GLOBAL;
 }
 
 const isAhead = (a: readonly number[], b: readonly number[]): boolean => {

@@ -4,7 +4,7 @@
  */
 import { printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, Instance, Network, Release } from '../deployment/deployment.ts';
-import { RELEASES } from '../deployment/release.ts';
+import { isSince, RELEASES } from '../deployment/release.ts';
 import type { Operation } from '../deployment/schema.ts';
 import type { Law } from './law.ts';
 import { prefixOf } from './vocabulary/chain.ts';
@@ -70,6 +70,14 @@ export const markOf = (law: TimeLaw, breach: TimeBreach, history: History): Know
   law.knownFailures.find(
     ({ releases, where }) =>
       (releases === 'all' || releases.includes(history.deployment.release)) && where(breach, history),
+  );
+
+/** What a release is known to break, as `LAW (bug)`: then it does. */
+export const marksOf = (release: Release): readonly string[] =>
+  TIME_LAWS.flatMap(({ id, knownFailures }) =>
+    knownFailures
+      .filter(({ releases }) => releases === 'all' || releases.includes(release))
+      .map(({ bug }) => `${id} (${bug})`),
   );
 
 const FAMILIES: readonly Family[] = [4, 6];
@@ -151,10 +159,12 @@ const PREFIX_LOSS: KnownTimeFailure = {
   where: isPrefixLoss,
 };
 
-const namesNetwork = (line: string, network: Network): boolean =>
-  ` ${line} `.includes(` ${network.bridge} `) ||
-  line.includes(printPrefix(network.cidr)) ||
-  (network.vpnPrivateAddress !== undefined && line.includes(printAddress(network.vpnPrivateAddress)));
+/** By its bridge, its VLAN, its range, or an address of nova's in that. */
+const namesNetwork = (line: string, { bridge, vlan, cidr, vpnPrivateAddress: vpn, dhcpServer }: Network): boolean =>
+  [bridge, ...(vlan === undefined ? [] : [`vlan${vlan}`]), printPrefix(cidr)]
+    .concat([vpn, dhcpServer].flatMap((address) => (address === undefined ? [] : [`${printAddress(address)}/32`])))
+    .concat(vpn === undefined ? [] : [`${printAddress(vpn)}:1194`])
+    .some((word) => ` ${line} `.includes(` ${word} `));
 
 const FORMER_NETWORK: KnownTimeFailure = {
   releases: 'all',
@@ -177,13 +187,40 @@ const isComputeStart = (restart: Operation['restart']): boolean => restart?.serv
 
 const BEFORE_GRIZZLY: readonly Release[] = ['essex', 'folsom-2', 'folsom', 'folsom-2012.2.4'];
 
+const NONE_WRITTEN: KnownTimeFailure = {
+  releases: ['essex'],
+  bug: '-s None',
+  because:
+    'the chain of an instance on a network without a DHCP server has a rule with -s None: no restore of nova-compute’s filter table succeeds as long as it is there',
+  where: ({ host, line }, { deployment }) =>
+    / nova-(compute-|filter-top|postrouting-bottom)|:nova-/.test(line) &&
+    deployment.instances.some(
+      (instance) =>
+        instance.host === host &&
+        instance.vifs.some(({ network }) =>
+          deployment.networks.some(({ label, manager }) => label === network && manager === 'FlatManager'),
+        ),
+    ),
+};
+
+const SINCE_FOLSOM: readonly Release[] = RELEASES.filter((release) => isSince(release, 'folsom'));
+
 const FLOAT_STAYS: KnownTimeFailure = {
   releases: BEFORE_GRIZZLY,
   bug: 'A16',
   because: 'with multi_host a migration leaves the floating IP’s rules on the old host, and the new one gets none',
-  where: ({ line }, { deployment }) =>
-    deployment.networks.some(({ multiHost }) => multiHost) &&
-    deployment.floatingIps.some(({ address }) => line.includes(printAddress(address))),
+  where: ({ kind, host, line }, { deployment }) => {
+    const moved = deployment.floatingIps.find(({ address }) =>
+      ` ${line} `.replaceAll('/', ' ').includes(` ${printAddress(address)} `),
+    );
+    const home = deployment.instances.find(({ vifs }) =>
+      vifs.some(({ network, fixedIps }) => {
+        const { multiHost = false } = deployment.networks.find(({ label }) => label === network) ?? {};
+        return multiHost && fixedIps.some((own) => own === moved?.fixedIp);
+      }),
+    )?.host;
+    return home !== undefined && (kind === 'missing' ? host === home : kind === 'left over' && host !== home);
+  },
 };
 
 const LOST_ON_HUP: KnownTimeFailure = {
@@ -209,13 +246,33 @@ const FIRST_FLOAT: KnownTimeFailure = {
   where: ({ kind, line }) => kind === 'reordered' && chainIn(line).endsWith('-float-snat'),
 };
 
-const SWALLOWED: KnownTimeFailure = {
+/** Lines of a service on a host where a service runs whose name is a part of its own. */
+const SWALLOWED_NAME: KnownTimeFailure = {
   releases: 'all',
   bug: 'swallowed name',
   because:
-    'an apply removes every line that contains its own name, also as a part of another: nova-api takes the chains of nova-api-metadata along',
-  where: ({ line }) => line.includes('nova-api-metadat') || line.includes('--comment'),
+    'an apply removes every line that contains its own name, also as a part of another: nova-api takes the chains and rules of nova-api-metadata along',
+  where: ({ host, line }, { deployment }) =>
+    line.includes(prefixOf('nova-api-metadata')) && servicesOn(deployment, host).includes('nova-api'),
 };
+
+const SWALLOWED_COMMENT: KnownTimeFailure = {
+  releases: 'all',
+  bug: 'swallowed comment',
+  because: 'an apply removes every line that contains its own name, also an operator’s whose comment names it',
+  where: ({ kind, host, line }, { deployment }) => {
+    const comment = / --comment (?:"([^"]*)"|(\S+))/.exec(line);
+    const said = comment?.[1] ?? comment?.[2];
+    return (
+      kind === 'missing' &&
+      said !== undefined &&
+      servicesOn(deployment, host).some((service) => said.includes(prefixOf(service)))
+    );
+  },
+};
+
+const servicesOn = ({ hosts }: Deployment, host: string): readonly string[] =>
+  hosts.find(({ name }) => name === host)?.services ?? [];
 
 const equalsScratch: TimeLaw = {
   id: 'change/incremental-equals-scratch',
@@ -225,6 +282,7 @@ const equalsScratch: TimeLaw = {
   source: 'nova/network/linux_net.py IptablesManager: what a process has in memory is the whole of what it wants',
   brokenBy: 'An operation that removes more than it should, or less.',
   knownFailures: [
+    NONE_WRITTEN,
     PREFIX_LOSS,
     FORMER_NETWORK,
     COMPUTE_KEEPS,
@@ -232,7 +290,7 @@ const equalsScratch: TimeLaw = {
     LOST_ON_HUP,
     FORWARD_EMPTY,
     FIRST_FLOAT,
-    SWALLOWED,
+    SWALLOWED_NAME,
   ],
   breaches: ({ after, settled }) => {
     const found: TimeBreach[] = [];
@@ -249,8 +307,8 @@ const equalsScratch: TimeLaw = {
   },
 };
 
-/** Rules that an operator has put into built-in chains are none of nova's. */
-const isOperators = (line: string): boolean => !line.includes('nova-');
+/** Rules that an operator has put into built-in chains are none of nova's, whatever their comments name. */
+const isOperators = (line: string): boolean => !/(^| )(:|-A |-j )nova-/.test(line);
 
 /** Where order decides: an instance's chain, and the floating IPs of one fixed address. */
 function reordered(host: string, kernel: TableLines | undefined, wanted: TableLines): TimeBreach[] {
@@ -296,18 +354,20 @@ const noWindow: TimeLaw = {
         'nova-compute that starts again applies after each instance, and the first apply removes the chains of all the others: they are open until their turn comes',
       where: ({ kind, line }, { operation }) =>
         kind === 'missing' &&
+        line.includes('nova-compute-') &&
         (isComputeStart(operation.restart) ||
           // A process that found no instance when it started applies for the first time with the next one that comes.
           ((operation.boot ?? operation.migrate) !== undefined && / -A nova-compute-(FORWARD|INPUT) /.test(line))),
     },
-    PREFIX_LOSS,
-    SWALLOWED,
+    // Before, all of a host are rebuilt by one apply.
+    { ...PREFIX_LOSS, releases: SINCE_FOLSOM },
     {
       releases: RELEASES.filter((release) => release !== 'rocky'),
       bug: 'F13',
       because:
         'nova-network that starts again applies after each network and each floating IP: until its turn comes each is unreachable',
-      where: ({ kind }, { operation }) => kind === 'missing' && isNetworkStart(operation.restart),
+      where: ({ kind, line }, { operation }) =>
+        kind === 'missing' && line.includes('nova-network-') && isNetworkStart(operation.restart),
     },
   ],
   breaches: ({ before, writes, after }) => {
@@ -339,7 +399,7 @@ const idempotent: TimeLaw = {
   statement: 'A service that applies again what it has applied changes no rule.',
   source: 'nova/network/linux_net.py IptablesManager._modify_rules; 5161d6c002, bug 1097999',
   brokenBy: 'A merge that adds what is there already, or forgets what it has moved.',
-  knownFailures: [SWALLOWED],
+  knownFailures: [SWALLOWED_NAME, SWALLOWED_COMMENT],
   breaches: ({ after, again }) => {
     const found: TimeBreach[] = [];
     for (const [host, kernel] of again())
@@ -358,7 +418,7 @@ const idempotent: TimeLaw = {
 const foreignTo = (binary: string, longer: readonly string[], lines: readonly string[]): readonly string[] =>
   lines.filter(
     (line) =>
-      (!line.includes(binary) || longer.some((other) => line.includes(other))) &&
+      (!line.includes(binary) || isOperators(line) || longer.some((other) => line.includes(other))) &&
       /^(:|-A|\[)/.test(line) &&
       !/(-j |:)nova-(filter-top|postrouting-bottom)( |$)/.test(line),
   );
@@ -394,7 +454,7 @@ const keepsOthersOverTime: TimeLaw = {
     'A write by one service leaves every line of the others and of the operator as it was, in their order (of equal lines one).',
   source: 'nova/network/linux_net.py IptablesManager._modify_rules: only lines with the service’s own name are removed',
   brokenBy: 'A service whose name is part of another’s; a comment that names a service.',
-  knownFailures: [SWALLOWED],
+  knownFailures: [SWALLOWED_NAME, SWALLOWED_COMMENT],
   breaches: (history) => {
     const found: TimeBreach[] = [];
     for (const write of history.writes)
@@ -438,6 +498,8 @@ const keepsCounters: TimeLaw = {
       because: 'tables are saved and restored without -c: every apply sets every counter to zero',
       where: () => true,
     },
+    { ...SWALLOWED_NAME, releases: SINCE_FOLSOM },
+    { ...SWALLOWED_COMMENT, releases: SINCE_FOLSOM },
   ],
   breaches: (history) => {
     const found: TimeBreach[] = [];
@@ -459,7 +521,7 @@ const restartRestores: TimeLaw = {
   statement: 'A service that starts again brings back every rule that was there and that the database asks for.',
   source: 'nova/network/manager.py init_host, nova/compute/manager.py init_host',
   brokenBy: 'A start that does not do what was done when the network was set up, or the instance booted.',
-  knownFailures: [LOST_ON_HUP, FORWARD_EMPTY, SWALLOWED],
+  knownFailures: [LOST_ON_HUP, FORWARD_EMPTY, SWALLOWED_NAME],
   breaches: ({ operation, before, after, settled }) => {
     if (operation.restart === undefined) return [];
     const { host } = operation.restart;
@@ -486,7 +548,7 @@ const guardedAtAllTimes: TimeLaw = {
     'At the end of every operation each live address has exactly one jump, to its own instance’s chain, on the host where the instance lives.',
   source: 'nova/virt/firewall.py add_filters_for_instance; the law instance-chain/guards-every-address, over time',
   brokenBy: 'The removal of one instance’s chain that takes the jumps to another’s along.',
-  knownFailures: [PREFIX_LOSS],
+  knownFailures: [NONE_WRITTEN, PREFIX_LOSS],
   breaches: ({ deployment, after }) =>
     deployment.instances.flatMap((instance) => guardBreaches(deployment, instance, after)),
 };
@@ -548,7 +610,7 @@ const undoes: TimeLaw = {
     'An association that is taken back, a rule of a group that is deleted again, a group that is left again: each leaves every rule as it was before.',
   source: 'nova/network/linux_net.py remove_floating_forward; nova/virt/firewall.py refresh_instance_security_rules',
   brokenBy: 'A removal that does not find what was added, or finds more.',
-  knownFailures: [PREFIX_LOSS],
+  knownFailures: [PREFIX_LOSS, SWALLOWED_COMMENT],
   breaches: ({ undone, after }) => {
     const found: TimeBreach[] = [];
     for (const [host, kernel] of undone ?? [])

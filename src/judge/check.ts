@@ -11,16 +11,17 @@ import {
 import type { Deployment } from '../deployment/deployment.ts';
 import type { Law, LawContext } from '../invariant/law.ts';
 import type { Network } from '../network/network.ts';
-import { worldOf, type Way, type World } from '../network/walk.ts';
+import type { Way } from '../network/walk.ts';
 import type { Step } from '../netfilter/journey.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { printMatch } from '../ruleset/print.ts';
 import type { Hidden, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 import { aimOf, askedIn } from './aim.ts';
-import { hardenedRuleset } from './hardened.ts';
 import { judgeClaim, lastHop, type Judgement, type JudgeSettings, type Witness } from './judge.ts';
+import { withoutRule } from './mutation.ts';
+import { MutantJudge } from './mutant-judge.ts';
 import { nearMisses } from './near-miss.ts';
-import { Proofs } from './prove.ts';
+import { OWN_MISTAKE, type ProverOf } from './prove.ts';
 
 export type FindingResult = 'holds' | 'violated' | 'undecided' | 'vacuous' | 'not-applicable';
 
@@ -74,6 +75,8 @@ export interface CheckInput {
   /** Samples of each claim besides its proof; absent: only where there is no proof. */
   readonly runs?: number;
   readonly seed: number;
+  /** Who proves. */
+  readonly proverOf?: ProverOf;
   /** True when no time is left. */
   readonly expired?: () => boolean;
   /** Called before each law, with how many are done. */
@@ -82,21 +85,31 @@ export interface CheckInput {
 
 export interface CheckResult {
   readonly findings: readonly Finding[];
-  /** Rules that no packet of any claim met. */
+  /**
+   * Rules that no claim depends on: every claim that holds is proved to hold without any one of them. Of claims that are not proved, and of more than 1000 rules: rules that no sample met. Of what could not be asked
+   * in time nothing is said.
+   */
   readonly unusedRules: readonly Location[];
 }
 
 export function checkLaws(input: CheckInput): CheckResult {
   const { deployment, network, rulesets, laws, backend } = input;
-  const hardened = new Map([...rulesets].map(([host, given]) => [host, given.map(hardenedRuleset)]));
-  const worlds: Readonly<Record<Posture, World>> = {
-    'as-given': worldOf(network, rulesets, backend),
-    hardened: worldOf(network, hardened, backend),
+  const rules = [...rulesets].flatMap(([host, given]) =>
+    given.flatMap((ruleset) => rulesOf(ruleset).map((rule) => ({ host, ruleset, ...rule }))),
+  );
+  const isExact = rules.length <= MOST_RULES;
+  const judge = new MutantJudge(network, rulesets, {
+    backend,
+    remembers: isExact,
+    ...(input.proverOf === undefined ? {} : { proverOf: input.proverOf }),
+  });
+  const met = new RulesMet();
+  const seen = (way: Way): void => {
+    met.add(way);
   };
-  const proofs = new Proofs(network, { 'as-given': rulesets, hardened }, backend);
-  const used = new UsedRules();
   const aim = aimOf([...rulesets.values()].flat());
-  const asked = askedIn(rulesets);
+  const settings = { runs: input.runs ?? USUAL_RUNS, seed: input.seed, aim, asked: askedIn(rulesets) };
+  const judges: Judges = { judge, settings, seen, isExact };
   const findings: Finding[] = [];
   laws.forEach((law, index) => {
     input.progress?.(index, laws.length, law);
@@ -105,26 +118,27 @@ export function checkLaws(input: CheckInput): CheckResult {
       findings.push({ law, result: 'not-applicable', count: 0, message: applies.because });
       return;
     }
-    const settings = {
-      runs: input.runs ?? USUAL_RUNS,
-      seed: input.seed,
-      aim,
-      asked,
-      seen: (way: Way) => {
-        used.add(way);
-      },
-    };
     const ruleset = applies.claims.filter((claim) => claim.kind === 'ruleset');
     const packets = applies.claims.filter((claim) => claim.kind === 'packets');
     // A law may claim something of packets and of the text.
     const own = [
-      ...(packets.length === 0 || ruleset.length > 0 ? rulesetFindings(law, ruleset, rulesets) : []),
-      ...(packets.length > 0 ? packetsFindings(law, packets, input, { worlds, proofs, settings }) : []),
+      ...(packets.length === 0 || ruleset.length > 0 ? rulesetFindings(law, ruleset, rulesets, judge) : []),
+      ...(packets.length > 0 ? packetsFindings(law, packets, input, judges) : []),
     ];
     findings.push(...own.map((finding) => withKnown(finding, applies.claims, { deployment, network })));
   });
-  return { findings, unusedRules: used.unused(rulesets) };
+  const unusedRules = rules
+    .filter(
+      ({ host, ruleset, table, chain, rule }) =>
+        !met.has(host, ruleset.family, table, chain, rule) &&
+        (!isExact || (input.expired?.() !== true && !judge.matters(host, withoutRule(ruleset, table, chain, rule)))),
+    )
+    .map(({ ruleset: { path }, table, chain, rule, line }) => ({ path, table, chain, rule, line }));
+  return { findings, unusedRules };
 }
+
+/** Of more rules than these it is not proved which of them no claim depends on. */
+const MOST_RULES = 1000;
 
 /** With the reason why the release breaks the claim, where that is known. */
 function withKnown(finding: Finding, claims: readonly Claim[], context: LawContext): Finding {
@@ -142,7 +156,12 @@ function withKnown(finding: Finding, claims: readonly Claim[], context: LawConte
 const rulesetOf = (rulesets: CheckInput['rulesets'], host: string, family: Family): Ruleset | undefined =>
   rulesets.get(host)?.find((candidate) => candidate.family === family);
 
-function rulesetFindings(law: Law, claims: readonly RulesetClaim[], rulesets: CheckInput['rulesets']): Finding[] {
+function rulesetFindings(
+  law: Law,
+  claims: readonly RulesetClaim[],
+  rulesets: CheckInput['rulesets'],
+  judge: MutantJudge,
+): Finding[] {
   let judged = 0;
   const violated: Finding[] = [];
   const undecided: Finding[] = [];
@@ -150,7 +169,7 @@ function rulesetFindings(law: Law, claims: readonly RulesetClaim[], rulesets: Ch
     const ruleset = rulesetOf(rulesets, claim.host, claim.family);
     if (ruleset === undefined) continue;
     judged++;
-    for (const breach of claim.breaches(ruleset)) {
+    for (const breach of judge.read(law, claim)) {
       const common = { law, count: 1, host: claim.host, claim: claim.says };
       const hidden = hiddenFrom(breach, ruleset);
       if (hidden === undefined)
@@ -224,35 +243,58 @@ function packetsFindings(law: Law, claims: readonly PacketsClaim[], input: Check
         late = true;
         break;
       }
-      judgements.push(judged(claim, posture, judges, input.runs));
+      judgements.push(judged(law, claim, posture, judges, input.runs));
     }
     return postureFindings(law, posture, judgements, late, input.rulesets);
   });
 }
 
 interface Judges {
-  readonly worlds: Readonly<Record<Posture, World>>;
-  readonly proofs: Proofs;
+  readonly judge: MutantJudge;
   readonly settings: JudgeSettings;
+  /** Told of the ways of samples from which it has to be seen which rules a claim has to do with. */
+  readonly seen: (way: Way) => void;
+  /** Which rules a claim depends on is proved. */
+  readonly isExact: boolean;
 }
 
-/** Proved where that can be; tried on samples where it cannot, or where somebody asks for it. A sample that breaks a claim is believed before a proof. */
-function judged(claim: PacketsClaim, posture: Posture, judges: Judges, runs: number | undefined): Judgement {
-  const { worlds, proofs, settings } = judges;
-  const proof = proofs.judge(worlds[posture], claim, posture);
+/**
+ * Proved where that can be; tried on samples where it cannot, or where somebody asks for it. Of a proof and samples that which says the worse is believed: what breaks a claim before what leaves it open, and
+ * both before that it holds.
+ */
+function judged(
+  law: Law,
+  claim: PacketsClaim,
+  posture: Posture,
+  { judge, settings, seen, isExact }: Judges,
+  runs: number | undefined,
+): Judgement {
+  const world = judge.world(posture);
+  const proof = judge.prove(law, claim, posture);
   if ('kind' in proof) {
-    const tested = judgeClaim(worlds[posture], claim, posture, settings);
+    const tested = judgeClaim(world, claim, posture, { ...settings, seen });
     return tested.result === 'holds' ? { ...tested, message: proof.because } : tested;
   }
-  if (proof.result === 'vacuous') return proof;
-  // Which rules a claim has to do with is seen on a few packets.
-  const tested = judgeClaim(worlds[posture], claim, posture, { ...settings, runs: runs ?? FEW_RUNS });
-  return runs === undefined || tested.result === proof.result || proof.result === 'violated' ? proof : tested;
+  const { result } = proof;
+  if (result === 'vacuous') return proof;
+  const isSeen = !isExact || result === 'undecided';
+  if (runs === undefined && !isSeen) return proof;
+  const tested = judgeClaim(world, claim, posture, {
+    ...settings,
+    runs: runs ?? FEW_RUNS,
+    ...(isSeen ? { seen } : {}),
+  });
+  if (runs === undefined || badness(tested.result) <= badness(result)) return proof;
+  return result === 'holds'
+    ? { ...tested, message: `${tested.message ?? ''}, though it is proved: ${OWN_MISTAKE}` }
+    : tested;
 }
+
+const badness = (result: Judgement['result']): number => ['vacuous', 'holds', 'undecided', 'violated'].indexOf(result);
 
 /** Samples of a claim that is not proved. */
 const USUAL_RUNS = 50;
-/** Samples of one that is, to see which rules it has to do with. */
+/** Samples of one of which the proof does not tell which rules it has to do with. */
 const FEW_RUNS = 6;
 
 function postureFindings(
@@ -374,25 +416,19 @@ function decidingStep(steps: readonly Step[], claim: PacketsClaim, line: number 
 const isTerminal = (step: Step): boolean =>
   ['ACCEPT', 'DROP', 'REJECT', 'DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP'].includes(step.target);
 
-/** Which rules some packet of some claim met. */
-class UsedRules {
-  readonly #lines = new Set<string>();
+/** Which rules some sample met. */
+class RulesMet {
+  readonly #rules = new Set<string>();
 
   add(way: Way): void {
     for (const hop of way.hops)
       for (const step of hop.journey.steps)
         if (typeof step.rule === 'number')
-          this.#lines.add(key(hop.host, hop.journey.packet.family, step.table, step.chain, step.rule));
+          this.#rules.add(key(hop.host, hop.journey.packet.family, step.table, step.chain, step.rule));
   }
 
-  unused(rulesets: CheckInput['rulesets']): Location[] {
-    return [...rulesets].flatMap(([host, given]) =>
-      given.flatMap((ruleset) =>
-        rulesOf(ruleset)
-          .filter(({ table, chain, rule }) => !this.#lines.has(key(host, ruleset.family, table, chain, rule)))
-          .map(({ text, ...place }) => ({ path: ruleset.path, ...place })),
-      ),
-    );
+  has(...place: Parameters<typeof key>): boolean {
+    return this.#rules.has(key(...place));
   }
 }
 

@@ -6,7 +6,7 @@ import type { Arrival } from '../packet/packet.ts';
 import { isEmptySet } from '../packet/pattern.ts';
 import { leastPacket } from '../packet/sample.ts';
 import { checkLaws } from './check.ts';
-import { MutantJudge, type BrokenClaim, type Cloud } from './mutant-judge.ts';
+import { judgeOf, type BrokenClaim, type Cloud } from './mutant-judge.ts';
 import { entryOf, tryPacket } from './judge.ts';
 import { mutantsOf, type Mutant } from './mutation.ts';
 
@@ -81,14 +81,14 @@ export function breakLaw(law: Law, clouds: readonly Cloud[], runs = 12): Broken 
     const claim = brokenAsItStands(law, cloud, runs);
     if (claim !== undefined) return { cloud, claim };
   }
-  const judged = speaking.map((cloud) => ({ cloud, judge: new MutantJudge(cloud, [law], runs, SEED) }));
+  const judged = speaking.map((cloud) => ({ cloud, judge: judgeOf(cloud, [law]) }));
   for (const deletions of [true, false])
     for (const { cloud, judge } of judged)
       for (const [host, own] of cloud.rulesets)
         for (const ruleset of own)
           for (const mutant of mutantsOf(ruleset)) {
             if ((mutant.change === 'deleted') !== deletions) continue;
-            const claim = judge.brokenBy(host, ruleset, mutant);
+            const claim = judge.brokenBy(host, mutant.ruleset);
             if (claim !== undefined) return { cloud, host, mutant, claim };
           }
   return undefined;

@@ -20,7 +20,7 @@ const HEADERS_AND_DEVICES: ReadonlySet<string> = new Set([
 ]);
 
 /** True for a match that asks nothing but what a step tells. */
-export const isTold = ({ kind }: Match): boolean => HEADERS_AND_DEVICES.has(kind);
+const isTold = ({ kind }: Match): boolean => HEADERS_AND_DEVICES.has(kind);
 
 /** What no such match asks for. */
 const NOWHERE = {
@@ -32,7 +32,7 @@ const NOWHERE = {
 } as const;
 
 /** The packet of a step by which it came into a chain. */
-export const glimpse = ({ packet, hook, iif, oif }: Step): Skb => ({ ...NOWHERE, packet, hook, iif, oif });
+const glimpse = ({ packet, hook, iif, oif }: Step): Skb => ({ ...NOWHERE, packet, hook, iif, oif });
 
 /** Does a match hold of it; undefined where a step does not tell. */
 export function fits(match: Match, step: Step, state: ConntrackState): boolean | undefined {

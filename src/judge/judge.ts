@@ -7,6 +7,7 @@
 import type { Address, Family } from '../address/address.ts';
 import type { PacketsClaim, Posture } from '../claim/claim.ts';
 import { answer, freshWorld, send, type Hop, type Way, type World } from '../network/walk.ts';
+import type { Journey } from '../netfilter/journey.ts';
 import { ACK, PSH, SYN, isIcmp, type Arrival, type Entry } from '../packet/packet.ts';
 import { intersectSets, isEmptySet, setOf, setsOverlap, type PacketSet } from '../packet/pattern.ts';
 import { leastPacket, samplerOf, type Aim } from '../packet/sample.ts';
@@ -45,6 +46,8 @@ export interface Witness {
   readonly way: Way;
   /** The answer's way, where the answer is what is wrong. */
   readonly reply?: Way;
+  /** Where `way` and `reply` are what Linux did: what the model makes of the same packets, host by host. */
+  readonly model?: { readonly way: readonly Journey[]; readonly reply: readonly Journey[] };
   /** The rule that was unknown, where that is what is wrong. */
   readonly line?: number;
 }
@@ -56,7 +59,7 @@ export const entryOf = (claim: PacketsClaim): Entry =>
 export const lastHop = (way: Way): Hop | undefined => way.hops.at(-1);
 
 /** NEW is what the first packet of a flow is anyway; every other state has to be asserted. */
-const arrivalOf = (claim: PacketsClaim, packet: Arrival['packet']): Arrival => ({
+export const arrivalOf = (claim: PacketsClaim, packet: Arrival['packet']): Arrival => ({
   packet,
   entry: entryOf(claim),
   ...(claim.state === 'NEW' ? {} : { state: claim.state }),

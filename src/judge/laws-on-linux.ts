@@ -1,5 +1,4 @@
 /** The laws of a network tried by both judges, model and Linux, on the same packets: what comes of that, claim by claim. */
-import { isLinkLocal } from '../address/address.ts';
 import { POSTURES, type PacketsClaim, type Posture } from '../claim/claim.ts';
 import type { Kernel } from '../kernel/client.ts';
 import { LinuxWorld } from '../kernel/linux-world.ts';
@@ -7,7 +6,6 @@ import type { Law, LawContext } from '../invariant/law.ts';
 import { worldOf, type World } from '../network/walk.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { printArrival } from '../packet/notation.ts';
-import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { aimOf, askedIn } from './aim.ts';
 import { hardenedRuleset } from './hardened.ts';
@@ -84,9 +82,6 @@ function spread<T>(list: readonly T[], count: number, start: number): readonly T
   return chosen.flatMap((at) => list[at % list.length] ?? []);
 }
 
-/** Linux forwards nothing from an IPv6 link-local address (ip6_forward), and the model still does: docs/kernel.md names it among what is not compared. */
-const isFromLink = ({ packet }: Arrival): boolean => packet.family === 6 && isLinkLocal(packet.saddr);
-
 interface Judges {
   readonly model: World;
   readonly linux: LinuxWorld;
@@ -100,8 +95,8 @@ function tryClaim(
   tally: Tally,
 ): void {
   for (const arrival of samplesOf(claim, settings) ?? []) {
-    const tried = isFromLink(arrival) ? undefined : tryOnLinux(linux, claim, arrival);
-    if (tried === undefined || 'notAsked' in tried) {
+    const tried = tryOnLinux(linux, claim, arrival);
+    if ('notAsked' in tried) {
       tally.notAsked++;
       continue;
     }

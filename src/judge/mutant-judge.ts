@@ -1,20 +1,24 @@
 /**
- * Which law a mistake in a ruleset breaks: what `checkLaws` would say, found faster. A mistake in a chain can only show in claims whose packets come through that chain, and
- * the claim that found the last mistake is the likeliest to find the next.
+ * Which law a mistake in a ruleset breaks. Every claim is proved once for the rules without a mistake, and where its packets came to tables is remembered. A mistake makes something
+ * else of some packets at some tables (space/same-rules.ts), and can only break claims whose packets are among those: only they are proved again, first the one that found the
+ * last mistake.
  */
-import { POSTURES, type PacketsClaim, type Posture, type RulesetClaim } from '../claim/claim.ts';
+import type { Family } from '../address/address.ts';
+import { POSTURES, type Breach, type PacketsClaim, type Posture, type RulesetClaim } from '../claim/claim.ts';
 import type { Deployment } from '../deployment/deployment.ts';
 import type { Law } from '../invariant/law.ts';
 import type { Network } from '../network/network.ts';
-import { worldOf, type Way, type World } from '../network/walk.ts';
+import type { World } from '../network/walk.ts';
+import type { Backend } from '../netfilter/skb.ts';
 import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { aimOf, askedIn } from './aim.ts';
-import { chainKey, metOn, withMutant } from './equivalence.ts';
+import { SpaceLimitError } from '../space/diagram.ts';
+import { ChangeToMeet, Meetings } from '../space/meetings.ts';
+import { rulesChange } from '../space/same-rules.ts';
 import { hardenedRuleset } from './hardened.ts';
-import { judgeClaim } from './judge.ts';
-import type { Mutant } from './mutation.ts';
-import { Proofs } from './prove.ts';
+import type { Judgement } from './judge.ts';
+import { OTHER_INTERFACE } from './mutation.ts';
+import { Grounds, Proofs, type ProverOf, type RulesetsOf, type Unproved } from './prove.ts';
 
 /** A deployment with the rulesets of its hosts, without a mistake. */
 export interface Cloud {
@@ -24,136 +28,192 @@ export interface Cloud {
   readonly rulesets: ReadonlyMap<string, readonly Ruleset[]>;
 }
 
+type Rulesets = Cloud['rulesets'];
+
+export interface MutantJudgeOptions {
+  readonly backend?: Backend;
+  readonly proverOf?: ProverOf;
+  /** False: claims are proved, and not kept in mind; nothing is asked of mistakes. Absent: they are. */
+  readonly remembers?: boolean;
+}
+
 export interface BrokenClaim {
   readonly law: Law;
   readonly says: string;
   readonly message: string;
   readonly posture?: Posture;
-  /** The packet that shows it; absent where the text itself is wrong. */
+  /** The packet that shows it, as the netfilter judge has confirmed; absent where the text itself is wrong. */
   readonly arrival?: Arrival;
 }
 
-interface Candidate {
+/** A claim that holds, and where its packets came to tables. */
+interface Held {
   readonly law: Law;
   readonly claim: PacketsClaim;
   readonly posture: Posture;
-  /** `host family table chain` of every chain that its packets came through in the ruleset without a mistake. */
-  readonly chains: ReadonlySet<string>;
+  readonly meetings: Meetings;
 }
 
 export class MutantJudge {
-  readonly #cloud: Cloud;
-  readonly #runs: number;
-  readonly #seed: number;
-  #packets: Candidate[] = [];
+  readonly #network: Network;
+  readonly #grounds: Grounds;
+  readonly #rulesets: RulesetsOf;
+  readonly #proofs: Proofs;
+  readonly #proverOf: ProverOf | undefined;
+  readonly #remembers: boolean;
+  /** What holds without a mistake: of other claims no mistake is said to break them. */
+  #held: Held[] = [];
   readonly #texts: { readonly law: Law; readonly claim: RulesetClaim }[] = [];
 
+  constructor(
+    network: Network,
+    rulesets: Rulesets,
+    { backend = 'nft', proverOf, remembers = true }: MutantJudgeOptions = {},
+  ) {
+    this.#network = network;
+    this.#rulesets = {
+      'as-given': rulesets,
+      hardened: new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)])),
+    };
+    const all = POSTURES.flatMap((posture) => [...this.#rulesets[posture].values()].flat());
+    this.#grounds = new Grounds({ network, backend, rulesets: all, more: { devices: [OTHER_INTERFACE] } });
+    this.#proofs = new Proofs(this.#grounds, this.#rulesets, proverOf);
+    this.#proverOf = proverOf;
+    this.#remembers = remembers;
+  }
+
+  /** The hosts without a mistake, as the netfilter judge has them. */
+  world(posture: Posture): World {
+    return this.#proofs.world(posture);
+  }
+
+  /** Proves a claim for the rules without a mistake, and keeps it in mind if it holds. */
+  prove(law: Law, claim: PacketsClaim, posture: Posture): Judgement | Unproved {
+    if (!this.#remembers) return this.#proofs.judge(claim, posture);
+    const meetings = new Meetings();
+    const ground = this.#grounds.of(claim.family);
+    ground.onMeeting = (meeting) => {
+      meetings.add(meeting);
+    };
+    const judgement = this.#proofs.judge(claim, posture);
+    ground.onMeeting = undefined;
+    if (!('kind' in judgement) && judgement.result === 'holds') this.#held.push({ law, claim, posture, meetings });
+    return judgement;
+  }
+
+  /** Reads the rules without a mistake for what contradicts a claim about the text, and keeps it in mind if nothing does. */
+  read(law: Law, claim: RulesetClaim): readonly Breach[] {
+    const ruleset = rulesetOf(this.#rulesets['as-given'], claim.host, claim.family);
+    const breaches = ruleset === undefined ? [] : claim.breaches(ruleset);
+    if (breaches.length === 0) this.#texts.push({ law, claim });
+    return breaches;
+  }
+
   /**
-   * `scouts`: the samples of each claim that tell which chains its packets come through; `runs` unless given.
-   * Throws when the cloud breaks one of them without any mistake: then nothing could be told.
+   * The first claim that the mistake breaks, of those that hold without it: one about packets, or else one about the text. Undefined when none is broken, which is proved. Throws where that cannot
+   * be told.
    */
-  constructor(cloud: Cloud, laws: readonly Law[], runs: number, seed: number, scouts = runs) {
-    this.#cloud = cloud;
-    this.#runs = runs;
-    this.#seed = seed;
-    const worlds = this.#worlds(cloud.rulesets);
-    const aim = aimOf([...cloud.rulesets.values()].flat());
-    const asked = askedIn(cloud.rulesets);
-    for (const law of laws) {
-      const applies = law.claims(cloud);
-      if (applies.kind === 'not-applicable') continue;
-      for (const claim of applies.claims) {
-        if (claim.kind === 'ruleset') {
-          this.#texts.push({ law, claim });
-          continue;
-        }
-        for (const posture of POSTURES) {
-          if (claim.postures !== undefined && !claim.postures.includes(posture)) continue;
-          const chains = new Set<string>();
-          const seen = (way: Way): void => {
-            for (const chain of metOn(way)) chains.add(chain);
-          };
-          const { result, message } = judgeClaim(worlds[posture], claim, posture, {
-            runs: scouts,
-            seed,
-            aim,
-            asked,
-            seen,
-          });
-          if (result === 'violated')
-            throw new Error(`${law.id} fails without any mistake: ${claim.says}: ${message ?? ''}`);
-          this.#packets.push({ law, claim, posture, chains });
-        }
-      }
+  brokenBy(host: string, mutant: Ruleset): BrokenClaim | undefined {
+    let doubt: string | undefined;
+    for (const { held, proofs } of this.#concerned(host, mutant)) {
+      const { law, claim, posture } = held;
+      const judgement = proofs.judge(claim, posture);
+      if (!('kind' in judgement) && judgement.result === 'holds') continue;
+      this.#askFirst(held);
+      const because = 'kind' in judgement ? judgement.because : (judgement.message ?? '');
+      if (!('kind' in judgement) && judgement.result === 'violated' && judgement.witness !== undefined)
+        return { law, says: claim.says, posture, message: because, arrival: judgement.witness.arrival };
+      doubt ??= `${law.id}: ${claim.says} (${posture}): ${because}`;
     }
+    const text = this.#brokenInText(host, mutant);
+    // Chains that call each other, which no kernel takes.
+    if (text === undefined && doubt !== undefined) throw new Error(doubt);
+    return text;
   }
 
-  #worlds(rulesets: Cloud['rulesets']): Readonly<Record<Posture, World>> {
-    const { network } = this.#cloud;
-    return { 'as-given': worldOf(network, rulesets), hardened: worldOf(network, hardened(rulesets)) };
+  /** False: every claim that holds without the mistake is proved to hold in spite of it. */
+  matters(host: string, mutant: Ruleset): boolean {
+    try {
+      for (const { held, proofs } of this.#concerned(host, mutant)) {
+        if (proofs.isProved(held.claim, held.posture)) continue;
+        this.#askFirst(held);
+        return true;
+      }
+    } catch (error) {
+      if (error instanceof SpaceLimitError) return true;
+      throw error;
+    }
+    return this.#brokenInText(host, mutant) !== undefined;
   }
 
-  /** The first claim that the mistake breaks; undefined when no law sees it. */
-  brokenBy(host: string, ruleset: Ruleset, mutant: Mutant): BrokenClaim | undefined {
+  /** The claims about packets that hold without the mistake, of whose packets a table makes something else with it. */
+  *#concerned(host: string, mutant: Ruleset): Generator<{ readonly held: Held; readonly proofs: Proofs }> {
+    const rulesets = withMutant(this.#rulesets, host, mutant);
+    const changes = this.#changes(host, mutant.family, rulesets);
+    const proofs = new Proofs(this.#grounds, rulesets, this.#proverOf);
+    for (const held of this.#held)
+      if (held.claim.family === mutant.family && changes[held.posture].isMet(held.meetings)) yield { held, proofs };
+  }
+
+  #askFirst(held: Held): void {
+    this.#held = [held, ...this.#held.filter((other) => other !== held)];
+  }
+
+  #brokenInText(host: string, mutant: Ruleset): BrokenClaim | undefined {
     for (const { law, claim } of this.#texts) {
-      if (claim.host !== host || claim.family !== ruleset.family) continue;
-      const [breach] = claim.breaches(mutant.ruleset);
+      if (claim.host !== host || claim.family !== mutant.family) continue;
+      const [breach] = claim.breaches(mutant);
       if (breach !== undefined) return { law, says: claim.says, message: breach.message };
     }
-    const rulesets = withMutant(this.#cloud.rulesets, host, ruleset, mutant);
-    const worlds = this.#worlds(rulesets);
-    const aim = aimOf([...rulesets.values()].flat());
-    const asked = askedIn(rulesets);
-    const key = chainKey(host, ruleset.family, mutant.table, mutant.chain);
-    const near = this.#packets.filter(({ chains }) => chains.has(key));
-    for (const candidate of near) {
-      const { law, claim, posture } = candidate;
-      const { result, message, witness } = judgeClaim(worlds[posture], claim, posture, {
-        runs: this.#runs,
-        seed: this.#seed,
-        aim,
-        asked,
-      });
-      if (result !== 'violated') continue;
-      this.#packets = [candidate, ...this.#packets.filter((other) => other !== candidate)];
-      return {
-        law,
-        says: claim.says,
-        posture,
-        message: message ?? '',
-        ...(witness === undefined ? {} : { arrival: witness.arrival }),
-      };
-    }
     return undefined;
   }
 
-  /**
-   * The first claim that the mistake breaks for any packet, whether or not a sample would find it, with a packet that the netfilter judge confirms. Undefined: every
-   * claim that can be proved holds in spite of it.
-   */
-  provedBroken(host: string, ruleset: Ruleset, mutant: Mutant): BrokenClaim | undefined {
-    const rulesets = withMutant(this.#cloud.rulesets, host, ruleset, mutant);
-    const worlds = this.#worlds(rulesets);
-    const proofs = new Proofs(this.#cloud.network, { 'as-given': rulesets, hardened: hardened(rulesets) }, 'nft');
-    const key = chainKey(host, ruleset.family, mutant.table, mutant.chain);
-    const [near, far] = [true, false].map((isNear) =>
-      this.#packets.filter(({ claim, chains }) => claim.family === ruleset.family && chains.has(key) === isNear),
-    );
-    for (const { law, claim, posture } of [...(near ?? []), ...(far ?? [])]) {
-      const judgement = proofs.judge(worlds[posture], claim, posture);
-      if ('kind' in judgement || judgement.result !== 'violated') continue;
-      const { message = '', witness } = judgement;
-      return {
-        law,
-        says: claim.says,
-        posture,
-        message,
-        ...(witness === undefined ? {} : { arrival: witness.arrival }),
-      };
-    }
-    return undefined;
+  #changes(name: string, family: Family, now: RulesetsOf): Readonly<Record<Posture, ChangeToMeet>> {
+    const host = this.#network.hosts.find((own) => own.name === name);
+    const ground = this.#grounds.of(family);
+    const changeIn = (posture: Posture): ChangeToMeet => {
+      const [before, after] = [this.#rulesets, now].map((rulesets) => rulesetOf(rulesets[posture], name, family));
+      if (host === undefined || before === undefined || after === undefined)
+        throw new Error(`there is no such ruleset of ${name}`);
+      return new ChangeToMeet(ground, host, before, rulesChange(ground, host, before, after));
+    };
+    return { 'as-given': changeIn('as-given'), hardened: changeIn('hardened') };
   }
 }
 
-const hardened = (rulesets: Cloud['rulesets']): Cloud['rulesets'] =>
-  new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
+/** All that laws claim of a cloud, kept in mind. Throws when the cloud breaks one of them without any mistake, or that cannot be told: then nothing could be told of mistakes. */
+export function judgeOf(cloud: Cloud, laws: readonly Law[]): MutantJudge {
+  const judge = new MutantJudge(cloud.network, cloud.rulesets);
+  for (const law of laws) {
+    const applies = law.claims(cloud);
+    if (applies.kind === 'not-applicable') continue;
+    for (const claim of applies.claims) {
+      if (rulesetOf(cloud.rulesets, claim.host, claim.family) === undefined) continue;
+      const because =
+        claim.kind === 'ruleset'
+          ? judge.read(law, claim).map(({ message }) => message)
+          : (claim.postures ?? POSTURES).flatMap((posture) => notProved(judge.prove(law, claim, posture)));
+      if (because.length > 0) throw new Error(`${law.id}, without any mistake: ${claim.says}: ${because.join('; ')}`);
+    }
+  }
+  return judge;
+}
+
+function notProved(judgement: Judgement | Unproved): readonly string[] {
+  if ('kind' in judgement) return [judgement.because];
+  const { result, message = '' } = judgement;
+  return result === 'holds' || result === 'vacuous' ? [] : [message];
+}
+
+const rulesetOf = (rulesets: Rulesets, host: string, family: Family): Ruleset | undefined =>
+  rulesets.get(host)?.find((own) => own.family === family);
+
+/** The rulesets of all hosts with another one on one of them. What is not changed stays the same object, by which others know it. */
+function withMutant(rulesets: RulesetsOf, host: string, mutant: Ruleset): RulesetsOf {
+  const changed = (own: Rulesets, now: Ruleset): Rulesets =>
+    new Map([...own, [host, (own.get(host) ?? []).map((other) => (other.family === now.family ? now : other))]]);
+  return {
+    'as-given': changed(rulesets['as-given'], mutant),
+    hardened: changed(rulesets.hardened, hardenedRuleset(mutant)),
+  };
+}

@@ -12,6 +12,7 @@ import {
   type Address,
 } from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
+import { TCP, UDP } from '../packet/packet.ts';
 import type { Chain, MaskedAddress, Match, Negatable, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 
 export interface Mutant {
@@ -24,16 +25,11 @@ export interface Mutant {
   /** The rule as it was written. */
   readonly text: string;
   readonly line: number;
-  /**
-   * Which packets may fare otherwise, by what they did without the mistake.
-   *
-   * `entered` its chain: where it is changed what a rule matches. `matched` it: where it has another target. The rule `acted`, which is to say that it decided or ended the chain, itself or by
-   * what it calls: where it is taken away, for what does nothing is not missed; and where it changes places with the next, for if it did nothing, the next one is asked of the same packet, and
-   * if that decides, nothing is lost.
-   */
-  readonly shows: 'entered' | 'matched' | 'acted';
   readonly ruleset: Ruleset;
 }
+
+/** An interface that no host has. */
+export const OTHER_INTERFACE = 'other0';
 
 /** The rules of a chain, none where it has not got one. */
 export const rulesIn = (ruleset: Ruleset, table: TableName, chain: string): readonly Rule[] =>
@@ -45,28 +41,30 @@ export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
     for (const chain of table.chains.values())
       for (const [index, rule] of chain.rules.entries()) {
         const place = { table: table.name, chain: chain.name, rule: index + 1, text: rule.text, line: rule.line };
-        const mutant = (shows: Mutant['shows'], change: string, rules: readonly Rule[]): Mutant => ({
+        const mutant = (change: string, rules: readonly Rule[]): Mutant => ({
           ...place,
           change,
-          shows,
           ruleset: withChain(ruleset, table.name, { ...chain, rules }),
         });
-        // Whoever goes to a chain does not come back, whatever it does there.
-        const moved = rule.target?.kind === 'goto' ? 'matched' : 'acted';
-        yield mutant(moved, 'deleted', chain.rules.toSpliced(index, 1));
+        yield { ...place, change: 'deleted', ruleset: withoutRule(ruleset, table.name, chain.name, index + 1) };
         const next = chain.rules[index + 1];
-        if (next !== undefined)
-          yield mutant(moved, 'swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
+        if (next !== undefined) yield mutant('swapped with the next', chain.rules.toSpliced(index, 2, next, rule));
         for (const [at, match] of rule.matches.entries())
-          for (const { change, value } of matchChanges(match))
-            yield mutant(
-              'entered',
-              change,
-              chain.rules.with(index, { ...rule, matches: rule.matches.with(at, value) }),
-            );
+          for (const { change, value } of matchChanges(match)) {
+            const matches = loadable(rule.matches.with(at, value), value);
+            if (matches !== undefined) yield mutant(change, chain.rules.with(index, { ...rule, matches }));
+          }
         for (const { change, value } of targetChanges(rule.target, [...table.chains.keys()]))
-          yield mutant('matched', change, chain.rules.with(index, { ...rule, target: value }));
+          yield mutant(change, chain.rules.with(index, { ...rule, target: value }));
       }
+}
+
+/** Without one of its rules; `rule` counts from 1. */
+export function withoutRule(ruleset: Ruleset, table: TableName, chain: string, rule: number): Ruleset {
+  const found = ruleset.tables.get(table)?.chains.get(chain);
+  return found === undefined
+    ? ruleset
+    : withChain(ruleset, table, { ...found, rules: found.rules.toSpliced(rule - 1, 1) });
 }
 
 function withChain(ruleset: Ruleset, tableName: TableName, chain: Chain): Ruleset {
@@ -75,6 +73,27 @@ function withChain(ruleset: Ruleset, tableName: TableName, chain: Chain): Rulese
   const changed = { ...table, chains: new Map([...table.chains, [chain.name, chain]]) };
   return { ...ruleset, tables: new Map([...ruleset.tables, [tableName, changed]]) };
 }
+
+/**
+ * The matches of a rule, of which this one is new, as kernels take them: matches of ports and icmp types need their protocol in the rule (xt_check_match; measured: iptables-legacy refuses `-p icmp -m tcp` and
+ * `! -p tcp -m tcp`, iptables-nft the first). So ports go along with another protocol that has them. Undefined where there is no such rule.
+ */
+function loadable(matches: readonly Match[], changed: Match): readonly Match[] | undefined {
+  if (changed.kind !== 'protocol' || !matches.some(({ kind }) => OF_A_PROTOCOL.has(kind))) return matches;
+  const { protocol, not } = changed;
+  if (not || (protocol !== TCP && protocol !== UDP)) return undefined;
+  const after = matches.map((match): Match | undefined => {
+    if (match.kind === 'multiport' || !OF_A_PROTOCOL.has(match.kind)) return match;
+    if (match.kind === 'udp') return protocol === TCP ? { ...match, kind: 'tcp' } : match;
+    if (match.kind !== 'tcp' || match.flags !== undefined || match.option !== undefined) return undefined;
+    const { sport, dport } = match;
+    const ports = { ...(sport === undefined ? {} : { sport }), ...(dport === undefined ? {} : { dport }) };
+    return protocol === TCP ? match : { kind: 'udp', ...ports };
+  });
+  return after.every((match) => match !== undefined) ? after : undefined;
+}
+
+const OF_A_PROTOCOL: ReadonlySet<Match['kind']> = new Set(['tcp', 'udp', 'sctp', 'icmp', 'icmp6', 'multiport']);
 
 interface Change<T> {
   readonly change: string;
@@ -144,7 +163,7 @@ function matchChanges(match: Match): Change<Match>[] {
       ];
     case 'in':
     case 'out':
-      return [...flipped(), { change: `${match.kind}: another interface`, value: { ...match, name: 'other0' } }];
+      return [...flipped(), { change: `${match.kind}: another interface`, value: { ...match, name: OTHER_INTERFACE } }];
     case 'protocol':
       return [
         ...flipped(),

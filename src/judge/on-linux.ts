@@ -5,11 +5,13 @@
 import { POSTURES, type PacketsClaim, type Posture } from '../claim/claim.ts';
 import type { LinuxWay, LinuxWorld, NotAsked } from '../kernel/linux-world.ts';
 import { answerFrom } from '../network/walk.ts';
+import { cornerPackets } from '../packet/corner.ts';
+import { printArrival } from '../packet/notation.ts';
 import { isIcmp, type Arrival } from '../packet/packet.ts';
 import { aimOf, askedIn } from './aim.ts';
 import type { CheckInput, CheckResult, Finding } from './check.ts';
 import { endpointsOf, judgeEnding, mirrored, type Outcome } from './ending.ts';
-import { samplesOf, type JudgeSettings, type Witness } from './judge.ts';
+import { arrivalOf, openable, samplesOf, type JudgeSettings, type Witness } from './judge.ts';
 
 /** What Linux makes of one packet of a claim. */
 export interface Tried {
@@ -64,11 +66,20 @@ interface Judged {
   readonly bad?: { readonly kind: 'broken' | 'differs'; readonly message: string; readonly witness: Witness };
 }
 
+/** What a claim is challenged by: the samples on which the netfilter judge tries it, and the corners of what is proved. */
+function challengesOf(claim: PacketsClaim, settings: JudgeSettings): readonly Arrival[] {
+  const arrivals = new Map<string, Arrival>();
+  const corners = cornerPackets(openable(claim)).map((packet) => arrivalOf(claim, packet));
+  for (const arrival of [...(samplesOf(claim, settings) ?? []), ...corners])
+    arrivals.set(printArrival(arrival), arrival);
+  return [...arrivals.values()];
+}
+
 function judgeOnLinux(world: LinuxWorld, claim: PacketsClaim, settings: JudgeSettings): Judged {
   let [asked, notAsked] = [0, 0];
   let because: string | undefined;
   let bad: Judged['bad'];
-  for (const arrival of samplesOf(claim, settings) ?? []) {
+  for (const arrival of challengesOf(claim, settings)) {
     const tried = tryOnLinux(world, claim, arrival);
     if ('notAsked' in tried) {
       notAsked++;
@@ -77,7 +88,8 @@ function judgeOnLinux(world: LinuxWorld, claim: PacketsClaim, settings: JudgeSet
     }
     asked++;
     const { outcome, way, reply, difference } = tried;
-    const witness: Witness = { arrival, way, ...(reply === undefined ? {} : { reply }) };
+    const model = { way: way.hops.map((hop) => hop.model), reply: reply?.hops.map((hop) => hop.model) ?? [] };
+    const witness: Witness = { arrival, way, model, ...(reply === undefined ? {} : { reply }) };
     if (outcome.kind === 'otherwise') {
       bad = { kind: 'broken', message: outcome.because, witness };
       break;

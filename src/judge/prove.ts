@@ -2,21 +2,25 @@
  * The judge of all packets at work: each claim proved, or broken by a packet that the netfilter judge has been shown, or left to samples with the reason.
  */
 import type { Family } from '../address/address.ts';
-import { POSTURES, type Ending, type PacketsClaim, type Posture } from '../claim/claim.ts';
-import type { World } from '../network/walk.ts';
-import type { Network } from '../network/network.ts';
-import type { Backend } from '../netfilter/skb.ts';
+import type { Ending, PacketsClaim, Posture } from '../claim/claim.ts';
+import { worldOf, type World } from '../network/walk.ts';
 import type { Arrival } from '../packet/packet.ts';
 import { printSet } from '../packet/set-notation.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { leastSent, readableSet } from '../space/arrival.ts';
 import { NO, SpaceLimitError, type Node } from '../space/diagram.ts';
-import { Ground } from '../space/ground.ts';
+import { Ground, type GroundOptions } from '../space/ground.ts';
 import { WaySpace } from '../space/way.ts';
 import { entryOf, tryPacket, type Judgement } from './judge.ts';
 import { Prover, type Proof } from './proof.ts';
 
 type Rulesets = ReadonlyMap<string, readonly Ruleset[]>;
+
+/** Said where the judges contradict each other. */
+export const OWN_MISTAKE = 'a mistake in this tool, please report it';
+
+/** Who proves: another one where a mistaken prover is to be found out. */
+export type ProverOf = (ways: WaySpace) => Prover;
 
 /** Not proved: what samples have to say then, and why. */
 export interface Unproved {
@@ -37,61 +41,95 @@ function harderPosture({ ending, reply }: PacketsClaim): Posture | undefined {
   return reply === undefined || isThrough(reply) ? 'hardened' : undefined;
 }
 
+/** What proofs of one network have in common: several versions of its rules are asked about over one layout, and what they share is made once. */
+export class Grounds {
+  readonly #options: Omit<GroundOptions, 'family'>;
+  readonly #grounds = new Map<Family, Ground>();
+
+  constructor(options: Omit<GroundOptions, 'family'>) {
+    this.#options = options;
+  }
+
+  /** The hosts as the netfilter judge has them, with some rules. */
+  world(rulesets: Rulesets): World {
+    return worldOf(this.#options.network, rulesets, this.#options.backend);
+  }
+
+  of(family: Family): Ground {
+    const rulesets = this.#options.rulesets.filter((ruleset) => ruleset.family === family);
+    const ground = this.#grounds.get(family) ?? new Ground({ ...this.#options, family, rulesets });
+    this.#grounds.set(family, ground);
+    return ground;
+  }
+}
+
+export type RulesetsOf = Readonly<Record<Posture, Rulesets>>;
+
 export class Proofs {
-  readonly #network: Network;
-  readonly #rulesets: Readonly<Record<Posture, Rulesets>>;
-  readonly #backend: Backend;
+  readonly #grounds: Grounds;
+  readonly #rulesets: RulesetsOf;
+  readonly #proverOf: ProverOf;
   readonly #harder = new WeakMap<PacketsClaim, Proof>();
-  readonly #provers = new Map<Family, Readonly<Record<Posture, Prover>>>();
+  readonly #provers = new Map<string, Prover>();
+  readonly #worlds = new Map<Posture, World>();
 
-  constructor(network: Network, rulesets: Readonly<Record<Posture, Rulesets>>, backend: Backend) {
-    this.#network = network;
+  constructor(grounds: Grounds, rulesets: RulesetsOf, proverOf: ProverOf = (ways) => new Prover(ways)) {
+    this.#grounds = grounds;
     this.#rulesets = rulesets;
-    this.#backend = backend;
+    this.#proverOf = proverOf;
   }
 
-  /** The postures of a family share one layout, so that what they have in common is made once. */
   #prover(family: Family, posture: Posture): Prover {
-    const known = this.#provers.get(family);
-    if (known !== undefined) return known[posture];
-    const rulesets = POSTURES.flatMap((own) =>
-      [...this.#rulesets[own].values()].flat().filter((ruleset) => ruleset.family === family),
-    );
-    const ground = new Ground({ family, backend: this.#backend, network: this.#network, rulesets });
-    const of = (own: Posture): Prover => new Prover(new WaySpace(ground, this.#rulesets[own]));
-    const made = { 'as-given': of('as-given'), hardened: of('hardened') };
-    this.#provers.set(family, made);
-    return made[posture];
+    const key = `${family} ${posture}`;
+    const prover =
+      this.#provers.get(key) ?? this.#proverOf(new WaySpace(this.#grounds.of(family), this.#rulesets[posture]));
+    this.#provers.set(key, prover);
+    return prover;
   }
 
-  /** `world` has the rulesets of the posture: every witness is replayed in it before it is shown. */
-  judge(world: World, claim: PacketsClaim, posture: Posture): Judgement | Unproved {
-    let prover: Prover;
-    let proof: Proof;
+  /** The hosts in a posture, as the netfilter judge has them. */
+  world(posture: Posture): World {
+    const world = this.#worlds.get(posture) ?? this.#grounds.world(this.#rulesets[posture]);
+    this.#worlds.set(posture, world);
+    return world;
+  }
+
+  /** Every witness is replayed by the netfilter judge before it is shown. */
+  judge(claim: PacketsClaim, posture: Posture): Judgement | Unproved {
+    const proved = this.#prove(claim, posture);
+    if (!('proof' in proved)) return proved;
+    const { prover, proof } = proved;
+    const judged = { claim, posture, strength: 'proved', tested: 0 } as const;
+    if (proof.kind !== 'broken') return { ...judged, result: proof.kind };
+    return this.#broken(prover, proof, judged);
+  }
+
+  /** It holds, of every packet. */
+  isProved(claim: PacketsClaim, posture: Posture): boolean {
+    const proved = this.#prove(claim, posture);
+    return 'proof' in proved && proved.proof.kind === 'holds';
+  }
+
+  #prove(claim: PacketsClaim, posture: Posture): { readonly prover: Prover; readonly proof: Proof } | Unproved {
     try {
-      prover = this.#prover(claim.family, posture);
-      proof = this.#prove(claim, posture);
+      return { prover: this.#prover(claim.family, posture), proof: this.#proofOf(claim, posture) };
     } catch (error) {
       if (error instanceof SpaceLimitError) return { kind: 'unproved', because: error.message };
       throw error;
     }
-    const judged = { claim, posture, strength: 'proved', tested: 0 } as const;
-    if (proof.kind !== 'broken') return { ...judged, result: proof.kind };
-    return this.#broken(world, prover, proof, judged);
   }
 
   /** What holds in the posture that makes it harder holds in the other as well. */
-  #prove(claim: PacketsClaim, posture: Posture): Proof {
+  #proofOf(claim: PacketsClaim, posture: Posture): Proof {
     const harder = claim.postures === undefined ? harderPosture(claim) : undefined;
     if (harder === undefined) return this.#prover(claim.family, posture).prove(claim);
     const known = this.#harder.get(claim) ?? this.#prover(claim.family, harder).prove(claim);
     this.#harder.set(claim, known);
-    const isSame = harder === posture || (known.kind !== 'broken' && !known.copied);
+    const isSame = harder === posture || (known.kind !== 'broken' && known.copied !== true);
     return isSame ? known : this.#prover(claim.family, posture).prove(claim);
   }
 
   #broken(
-    world: World,
     { layout }: Prover,
     proof: Extract<Proof, { kind: 'broken' }>,
     judged: Pick<Judgement, 'claim' | 'posture' | 'tested'> & { readonly strength: 'proved' },
@@ -108,7 +146,7 @@ export class Proofs {
       entry: entryOf(claim),
       ...(claim.state === 'NEW' ? {} : { state: claim.state }),
     };
-    const { outcome, way, reply } = tryPacket(world, claim, arrival);
+    const { outcome, way, reply } = tryPacket(this.world(judged.posture), claim, arrival);
     const witness = { arrival, way, ...(reply === undefined ? {} : { reply }) };
     switch (outcome.kind) {
       case 'otherwise': {
@@ -129,12 +167,14 @@ export class Proofs {
           witness: { ...witness, ...(outcome.line === undefined ? {} : { line: outcome.line }) },
         };
       case 'as-claimed':
-        return {
-          kind: 'unproved',
-          because: isSure
-            ? 'the sets say that a packet breaks it, and the model says otherwise: a mistake in this tool, please report it'
-            : (proof.because ?? 'sets cannot tell'),
-        };
+        return isSure
+          ? {
+              ...judged,
+              result: 'undecided',
+              message: `the sets say that this packet breaks it, and packet by packet it does not: ${OWN_MISTAKE}`,
+              witness,
+            }
+          : { kind: 'unproved', because: proof.because ?? 'sets cannot tell' };
     }
   }
 }

@@ -2,6 +2,27 @@
 import { mergeCoverage, printCoverage, tooRare, type Coverage } from './coverage.ts';
 import type { RecordedCase } from './recording.ts';
 
+/** How fast a campaign was, and its kernel's helper. */
+export interface Speed {
+  /** By the clock, with all that the campaign did. */
+  readonly seconds: number;
+  /** What the helper takes for the same requests with generator, model and comparison switched off: estimated from a sample (`meter.ts`). */
+  readonly helperSeconds: number;
+  /** Cases a second, of the campaign and of its helper alone. */
+  readonly rate: number;
+  readonly helperRate: number;
+  /** `rate` to `helperRate`: 0.5 is half as fast as the helper alone. */
+  readonly share: number;
+}
+
+export const speedOf = (cases: number, seconds: number, helperSeconds: number): Speed => ({
+  seconds,
+  helperSeconds,
+  rate: cases / seconds,
+  helperRate: cases / helperSeconds,
+  share: helperSeconds / seconds,
+});
+
 /** `T` describes a host. */
 export interface Report<T> {
   readonly schema: 'nfverdict/kernel-campaign-v1';
@@ -15,6 +36,7 @@ export interface Report<T> {
   readonly cases: number;
   readonly packets: number;
   readonly undecided: number;
+  readonly speed: Speed;
   readonly coverage: Readonly<Record<string, number>>;
   /** For people. */
   readonly differences: readonly string[];
@@ -38,6 +60,11 @@ export function mergeReports<T>(reports: readonly Report<T>[]): Report<T> {
     cases: sum(({ cases }) => cases),
     packets: sum(({ packets }) => packets),
     undecided: sum(({ undecided }) => undecided),
+    speed: speedOf(
+      sum(({ cases }) => cases),
+      sum(({ speed }) => speed.seconds),
+      sum(({ speed }) => speed.helperSeconds),
+    ),
     coverage: Object.fromEntries(coverage),
     differences: reports.flatMap(({ differences }) => differences),
     found: reports.flatMap(({ found }) => found),

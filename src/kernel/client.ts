@@ -59,17 +59,29 @@ export interface KernelOptions {
 /** How many worlds the helper keeps; beyond that the one that was used longest ago is closed. */
 const KEPT_WORLDS = 24;
 
+/**
+ * Questions that may wait for the helper, and their octets: less than a socket holds, for two sides that both write what the other does not read wait forever.
+ */
+const WAITING = { questions: 64, octets: 1 << 16 };
+
+/** A question, and the line that answers it once that has been read. */
+interface Asked {
+  readonly octets: number;
+  line?: string;
+}
+
 /** A running helper. Make it with `openKernel`, and close it. */
 export class Kernel {
   readonly #child: ChildProcess;
   readonly #wire: Wire | undefined;
   readonly #worlds = new Map<string, WorldAnswer>();
+  #millisecondsForWorlds = 0;
   #requests: number;
   #answers: number;
   #errors: number;
-  #unread = Buffer.alloc(0);
-  /** Reads the answer to the last question, where that has not been called for. */
-  #readPending: (() => void) | undefined;
+  #unread: Buffer = Buffer.alloc(0);
+  /** Questions whose answers have not been read, in their order. */
+  readonly #asked: Asked[] = [];
   readonly #chunk = Buffer.alloc(1 << 16);
 
   constructor(options: KernelOptions = {}) {
@@ -119,9 +131,17 @@ export class Kernel {
       this.#ask({ op: 'close', world });
       this.#worlds.delete(oldest);
     }
+    while (this.#asked.length > 0) this.#readNext();
+    const start = performance.now();
     const made = this.#ask(request) as WorldAnswer;
+    this.#millisecondsForWorlds += performance.now() - start;
     this.#worlds.set(key, made);
     return made;
+  }
+
+  /** What the helper took to make worlds. */
+  get millisecondsForWorlds(): number {
+    return this.#millisecondsForWorlds;
   }
 
   /** Loads the rulesets, forgets all connections (unless `keep`), and runs the steps. Throws KernelFailure when the judge is broken. */
@@ -156,36 +176,39 @@ export class Kernel {
   }
 
   #begin(request: Request): () => Answer {
-    // One question at a time: two sides that both write what the other does not read wait forever.
-    this.#readPending?.();
     if (this.#requests < 0) throw new KernelFailure('is closed');
     const bytes = Buffer.from(`${JSON.stringify(request)}\n`);
+    while (this.#mayNotWrite(bytes.length)) this.#readNext();
     try {
       for (let at = 0; at < bytes.length;) at += writeSync(this.#requests, bytes, at);
     } catch {
       // It has ended: reading says so, and why.
     }
-    let line: string | undefined;
-    const read = (): string => {
-      if (line !== undefined) return line;
-      this.#readPending = undefined;
-      line = this.#readLine();
-      return line;
-    };
-    this.#readPending = read;
+    const asked: Asked = { octets: bytes.length };
+    this.#asked.push(asked);
     return () => {
-      const answer = JSON.parse(read()) as Answer;
+      while (asked.line === undefined) this.#readNext();
+      const answer = JSON.parse(asked.line) as Answer;
       if ('failure' in answer) throw new KernelFailure(answer.failure);
       return answer;
     };
   }
 
+  #mayNotWrite(octets: number): boolean {
+    const waiting = this.#asked.reduce((sum, asked) => sum + asked.octets, octets);
+    return this.#asked.length > 0 && (waiting > WAITING.octets || this.#asked.length >= WAITING.questions);
+  }
+
+  /** Waits for the next answer. */
+  #readNext(): void {
+    const line = this.#readLine();
+    const asked = this.#asked.shift();
+    if (asked !== undefined) asked.line = line;
+  }
+
   #readLine(): string {
-    const parts = [this.#unread];
-    for (;;) {
-      const size = readOrEnd(this.#answers, this.#chunk);
-      if (size === 0) throw new KernelFailure(this.#lastWords());
-      const part = Buffer.from(this.#chunk.subarray(0, size));
+    const parts: Buffer[] = [];
+    for (let part = this.#unread; ; part = this.#readPart()) {
       const end = part.indexOf(10);
       if (end < 0) {
         parts.push(part);
@@ -195,6 +218,12 @@ export class Kernel {
       this.#unread = part.subarray(end + 1);
       return Buffer.concat(parts).toString('utf8');
     }
+  }
+
+  #readPart(): Buffer {
+    const size = readOrEnd(this.#answers, this.#chunk);
+    if (size === 0) throw new KernelFailure(this.#lastWords());
+    return Buffer.from(this.#chunk.subarray(0, size));
   }
 
   #lastWords(): string {

@@ -3,24 +3,24 @@
  * leaves and every one that is delivered, the state that conntrack gives, and the rules that matched, one by one, of each packet and of what the host
  * itself sent because of it.
  */
-import { isMulticast, printAddress } from '../address/address.ts';
+import { isLinkLocal, isMulticast, printAddress } from '../address/address.ts';
 import { bridgeOfPort, type Host } from '../host/host.ts';
 import { neighbourMac } from '../host/link.ts';
 import { routeOutput } from '../host/route.ts';
 import type { Exit, FreshField, Journey, Step } from '../netfilter/journey.ts';
 import { machineOf, type Machine } from '../netfilter/traverse.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
-import type { ConntrackState, Packet } from '../packet/packet.ts';
+import { isSameOnWire, type ConntrackState, type Packet } from '../packet/packet.ts';
 import { decodeFrame, decodePacket, encodeFrame, encodePacket, type NotDecoded } from '../packet/wire.ts';
 import { parseRuleset } from '../ruleset/parse.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import type { Kernel } from './client.ts';
 import { Dialogue, type Move, type Played, type Sent } from './dialogue.ts';
 import { joinFragments } from './fragment-join.ts';
 import { hostSpec } from './host-spec.ts';
+import type { BegunKernel } from './meter.ts';
 import { normalizeTrace, type ObservedStep } from './normalize.ts';
-import { isToldApart, substituted, type Substitution } from './substitution.ts';
-import type { Backend, KernelStep, Observation, Refusal, RulesetTexts } from './protocol.ts';
+import { tellsApart, substituted, type Substitution } from './substitution.ts';
+import type { Backend, KernelStep, Observation, Refusal, RulesetTexts, WorldAnswer } from './protocol.ts';
 
 /** One thing to compare: a host, its rules, and what is sent. */
 export interface Case {
@@ -82,15 +82,14 @@ export interface Oracle {
  * The kernel itself. nf_tables lets go of the rules before, and so of conntrack, only some time after a restore (nf_tables_trans_destroy_work): rules with which
  * conntrack is off have a world of their own.
  */
-export function liveOracle(kernel: Kernel): Oracle {
-  let world: ReturnType<Kernel['world']> | undefined;
-  let cases = 0;
+export function liveOracle(kernel: BegunKernel): Oracle {
+  let world: WorldAnswer | undefined;
+  let conversations = 0;
   return {
     tellsStates: () => world?.states === true,
     // A conversation flushes a few times, and each time takes the next number.
-    identification: () => 1 + ((cases * 4) % 0xfff0),
+    identification: () => 1 + ((4 * conversations++) % 0xfff0),
     load({ host, backend, texts }, tracked) {
-      cases++;
       world = kernel.world(backend, [{ ...hostSpec(host), variant: tracked ? 'tracked' : 'untracked' }]);
       const answer = kernel.beginCase(world, { [host.name]: texts }, []);
       return () => answer().refused;
@@ -103,44 +102,47 @@ export function liveOracle(kernel: Kernel): Oracle {
   };
 }
 
-/** Where a comparison may be left alone for a while: before it needs the kernel for itself; when it waits for an answer; when it has asked all that it asks. */
+/**
+ * Where a comparison may be left alone for a while: before it needs the kernel for itself; when it waits for an answer and may ask more; when it has asked all that it
+ * asks, and is to read answers only.
+ */
 export type Pause = 'load' | 'answer' | 'asked';
 
 /** A comparison that is under way. */
-export type Comparing = Generator<Pause, Comparison>;
+export type Comparing<T = Comparison> = Generator<Pause, T>;
 
 /** Plays a case in both, and compares. */
 export const compareCase = (given: Case, oracle: Oracle): Comparison => finished(comparing(given, oracle));
 
 /** Goes through all pauses. */
-export function finished(comparing: Comparing): Comparison {
+export function finished<T>(comparing: Comparing<T>): T {
   for (;;) {
     const { done, value } = comparing.next();
     if (done === true) return value;
   }
 }
 
-/** The same with pauses: one 'load', then any number of 'answer', and perhaps 'asked'. While the kernel loads the rules the model plays. */
+/** The same with pauses: one 'load', then any number of 'answer', and perhaps 'asked'. The model plays before it asks. */
 export function* comparing(given: Case, oracle: Oracle): Comparing {
-  const parsed = rulesetsOf(given.texts);
-  const machine = machineOf(given.host, parsed.rulesets, given.backend);
+  const { rulesets, refusals } = rulesetsOf(given.texts, given.backend);
+  const machine = machineOf(given.host, rulesets, given.backend);
   const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
-  yield 'load';
-  const loaded = oracle.load(given, tracked);
-  yield 'answer';
   const substitutions: Substitution[] = [];
   const runs = runsOf(new Dialogue(machine, oracle.identification()), given.moves, substitutions);
   // What does not load is not played.
-  const first = parsed.refusals.length === 0 ? runs.next() : undefined;
-  const refused = loaded();
-  const loading = compareLoading(parsed.refusals, refused, given.texts);
-  if (loading !== undefined || refused !== undefined) {
-    const { rulesets } = parsed;
+  const first = refusals.length === 0 ? runs.next() : undefined;
+  yield 'load';
+  const loaded = oracle.load(given, tracked);
+  const unloaded = (): Comparison | undefined => {
+    const refused = loaded();
+    const loading = compareLoading(refusals, refused, given.texts);
+    if (loading === undefined && refused === undefined) return undefined;
     const outcome = loading === undefined ? { refused: true } : { difference: loading };
     return { ...outcome, played: [], packets: 0, undecided: 0, rulesets };
-  }
-  const setting = { given, rulesets: parsed.rulesets, machine, substitutions, oracle };
-  return yield* compareRuns(setting, first === undefined ? runs : startingWith(first, runs));
+  };
+  const setting = { given, rulesets, machine, substitutions, oracle, unloaded };
+  if (first === undefined) yield 'asked';
+  return yield* compareRuns(setting, first === undefined ? [] : startingWith(first, runs));
 }
 
 function* startingWith<T>(first: IteratorResult<T, unknown>, rest: Iterable<T>): Generator<T> {
@@ -195,10 +197,10 @@ interface Parsed {
   readonly refusals: readonly { readonly line: number; readonly message: string }[];
 }
 
-function rulesetsOf({ text4, text6 }: RulesetTexts): Parsed {
+function rulesetsOf({ text4, text6 }: RulesetTexts, backend: Backend): Parsed {
   const parsed = [
-    ...(text4 === undefined ? [] : [parseRuleset(text4, { path: 'rules', family: 4 })]),
-    ...(text6 === undefined ? [] : [parseRuleset(text6, { path: 'rules6', family: 6 })]),
+    ...(text4 === undefined ? [] : [parseRuleset(text4, { path: 'rules', family: 4, backend })]),
+    ...(text6 === undefined ? [] : [parseRuleset(text6, { path: 'rules6', family: 6, backend })]),
   ];
   return {
     rulesets: parsed.map(({ ruleset }) => ruleset),
@@ -227,16 +229,16 @@ function compareLoading(
 }
 
 /** Compares what the model on `machine` made of packets with what a kernel makes of them that has the same rules. */
-export function comparePlayed(
+export function comparingPlayed(
   given: Case,
   rulesets: readonly Ruleset[],
   machine: Machine,
   played: readonly Played[],
   oracle: Oracle,
-): Comparison {
+): Comparing {
   const substitutions: Substitution[] = [];
   const runs = runsOfPlayed(given.host, played, substitutions);
-  return finished(compareRuns({ given, rulesets, machine, substitutions, oracle }, runs));
+  return compareRuns({ given, rulesets, machine, substitutions, oracle }, runs);
 }
 
 function* runsOfPlayed(host: Host, played: readonly Played[], substitutions: Substitution[]): Generator<Run> {
@@ -260,6 +262,8 @@ interface Setting {
   /** Grows as the kernel chooses. */
   readonly substitutions: Substitution[];
   readonly oracle: Oracle;
+  /** How the case ends where the rules were refused. Nobody waits for that before he sends: nothing that is observed then counts. */
+  readonly unloaded?: Pending<Comparison | undefined>;
 }
 
 function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
@@ -272,11 +276,13 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
     ...more,
   });
   for (const { played, neighbours, steps, isLast } of runs) {
-    if (neighbours.length > 0) setting.oracle.send(neighbours)();
+    const told = neighbours.length > 0 ? setting.oracle.send(neighbours) : undefined;
     const observed = setting.oracle.send(steps);
-    yield 'answer';
+    yield isLast ? 'asked' : 'answer';
+    const unloaded = setting.unloaded?.();
+    if (unloaded !== undefined) return unloaded;
+    told?.();
     const observations = observed();
-    if (isLast) yield 'asked';
     for (const [at, one] of played.entries()) {
       done.push(one);
       const { sent, journey } = one;
@@ -288,8 +294,7 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
       const found = compareOne(view, local);
       if (found !== undefined) {
         // So may a port, where a rule asks for it: nobody could have foretold which rules the packet would meet.
-        learnFromTrace(view, normalizeTrace(observation.trace, setting.rulesets, local).steps);
-        if (isToldApart(setting.rulesets, setting.substitutions)) return end({ undecided: 1 });
+        if (isForkedByChoice(view, local)) return end({ undecided: 1 });
         return end({ difference: { ...found, at: done.length - 1, packet: printArrival(sent.arrival) } });
       }
       // An address chosen from a range may lead elsewhere: what comes after it is another conversation.
@@ -299,7 +304,7 @@ function* compareRuns(setting: Setting, runs: Iterable<Run>): Comparing {
       if (fresh.length > 0 && packetsOf(journey).some(({ saddr, daddr }) => saddr === daddr)) return end();
     }
   }
-  return end();
+  return setting.unloaded?.() ?? end();
 }
 
 function kernelStep(host: Host, sent: Sent, substitutions: readonly Substitution[]): KernelStep {
@@ -320,14 +325,17 @@ const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
  * a bridge that has translated a packet waits for the neighbour before it asks FORWARD, and would let the packet go in a later case.
  */
 export function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
-  const packets = run.flatMap(({ journey }) => (journey === undefined ? [] : packetsOf(journey)));
+  const packets = run.flatMap(({ journey }) => (journey?.packet.family === 6 ? packetsOf(journey) : []));
   const steps = packets.flatMap((packet): KernelStep[] => {
-    if (packet.family === 4) return [];
-    const route = routeOutput(host, packet);
-    if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];
-    if (host.neighbours.some(({ address, dev }) => address === route.nextHop && dev === route.oif)) return [];
-    const mac = neighbourMac(host, route.oif, route.nextHop);
-    return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: route.oif }];
+    // A link-local address may be looked for on any device.
+    const devices = isLinkLocal(packet.daddr) ? host.interfaces.map(({ name }) => name) : [undefined];
+    return devices.flatMap((by): KernelStep[] => {
+      const route = routeOutput(host, packet, by);
+      if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];
+      if (host.neighbours.some(({ address, dev }) => address === route.nextHop && dev === route.oif)) return [];
+      const mac = neighbourMac(host, route.oif, route.nextHop);
+      return [{ host: host.name, neighbour: true, address: printAddress(route.nextHop), mac, dev: route.oif }];
+    });
   });
   return [...new Map(steps.map((step) => [JSON.stringify(step), step])).values()];
 }
@@ -387,15 +395,30 @@ function compareExits({ journey, observation, substitutions }: View): Found | un
     const here = kernel.filter(({ dev }) => dev === (exit.port ?? exit.oif)).map(({ packet }) => packet);
     learnRandom(exit.packet, exit.fresh, here, substitutions);
   }
-  const ours = model
-    .map((exit) => {
-      const packet = { ...substituted(exit.packet, substitutions), ...exit.frame };
-      return printExit(exit.port ?? exit.oif, packet);
-    })
-    .sort();
+  const left = model.map((exit) => ({
+    dev: exit.port ?? exit.oif,
+    packet: { ...substituted(exit.packet, substitutions), ...exit.frame },
+  }));
+  if (areSame(left, kernel)) return undefined;
+  const ours = left.map(({ dev, packet }) => printExit(dev, packet)).sort();
   const theirs = kernel.map(({ dev, packet }) => printExit(dev, packet)).sort();
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'exits', model: ours, kernel: theirs };
 }
+
+interface Seen {
+  readonly dev: string;
+  readonly packet: Packet | NotDecoded;
+}
+
+/** The same packets in the same order, field by field. What is not the same so may still be printed alike: this only saves the printing. */
+const areSame = (ours: readonly Seen[], theirs: readonly Seen[]): boolean =>
+  ours.length === theirs.length &&
+  ours.every(({ dev, packet }, at) => {
+    const other = theirs[at];
+    return (
+      other?.dev === dev && !('reason' in packet) && !('reason' in other.packet) && isSameOnWire(packet, other.packet)
+    );
+  });
 
 /** Where the kernel chose a port at random: any value of the range will do, and stands for the model's from now on. */
 function learnRandom(
@@ -423,10 +446,17 @@ function learnRandom(
 function compareDeliveries({ journey, observation, substitutions }: View): Found | undefined {
   const kernel = observation.local.map(({ packet }) => decodePacket(Buffer.from(packet, 'hex')));
   for (const packet of journey.deliveries) learnRandom(packet, journey.fresh, kernel, substitutions);
-  const ours = allDeliveries(journey)
-    .map((packet) => printExit('delivered', substituted(packet, substitutions)))
-    .sort();
-  const theirs = kernel.map((packet) => printExit('delivered', packet)).sort();
+  const dev = 'delivered';
+  const got = allDeliveries(journey).map((packet) => substituted(packet, substitutions));
+  if (
+    areSame(
+      got.map((packet) => ({ dev, packet })),
+      kernel.map((packet) => ({ dev, packet })),
+    )
+  )
+    return undefined;
+  const ours = got.map((packet) => printExit(dev, packet)).sort();
+  const theirs = kernel.map((packet) => printExit(dev, packet)).sort();
   return ours.join('\n') === theirs.join('\n') ? undefined : { what: 'deliveries', model: ours, kernel: theirs };
 }
 
@@ -470,8 +500,34 @@ function compareTraces(view: View, local: boolean): Found | undefined {
   return undefined;
 }
 
+/** Both went the same way up to a rule that tells the port that the kernel chose from the model's, and that matched for one of them only. */
+function isForkedByChoice(view: View, local: boolean): boolean {
+  const { journey, observation, rulesets, substitutions } = view;
+  const trace = normalizeTrace(observation.trace, rulesets, local);
+  learnFromTrace(view, trace.steps);
+  const ours = [journey, ...flatConsequences(journey)];
+  const theirs = [trace.steps, ...trace.consequences];
+  for (const [way, { packet, steps }] of ours.entries()) {
+    const seen = theirs[way] ?? [];
+    const fork = steps.findIndex((step, i) => step.rule !== seen[i]?.rule || step.chain !== seen[i].chain);
+    const [mine, other] = [steps[fork], seen[fork]];
+    if (mine === undefined) continue;
+    if (
+      other === undefined ||
+      [mine.hook, mine.table, mine.chain].join() !== [other.hook, other.table, other.chain].join()
+    )
+      return false;
+    const first = [mine.rule, other.rule].filter((rule) => typeof rule === 'number').sort((a, b) => a - b)[0] ?? 0;
+    const chains = rulesets.find(({ family }) => family === packet.family)?.tables.get(mine.table)?.chains;
+    const rule = chains?.get(mine.chain)?.rules[first - 1];
+    return rule !== undefined && tellsApart(rule, substitutions);
+  }
+  return false;
+}
+
 /** A packet that came to nothing has shown only in its trace what was chosen for it. */
 function learnFromTrace({ journey, substitutions }: View, seen: readonly ObservedStep[]): void {
+  if (journey.fresh === undefined) return;
   journey.steps.forEach((step, i) => {
     const packet = seen[i]?.packet;
     if (packet !== undefined && !REWRITES.includes(step.target))
@@ -488,6 +544,12 @@ function compareSteps(
   given: Place,
   substitutions: readonly Substitution[],
 ): Found | undefined {
+  if (
+    substitutions.length === 0 &&
+    ours.length === theirs.length &&
+    ours.every((step, i) => isSameStep(step, theirs[i]))
+  )
+    return undefined;
   const model = ours.map((step, i) =>
     printStep({ ...step, packet: substituted(step.packet, substitutions) }, theirs[i], given),
   );
@@ -507,6 +569,22 @@ export const REWRITES: readonly string[] = [
   'TTL',
   'HL',
 ];
+
+/** The same field by field; as with `areSame`, what is not may still be printed alike. */
+const isSameStep = (step: Step, seen: ObservedStep | undefined): boolean =>
+  seen !== undefined &&
+  step.hook === seen.hook &&
+  step.table === seen.table &&
+  step.chain === seen.chain &&
+  step.rule === seen.rule &&
+  step.target === seen.target &&
+  step.iif === seen.iif &&
+  step.oif === seen.oif &&
+  step.physin === seen.physin &&
+  step.physout === seen.physout &&
+  (seen.packet === undefined ||
+    REWRITES.includes(step.target) ||
+    (step.packet.mark === seen.packet.mark && isSameOnWire(step.packet, seen.packet)));
 
 /** A step as one line, with as much of it as `known` (the kernel's step of the same place) tells. */
 function printStep(step: Step | ObservedStep, known: ObservedStep | undefined, { backend, host }: Place): string {

@@ -38,6 +38,7 @@ function addJourney(coverage: Coverage, journey: Journey, rulesets: readonly Rul
   count(coverage, `fate ${fate.kind}`);
   if (exits.length > 1) count(coverage, 'fate flooded');
   if (journey.fresh !== undefined || exits.some((exit) => exit.fresh !== undefined)) count(coverage, 'nat random');
+  if (jumpsAtMost(steps) >= DEEP) count(coverage, `chain ${DEEP} deep`);
   for (const { hook, table, chain, rule, target, physout, packet: at } of steps) {
     count(coverage, `hook ${hook} ${table}`);
     if (physout !== undefined) count(coverage, 'path bridged');
@@ -51,6 +52,21 @@ function addJourney(coverage: Coverage, journey: Journey, rulesets: readonly Rul
     count(coverage, `target ${written?.target?.kind ?? 'none'}`);
     for (const match of written?.matches ?? []) for (const name of namesOf(match)) count(coverage, `match ${name}`);
   }
+}
+
+/** nft takes three more. */
+const DEEP = 12;
+
+/** The longest row of chains of which each called the next. */
+function jumpsAtMost(steps: Journey['steps']): number {
+  let [row, most] = [0, 0];
+  let called: string | undefined;
+  for (const { chain, target, rule } of steps) {
+    row = rule !== 'policy' && chain === called ? row + 1 : 0;
+    called = target;
+    most = Math.max(most, row);
+  }
+  return most;
 }
 
 /** A match by its kind; one that asks several things by each of them. */

@@ -76,6 +76,7 @@ export const FLOORS: Readonly<Record<number, readonly string[]>> = {
     'target HL',
   ],
   5: [
+    'chain 12 deep',
     'match comment',
     'match multiport negated',
     'match source',

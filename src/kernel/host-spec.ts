@@ -22,8 +22,17 @@ const SYSCTLS = [
 const IS_ASKED_FOR =
   /^net\.(?:ipv4\.ip_forward|ipv6\.conf\.all\.forwarding|ipv4\.conf\.[^/]{1,15}\.(?:rp_filter|route_localnet)|bridge\.bridge-nf-[a-z0-9-]+|netfilter\.nf_conntrack_tcp_(?:loose|be_liberal))$/;
 
+/** Specs of hosts, which many cases have. */
+const known = new WeakMap<Host, HostSpec>();
+
 /** The host as namespace: what a world is made from. */
 export function hostSpec(host: Host): HostSpec {
+  const spec = known.get(host) ?? specOf(host);
+  known.set(host, spec);
+  return spec;
+}
+
+function specOf(host: Host): HostSpec {
   const bridges = new Set(host.bridges.map((bridge) => bridge.name));
   const devices = host.interfaces.filter(({ name }) => name !== 'lo' && !bridges.has(name));
   const ipv6 =

@@ -55,7 +55,8 @@ function descendants(of: number): Running[] {
 }
 
 async function gone(pids: readonly number[]): Promise<boolean> {
-  for (let tries = 0; tries < 100; tries++) {
+  // The kernel takes its time with devices and namespaces on a machine that is busy.
+  for (let tries = 0; tries < 500; tries++) {
     const alive = new Set(processes().map(({ pid }) => pid));
     if (pids.every((pid) => !alive.has(pid))) return true;
     await setTimeout(20);

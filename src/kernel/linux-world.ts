@@ -6,7 +6,7 @@
 import { zeroAddress } from '../address/address.ts';
 import { bridgeOfPort, interfaceOf, sysctlOf, type Host } from '../host/host.ts';
 import type { FreshField, Journey } from '../netfilter/journey.ts';
-import { arrive, copyMachine, flush, machineOf, type Machine } from '../netfilter/traverse.ts';
+import { arrive, flush, machineOf, type Machine } from '../netfilter/traverse.ts';
 import type { Network } from '../network/network.ts';
 import { follow, type Hop, type Way } from '../network/walk.ts';
 import type { Arrival, Packet } from '../packet/packet.ts';
@@ -174,8 +174,6 @@ export class LinuxWorld {
     )
       return 'the kernel here has no bridge-nf-call-iptables (br_netfilter is not loaded)';
     if (packet.mark !== 0) return 'no wire carries a mark';
-    if (packet.family === 6 && goesBack(machine, arrival))
-      return 'it goes back by the device that it came in by, and Linux redirects its sender as often as it likes';
     return undefined;
   }
 
@@ -252,12 +250,6 @@ export class LinuxWorld {
 }
 
 const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
-
-/** Routed out by the device that it came in by (ip6_forward sends ICMPV6 redirects then, which no sysctl forbids). */
-const goesBack = (machine: Machine, { packet, entry }: Arrival): boolean =>
-  arrive(copyMachine(machine), { packet, entry }).steps.some(
-    ({ hook, iif, oif, physout }) => hook === 'FORWARD' && iif === oif && physout === undefined,
-  );
 
 /**
  * What a process writes to a raw socket. Where it names no source the kernel fills one in, but not into the checksum: that is made for the source that the model expects, and is

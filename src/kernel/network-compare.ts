@@ -9,12 +9,13 @@ import type { Packet } from '../packet/packet.ts';
 import { encodePacket } from '../packet/wire.ts';
 import { BUILT_IN_CHAINS, type Ruleset } from '../ruleset/rule.ts';
 import { TABLES } from '../ruleset/tables.ts';
-import type { Kernel } from './client.ts';
-import { comparePlayed, type Case, type Comparison, type Oracle } from './compare.ts';
+import { comparingPlayed, type Case, type Comparing, type Comparison, type Oracle, type Pending } from './compare.ts';
 import type { Played } from './dialogue.ts';
 import { hostSpec } from './host-spec.ts';
+import type { BegunKernel } from './meter.ts';
+import { together } from './overlap.ts';
 import { RecordingOracle, type RecordedCase } from './recording.ts';
-import type { Backend, HostSpec, KernelStep, Observation, Refusal, RulesetTexts } from './protocol.ts';
+import type { Backend, HostSpec, KernelStep, Observation, Refusal, RulesetTexts, WorldAnswer } from './protocol.ts';
 
 /** Hosts with their rules, complete (`withAllTables`). */
 export interface NetworkRules {
@@ -35,35 +36,36 @@ export interface HostComparison extends Comparison {
 
 /** Who answers for the kernels of several hosts. */
 export interface NetworkOracle {
-  /** Loads the rules on all hosts, and forgets all connections unless `keep`; what is refused. */
-  load(rules: NetworkRules, tracked: (host: string) => boolean, keep: boolean): Refusal | undefined;
+  /** Loads the rules on all hosts, and forgets all connections; what is refused. */
+  load(rules: NetworkRules, tracked: (host: string) => boolean): Pending<Refusal | undefined>;
   tellsStates(): boolean;
   identification(): number;
-  send(host: string, steps: readonly KernelStep[]): readonly Observation[];
+  send(steps: readonly KernelStep[]): Pending<readonly Observation[]>;
 }
 
 /**
  * The kernel itself. Hosts on which conntrack is off have a world of their own (liveOracle says why).
  */
-export function liveNetworkOracle(kernel: Kernel): NetworkOracle {
-  let world: ReturnType<Kernel['world']> | undefined;
+export function liveNetworkOracle(kernel: BegunKernel): NetworkOracle {
+  let world: WorldAnswer | undefined;
   let cases = 0;
   return {
     tellsStates: () => world?.states === true,
-    identification: () => 1 + (cases % 0xfff0),
-    load({ backend, hosts, texts }, tracked, keep) {
-      cases++;
+    identification: () => 1 + (cases++ % 0xfff0),
+    load({ backend, hosts, texts }, tracked) {
       const specs = hosts.map((host): HostSpec => ({
         ...hostSpec(host),
         variant: tracked(host.name) ? 'tracked' : 'untracked',
       }));
       world = kernel.world(backend, specs);
       const named = [...texts].map(([host, { text4 = '', text6 = '' }]) => [host, { text4, text6 }] as const);
-      return kernel.runCase(world, Object.fromEntries(named), [], keep).refused;
+      const answer = kernel.beginCase(world, Object.fromEntries(named), []);
+      return () => answer().refused;
     },
-    send(_host, steps) {
+    send(steps) {
       if (world === undefined) throw new Error('no world has been loaded');
-      return kernel.runCase(world, {}, steps, true).steps;
+      const answer = kernel.beginCase(world, {}, steps, true);
+      return () => answer().steps;
     },
   };
 }
@@ -71,48 +73,52 @@ export function liveNetworkOracle(kernel: Kernel): NetworkOracle {
 /** True when a rule of the host needs connection tracking (S1). */
 export const isTracking = ({ rules }: Machine): boolean => [...rules.values()].some(({ conntrack }) => conntrack);
 
-/** The octets of a packet that arrives at a host. */
-export type Encode = (packet: Packet) => Uint8Array;
-
 /**
  * Compares what the model made of `sent` in `world` with what the kernels of the hosts make of it. The rules are loaded already. A host that nothing came to is
  * left out.
  */
-export function compareWays(
+export function comparingWays(
   rules: NetworkRules,
   rulesetsOf: (host: string) => readonly Ruleset[],
   world: World,
   sent: readonly Sent[],
   oracle: NetworkOracle,
-  encode?: Encode,
-): readonly HostComparison[] {
+): Comparing<readonly HostComparison[]> {
   const id = oracle.identification();
-  const encoded = encode ?? ((packet) => encodePacket(packet, { id }));
-  return rules.hosts.flatMap((host): HostComparison[] => {
-    const machine = world.machines.get(host.name);
-    const played = playedAt(host.name, sent, encoded);
-    if (machine === undefined || played.every(({ sent: { kind } }) => kind === 'flush')) return [];
-    const moves = played.map(({ sent: one }): Case['moves'][number] =>
-      one.kind === 'flush' ? { kind: 'flush' } : { kind: 'packet', arrival: one.arrival },
-    );
-    const given: Case = { host, backend: rules.backend, texts: rules.texts.get(host.name) ?? {}, moves };
-    const one: Oracle = {
-      identification: () => id,
-      tellsStates: () => oracle.tellsStates(),
-      load: () => () => undefined,
-      send: (steps) => {
-        const observations = oracle.send(host.name, steps);
-        return () => observations;
-      },
-    };
-    const recording = new RecordingOracle(one);
-    const comparison = comparePlayed(given, rulesetsOf(host.name), machine, played, recording);
-    return [{ ...comparison, host, record: (described) => recording.record(given, described) }];
-  });
+  const one: Oracle = {
+    identification: () => id,
+    tellsStates: () => oracle.tellsStates(),
+    load: () => () => undefined,
+    send: (steps) => oracle.send(steps),
+  };
+  return together(
+    rules.hosts.flatMap((host) => {
+      const machine = world.machines.get(host.name);
+      const played = playedAt(host.name, sent, (packet) => encodePacket(packet, { id }));
+      if (machine === undefined || played.every(({ sent: { kind } }) => kind === 'flush')) return [];
+      const moves = played.map(({ sent: one }): Case['moves'][number] =>
+        one.kind === 'flush' ? { kind: 'flush' } : { kind: 'packet', arrival: one.arrival },
+      );
+      const given: Case = { host, backend: rules.backend, texts: rules.texts.get(host.name) ?? {}, moves };
+      return [comparingAt(given, rulesetsOf(host.name), machine, played, one)];
+    }),
+  );
+}
+
+function* comparingAt(
+  given: Case,
+  rulesets: readonly Ruleset[],
+  machine: Machine,
+  played: readonly Played[],
+  oracle: Oracle,
+): Comparing<HostComparison> {
+  const recording = new RecordingOracle(oracle);
+  const comparison = yield* comparingPlayed(given, rulesets, machine, played, recording);
+  return { ...comparison, host: given.host, record: (described) => recording.record(given, described) };
 }
 
 /** What came to one host. */
-const playedAt = (host: string, sent: readonly Sent[], encode: Encode): readonly Played[] =>
+const playedAt = (host: string, sent: readonly Sent[], encode: (packet: Packet) => Uint8Array): readonly Played[] =>
   sent.flatMap((one): Played[] =>
     one === 'flush'
       ? [{ sent: { kind: 'flush' } }]

@@ -2,8 +2,8 @@
 import { portRangeContains, type PortRange } from '../address/ports.ts';
 import type { Memory } from '../netfilter/passage.ts';
 import type { Tuple } from '../netfilter/tuple.ts';
-import { isIcmp, type Packet } from '../packet/packet.ts';
-import type { Match, Ruleset } from '../ruleset/rule.ts';
+import { SCTP, TCP, UDP, isIcmp, type Packet } from '../packet/packet.ts';
+import type { Match, Rule } from '../ruleset/rule.ts';
 
 /** A port or an icmp identifier that the kernel chose at random where the model chose another, in the flow with `peer`. */
 export interface Substitution {
@@ -36,21 +36,22 @@ function settledTuple(reply: Tuple, { protocol, address, peer, peerPort, model, 
   return from && reply.sport === model && reply.dport === peerPort ? { ...reply, sport: kernel } : reply;
 }
 
-/** True when a rule asks for a port of which the model's choice and the kernel's are not alike: either may then meet other rules than the other. */
-export function isToldApart(rulesets: readonly Ruleset[], substitutions: readonly Substitution[]): boolean {
-  const asked = rulesets
-    .flatMap(({ tables }) => [...tables.values()].flatMap(({ chains }) => [...chains.values()]))
-    .flatMap(({ rules }) => rules.flatMap(({ matches }) => matches.flatMap(portsAsked)));
-  return substitutions.some(({ model, kernel }) =>
-    asked.some((range) => portRangeContains(range, model) !== portRangeContains(range, kernel)),
+/** True when the rule asks for a port of which the model's choice and the kernel's are not alike: it may match for one of them only. */
+export const tellsApart = ({ matches }: Rule, substitutions: readonly Substitution[]): boolean =>
+  substitutions.some(({ protocol, model, kernel }) =>
+    matches
+      .flatMap((match) => portsAsked(match, protocol))
+      .some((range) => portRangeContains(range, model) !== portRangeContains(range, kernel)),
   );
-}
 
-function portsAsked(match: Match): PortRange[] {
+const PROTOCOLS = { tcp: TCP, udp: UDP, sctp: SCTP } as const;
+
+function portsAsked(match: Match, protocol: number): PortRange[] {
   switch (match.kind) {
     case 'tcp':
     case 'udp':
     case 'sctp':
+      if (PROTOCOLS[match.kind] !== protocol) return [];
       return [match.sport, match.dport].flatMap((range) => range?.value ?? []);
     case 'multiport':
       return [...match.ports];

@@ -60,6 +60,12 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   'ULOG',
 ]);
 
+/** Kinds of targets that are alike. */
+const JUMP = P.union('jump', 'goto');
+const UNSEEN = P.union('LOG', 'NFLOG', 'CHECKSUM', 'TCPMSS');
+const NAT = P.union('DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP');
+const HOPS = P.union('TTL', 'HL');
+
 export const compileTarget = (target: Target | undefined): Action =>
   when(target)
     .returnType<Action>()
@@ -67,13 +73,10 @@ export const compileTarget = (target: Target | undefined): Action =>
     .with({ kind: 'ACCEPT' }, () => ({ kind: 'accept' }))
     .with({ kind: 'DROP' }, () => ({ kind: 'drop' }))
     .with({ kind: 'RETURN' }, () => ({ kind: 'return' }))
-    .with({ kind: P.union('jump', 'goto') }, ({ kind, chain }) => ({ kind, chain }))
+    .with({ kind: JUMP }, ({ kind, chain }) => ({ kind, chain }))
     .with({ kind: 'REJECT' }, (reject) => ({ kind: 'reject', with: reject.with }))
-    .with({ kind: P.union('LOG', 'NFLOG', 'CHECKSUM', 'TCPMSS') }, () => ({ kind: 'continue' }))
-    .with({ kind: P.union('DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP') }, (nat) => ({
-      kind: 'nat',
-      target: nat,
-    }))
+    .with({ kind: UNSEEN }, () => ({ kind: 'continue' }))
+    .with({ kind: NAT }, (nat) => ({ kind: 'nat', target: nat }))
     .with({ kind: 'MARK' }, ({ value }) => ({ kind: 'mark', value }))
     .with({ kind: 'CONNMARK' }, (connmark) => ({ kind: 'connmark', target: connmark }))
     .with({ kind: 'NOTRACK' }, () => ({ kind: 'untrack' }))
@@ -84,19 +87,18 @@ export const compileTarget = (target: Target | undefined): Action =>
           ? { kind: 'unknown', because: '-j CT with zones, helpers or time-outs is not modelled' }
           : { kind: 'continue' },
     )
-    .with({ kind: P.union('TTL', 'HL') }, ({ operation, value }) => ({ kind: 'ttl', operation, value }))
+    .with({ kind: HOPS }, ({ operation, value }) => ({ kind: 'ttl', operation, value }))
     .with({ kind: 'unmodelled' }, ({ name }) =>
       WITHOUT_EFFECT.has(name) ? { kind: 'continue' } : { kind: 'unknown', because: `-j ${name} is not modelled` },
     )
     .exhaustive();
 
 /** The target as a rule's text has it. */
-export const labelOf = (target: Target | undefined): string =>
-  when(target)
-    .with(undefined, () => '')
-    .with({ kind: P.union('jump', 'goto') }, ({ chain }) => chain)
-    .with({ kind: 'unmodelled' }, ({ name }) => name)
-    .otherwise(({ kind }) => kind);
+export function labelOf(target: Target | undefined): string {
+  if (target === undefined) return '';
+  if (target.kind === 'jump' || target.kind === 'goto') return target.chain;
+  return target.kind === 'unmodelled' ? target.name : target.kind;
+}
 
 /** True when a rule makes the kernel switch conntrack on: its match or target takes a reference (nf_ct_netns_get). */
 function needsConntrack(rule: Rule): boolean {

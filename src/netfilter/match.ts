@@ -374,14 +374,19 @@ export function compileMatch(match: Match): Predicate {
 }
 
 /** Why a match may be unknown, in the user's words; undefined when it never is. */
-export const unknownBecause = (match: Match): string | undefined =>
-  when(match)
-    .with({ kind: 'unmodelled' }, ({ module }) => `-m ${module} is not modelled`)
-    .with({ kind: 'set' }, ({ name, more }) =>
-      more.length > 0
-        ? `-m set --match-set ${name} has options that are not modelled`
-        : `the content of ipset ${name} is not known`,
-    )
-    .with({ kind: 'sctp', chunks: P.nonNullable }, () => '--chunk-types is not modelled')
-    .with({ kind: 'conntrack', ctexpire: P.nonNullable }, () => '--ctexpire needs a clock, which the model has not')
-    .otherwise(() => undefined);
+export function unknownBecause(match: Match): string | undefined {
+  switch (match.kind) {
+    case 'unmodelled':
+      return `-m ${match.module} is not modelled`;
+    case 'set':
+      return match.more.length > 0
+        ? `-m set --match-set ${match.name} has options that are not modelled`
+        : `the content of ipset ${match.name} is not known`;
+    case 'sctp':
+      return match.chunks === undefined ? undefined : '--chunk-types is not modelled';
+    case 'conntrack':
+      return match.ctexpire === undefined ? undefined : '--ctexpire needs a clock, which the model has not';
+    default:
+      return undefined;
+  }
+}

@@ -9,6 +9,7 @@ import {
   fromBigint,
   isLinkLocal,
   isLoopback,
+  isMulticast,
   maskAddress,
   onesAddress,
   type Address,
@@ -214,18 +215,33 @@ function redirectAddress(skb: {
 }): Address | undefined {
   const { family } = skb.packet;
   if (skb.hook === 'OUTPUT') return family === 4 ? 0x7f000001 : 1n;
-  const own = interfaceOf(skb.host, skb.iif ?? '')?.addresses ?? [];
-  const { daddr } = skb.packet;
-  return own.find(({ address }) => familyOf(address) === family && (family === 4 || isOfScope6(address, daddr)))
-    ?.address;
+  const own = (interfaceOf(skb.host, skb.iif ?? '')?.addresses ?? [])
+    .map(({ address }) => address)
+    .filter((address) => familyOf(address) === family);
+  if (family === 4) return own[0];
+  // nf_nat_redirect_ipv6_usable: as near as the destination where that is not global. A device has its link's addresses behind the others (ipv6_link_dev_addr).
+  const wanted = nearness(skb.packet.daddr);
+  const usable = own.filter((address) => wanted === undefined || nearness(address) === wanted);
+  return usable.find((address) => nearness(address) === undefined) ?? usable[0];
 }
 
-/** nf_nat_redirect_ipv6_usable: an address as near as the destination was. To ::1 nothing comes near, so such a packet is dropped. */
-const isOfScope6 = (own: Address, daddr: Address): boolean =>
-  !isLoopback(daddr) && (isLinkLocal(daddr) || isLinkScopeGroup(daddr)) === isLinkLocal(own);
+type Nearness = 'host' | 'link' | 'site' | 'IPv4';
 
-/** ff02::/16. */
-const isLinkScopeGroup = (address: Address): boolean => familyOf(address) === 6 && BigInt(address) >> 112n === 0xff02n;
+/** What ipv6_addr_type has between IPV6_ADDR_LOOPBACK and IPV6_ADDR_COMPATv4; undefined for what is global, and for other groups. */
+function nearness(address: Address): Nearness | undefined {
+  const value = BigInt(address);
+  if (isMulticast(address)) return GROUP_NEARNESS.get(Number((value >> 112n) & 15n));
+  if (isLoopback(address)) return 'host';
+  if (isLinkLocal(address)) return 'link';
+  if (value >> 118n === 0x3fbn) return 'site';
+  return value !== 0n && value >> 32n === 0n ? 'IPv4' : undefined;
+}
+
+const GROUP_NEARNESS: ReadonlyMap<number, Nearness> = new Map([
+  [1, 'host'],
+  [2, 'link'],
+  [5, 'site'],
+]);
 
 /** True when packets of the flow going in `direction` have this end rewritten (nf_nat_packet: the status bit, turned for replies). */
 const isRewritten = (connection: Connection, direction: Direction, manipulation: Manipulation): boolean =>

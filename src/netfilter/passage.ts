@@ -12,8 +12,10 @@ import {
   addressKind,
   isEverybody,
   localDevice,
+  rerouteOutput,
   routeInput,
   routeOutput,
+  scopeRefusal6,
   sourceFor,
   type RouteDecision,
 } from '../host/route.ts';
@@ -25,7 +27,7 @@ import type { Fragments } from './fragments.ts';
 import { STAGES, type Stage } from './hooks.ts';
 import type { Exit, Fate, FreshField, Journey, Step } from './journey.ts';
 import { bind, isDecided, manipulationAt, nullRange, rangeOf, translate } from './nat.ts';
-import { icmpError, rejection, type Refused } from './reject.ts';
+import { icmpError, rejection, type Answer, type Refused } from './reject.ts';
 import type { Backend, Skb } from './skb.ts';
 import { closeTcp } from './tcp.ts';
 import { otherDirection } from './tuple.ts';
@@ -55,6 +57,9 @@ type Stop = { readonly stopped: true } | undefined;
 const STOPPED: Stop = { stopped: true };
 
 const NO_RULES: CompiledRuleset = { tables: new Map(), conntrack: false, hasUnknown: false };
+
+/** ICMPV6_DEST_UNREACH, ICMPV6_NOT_NEIGHBOUR: beyond scope of source address. */
+const NOT_NEIGHBOUR = [1, 2] as const;
 
 /** Packets answering packets answering packets: the kernel never goes deeper than this, and neither do we. */
 const MAX_CONSEQUENCES = 4;
@@ -100,13 +105,16 @@ export class Passage {
     return this.#journey(arrived);
   }
 
-  /** The passage of a packet that the host makes because of another one, whose flow it belongs to. */
-  runConsequence(packet: Packet, tracked: Tracked | undefined, answering: boolean): Journey {
+  /** The passage of a packet that the host makes because of another one, whose flow it belongs to; `by` is the device that it has to leave by. */
+  runConsequence(
+    packet: Packet,
+    { tracked, answering, by }: { tracked: Tracked | undefined; answering: boolean; by: string | undefined },
+  ): Journey {
     const skb = this.#skbFor(packet, { kind: 'local' });
     skb.tracked = tracked;
     skb.answering = answering;
     const made = skb.packet;
-    this.#send(skb);
+    this.#send(skb, by);
     return this.#journey(made);
   }
 
@@ -192,6 +200,8 @@ export class Passage {
       case 'confirm':
         if (skb.tracked === undefined || this.#around.memory.conntrack.confirm(skb.tracked)) return undefined;
         return this.#drop('another flow has the same addresses and ports');
+      case 'mangle':
+        return this.#mangle(skb);
       default:
         return this.#table(skb, stage);
     }
@@ -212,6 +222,23 @@ export class Passage {
       skb.tracked = this.#around.memory.conntrack.classify(skb.packet, this.#settings(), skb.hook === 'PREROUTING');
     this.#state ??= skb.tracked.state;
     return undefined;
+  }
+
+  /**
+   * ip6t_mangle_out, nf_route_table_hook6: what has another mark or hop limit than before is routed again at once. It goes where it went, but for what is for a link-local address of
+   * the host's own: that is not to be found behind lo.
+   */
+  #mangle(skb: Skb): Stop {
+    const before = skb.packet;
+    const stop = this.#table(skb, 'mangle');
+    const { family, mark, ttl } = skb.packet;
+    const isRouted = skb.hook === 'OUTPUT' && family === 6 && (mark !== before.mark || ttl !== before.ttl);
+    return stop ?? (isRouted ? this.#reroute(skb) : undefined);
+  }
+
+  #reroute({ packet, oif }: Skb): Stop {
+    const decision = rerouteOutput(this.#around.host, packet, oif);
+    return decision.kind === 'refused' ? this.#drop(decision.reason) : undefined;
   }
 
   #table(skb: Skb, table: TableName): Stop {
@@ -292,11 +319,7 @@ export class Passage {
     const moved = translated.daddr !== skb.packet.daddr;
     skb.packet = translated;
     // nf_nat_ipv4_local_fn: a new destination needs a new route, at once (S11, S12).
-    if (moved && skb.hook === 'OUTPUT') {
-      const decision = routeOutput(this.#around.host, translated);
-      if (decision.kind === 'refused') return this.#drop(decision.reason);
-    }
-    return undefined;
+    return moved && skb.hook === 'OUTPUT' ? this.#reroute(skb) : undefined;
   }
 
   #obey(verdict: Verdict, skb: Skb): Stop {
@@ -328,7 +351,7 @@ export class Passage {
     const answer = rejection(this.#around.host, refusedOf(skb), how);
     if (answer === undefined) return;
     if (how === 'tcp-reset' && skb.tracked?.kind === 'flow') closeByReset(skb.tracked.connection);
-    if (how === 'tcp-reset' && physin !== undefined) this.#resetOnPort(answer, skb, physin);
+    if (how === 'tcp-reset' && physin !== undefined) this.#resetOnPort(answer.packet, skb, physin);
     else this.#consequence(answer, skb);
   }
 
@@ -353,7 +376,7 @@ export class Passage {
   }
 
   /** nf_conntrack_attach: what the host answers belongs to the flow of what it answers to, as RELATED in the other direction. */
-  #consequence(answer: Packet, cause: Skb): void {
+  #consequence({ packet, by }: Answer, cause: Skb): void {
     if (this.#depth >= MAX_CONSEQUENCES) return;
     const tracked: Tracked | undefined =
       cause.tracked?.kind === 'flow'
@@ -361,8 +384,8 @@ export class Passage {
         : undefined;
     // nf_ct_attach asks whether the field says anything, and UNTRACKED does.
     const answering = cause.answering === true || cause.tracked?.state === 'UNTRACKED';
-    const passage = new Passage(this.#around, answer.family, this.#depth + 1);
-    this.#consequences.push(passage.runConsequence(answer, tracked, answering));
+    const passage = new Passage(this.#around, packet.family, this.#depth + 1);
+    this.#consequences.push(passage.runConsequence(packet, { tracked, answering, by }));
   }
 
   // --- the IP layer ------------------------------------------------------------------------------------------------------------------
@@ -400,8 +423,12 @@ export class Passage {
 
   #unreachable(skb: Skb): void {
     const [type, code] = skb.packet.family === 4 ? [3, 0] : [1, 0];
-    const answer = icmpError(this.#around.host, refusedOf(skb), type, code);
-    if (answer !== undefined) this.#consequence(answer, skb);
+    this.#answer(refusedOf(skb), type, code, skb);
+  }
+
+  #answer(refused: Refused, type: number, code: number, cause: Skb): void {
+    const answer = icmpError(this.#around.host, refused, type, code);
+    if (answer !== undefined) this.#consequence(answer, cause);
   }
 
   /** ip_local_deliver: what is for the host itself is reassembled before INPUT, conntrack or not; IPv6 does that behind INPUT (ip6_input_finish). */
@@ -427,8 +454,14 @@ export class Passage {
     if (skb.packet.ttl <= 1) {
       this.#drop('TTL exceeded');
       const [type, code] = skb.packet.family === 4 ? [11, 0] : [3, 0];
-      const answer = icmpError(this.#around.host, { ...refusedOf(skb), hook: 'FORWARD' }, type, code);
-      if (answer !== undefined) this.#consequence(answer, skb);
+      this.#answer({ ...refusedOf(skb), hook: 'FORWARD' }, type, code, skb);
+      return;
+    }
+    const refusal = scopeRefusal6(skb.packet.saddr, skb.cameBy ?? iif, decision.oif);
+    if (refusal !== undefined) {
+      this.#drop(refusal);
+      // Nobody is told whose address is none.
+      this.#answer({ ...refusedOf(skb), hook: 'FORWARD' }, ...NOT_NEIGHBOUR, skb);
       return;
     }
     skb.packet = { ...skb.packet, ttl: skb.packet.ttl - 1 };
@@ -438,16 +471,15 @@ export class Passage {
   }
 
   /** ip_local_out: a packet of the host's own. */
-  #send(skb: Skb): void {
-    const { host } = this.#around;
-    const decision = routeOutput(host, skb.packet);
+  #send(skb: Skb, by?: string): void {
+    const decision = routeOutput(this.#around.host, skb.packet, by);
     if (decision.kind === 'refused') {
       this.#drop(decision.reason);
       return;
     }
     const before = skb.packet.daddr;
     if (this.#hook(skb, 'OUTPUT', undefined, decision.oif) !== undefined) return;
-    const final = skb.packet.daddr === before ? decision : routeOutput(host, skb.packet);
+    const final = skb.packet.daddr === before ? decision : rerouteOutput(this.#around.host, skb.packet, decision.oif);
     if (final.kind !== 'forward') {
       this.#drop('no route to the destination');
       return;
@@ -615,12 +647,20 @@ function closeByReset(connection: Connection): void {
 }
 
 /** What an answer to a refusal goes by. */
-const refusedOf = ({ packet, hook, packetType, iif, physout, cameBy }: Skb): Refused => ({
-  packet,
-  hook,
-  broadcast: packetType !== 'unicast',
-  ...(physout === undefined && iif !== undefined ? { arrivedOn: cameBy ?? iif } : {}),
-});
+function refusedOf({ host, packet, hook, packetType, iif, oif, physout, cameBy }: Skb): Refused {
+  const device = physout ?? iif ?? 'lo';
+  // What goes round by lo is on the link of the address that it is for, or that it was to leave by (icmp6_iif).
+  const link = device === 'lo' ? (localDevice(host, packet.daddr) ?? oif) : device;
+  const arrivedOn = cameBy ?? (iif === 'lo' ? link : iif);
+  return {
+    packet,
+    hook,
+    broadcast: packetType !== 'unicast',
+    device,
+    ...(physout === undefined && arrivedOn !== undefined ? { arrivedOn } : {}),
+    ...(link === undefined ? {} : { link }),
+  };
+}
 
 /** ip6_rcv_core: what IPv6 refuses before any hook. IPv4 leaves that to the routing decision. */
 const isImpossible6 = ({ saddr, daddr }: Packet): boolean =>

@@ -2,8 +2,8 @@
  * What a host sends back: a REJECT's reset or icmp error, and the icmp errors of the IP layer itself.
  * Source: net/ipv4/netfilter/nf_reject_ipv4.c, net/ipv6/netfilter/nf_reject_ipv6.c, net/ipv4/icmp.c (__icmp_send); facts S15, S26.
  */
-import { LIMITED_BROADCAST, isLoopback, isMulticast, zeroAddress } from '../address/address.ts';
-import { addressKind, localDevice, selectAddress, sourceFor } from '../host/route.ts';
+import { LIMITED_BROADCAST, isLinkLocal, isLoopback, isMulticast, zeroAddress } from '../address/address.ts';
+import { addressKind, isOwnAddress, isRoutersAnycast, selectAddress, sourceFor } from '../host/route.ts';
 import type { Host } from '../host/host.ts';
 import {
   ACK,
@@ -53,12 +53,22 @@ export interface Refused {
   /** The frame that brought it was for more than one machine. */
   readonly broadcast: boolean;
   readonly hook: HookName;
+  /** IPv6: the device that it is at (skb->dev): that it came in by, of what is bridged the port that it was to leave by, of the host's own lo. */
+  readonly device: string;
   /** IPv6: the device that it counts as having come in by (IP6CB(skb)->iif); absent for what is bridged and for the host's own. */
   readonly arrivedOn?: string;
+  /** IPv6: the device of its link, on which a link-local sender is to be found (icmp6_iif). */
+  readonly link?: string;
 }
 
-/** The packet that a REJECT answers with; undefined where the kernel stays silent. */
-export function rejection(host: Host, refused: Refused, how: RejectWith): Packet | undefined {
+/** What is sent back, and the device that it has to leave by where a link-local address would not say. */
+export interface Answer {
+  readonly packet: Packet;
+  readonly by?: string;
+}
+
+/** What a REJECT answers with; undefined where the kernel stays silent. */
+export function rejection(host: Host, refused: Refused, how: RejectWith): Answer | undefined {
   const { packet, hook } = refused;
   // A packet that is bridged or forwarded has no broadcast route, whatever its address.
   if (hook !== 'FORWARD' && ['BROADCAST', 'MULTICAST'].includes(addressKind(host, packet.daddr))) return undefined;
@@ -71,7 +81,7 @@ export function rejection(host: Host, refused: Refused, how: RejectWith): Packet
   if (packet.family === 6 && [packet.saddr, packet.daddr].some((end) => end === 0n || isMulticast(end)))
     return undefined;
   const length = packet.payload + (packet.flags & SYN ? 1 : 0) + (packet.flags & FIN ? 1 : 0);
-  return makePacket({
+  const reset = makePacket({
     family: packet.family,
     saddr: packet.daddr,
     daddr: packet.saddr,
@@ -82,6 +92,8 @@ export function rejection(host: Host, refused: Refused, how: RejectWith): Packet
       ? { flags: RST, seq: packet.ack, ack: 0 }
       : { flags: RST | ACK, seq: 0, ack: (packet.seq + length) >>> 0 }),
   });
+  // nf_send_reset6 names no device: to a link-local sender it goes by the first that has a route.
+  return { packet: reset };
 }
 
 /**
@@ -113,20 +125,19 @@ const isUnanswerable = (packet: Packet): boolean =>
  * An icmp error about `packet`. None about icmp errors, later fragments of IPv4, broadcasts, or senders that are no single machine. Its source is the address that it was
  * sent to when that is the host's own, else the one that the host would use towards the sender.
  */
-export function icmpError(host: Host, refused: Refused, type: number, code: number): Packet | undefined {
-  const { packet, broadcast, hook, arrivedOn } = refused;
+export function icmpError(host: Host, refused: Refused, type: number, code: number): Answer | undefined {
+  const { packet, broadcast, hook, arrivedOn, link } = refused;
   const { family, saddr, daddr } = packet;
   if (isUnanswerable(packet) || broadcast || isMulticast(daddr) || daddr === LIMITED_BROADCAST) return undefined;
   if (family === 4 && isLaterFragment(packet)) return undefined;
   if (saddr === zeroAddress(family) || isMulticast(saddr) || saddr === LIMITED_BROADCAST) return undefined;
-  // What is bridged or forwarded is not the host's own to answer for, even if it has the address. IPv6 asks for the address alone; ::1 is lo's (ipv6_chk_addr).
-  const answersFor =
-    family === 4 ? hook !== 'FORWARD' : !isLoopback(daddr) || (arrivedOn ?? (hook === 'FORWARD' ? '' : 'lo')) === 'lo';
-  const isOwn = answersFor && localDevice(host, daddr) !== undefined;
+  const by = family === 6 && isLinkLocal(saddr) ? link : undefined;
+  // What is bridged or forwarded is not the host's own to answer for, even if it has the address.
+  const answersFor = family === 4 ? hook !== 'FORWARD' && isOwnAddress(host, daddr) : answersFor6(host, refused);
   // icmp6_send: "select a more meaningful saddr from input if".
   const near = family === 6 && arrivedOn !== undefined ? selectAddress(host, arrivedOn, saddr) : undefined;
-  const own = isOwn ? daddr : (near ?? sourceFor(host, saddr));
-  return makePacket({
+  const own = answersFor ? daddr : (near ?? sourceFor(host, saddr, by));
+  const answer = makePacket({
     family,
     saddr: own,
     daddr: saddr,
@@ -136,6 +147,13 @@ export function icmpError(host: Host, refused: Refused, type: number, code: numb
     id: 0,
     quoted: quotable(packet),
   });
+  return { packet: answer, ...(by === undefined ? {} : { by }) };
+}
+
+/** IPv6 asks for the address alone (ipv6_chk_addr, ipv6_chk_acast_addr_src): one that means something on one device only has to be of the device that the packet is at. */
+function answersFor6(host: Host, { packet: { daddr }, device }: Refused): boolean {
+  const at = isLoopback(daddr) || isLinkLocal(daddr) ? device : undefined;
+  return isOwnAddress(host, daddr, at) || isRoutersAnycast(host, daddr, at);
 }
 
 /** What of a packet stands in a quotation: headers, no mark and no frame. */

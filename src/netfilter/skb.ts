@@ -1,10 +1,10 @@
 /** A packet on its way, with what the kernel carries along with it: struct sk_buff and struct nf_hook_state in one. */
 import type { Host } from '../host/host.ts';
 import type { Packet } from '../packet/packet.ts';
-import type { HookName, TableName } from '../ruleset/rule.ts';
+import type { Backend, HookName, TableName } from '../ruleset/rule.ts';
 import type { Tracked } from './conntrack.ts';
 
-export type Backend = 'legacy' | 'nft';
+export type { Backend } from '../ruleset/rule.ts';
 
 export interface Skb {
   readonly host: Host;

@@ -19,6 +19,8 @@ export function* applied(
 ): Generator<KernelTables> {
   const merged = new Map(kernel);
   for (const [name, table] of memory.tablesOf(family)) {
+    // F6: what is not loaded has no place in the text, and rules outside of a table are refused.
+    if (profile.bugs.has('F6') && !kernel.has(name)) return;
     // Asked to save a table that is not there, iptables-save loads its module.
     const saved = kernel.get(name) ?? emptyTable(name);
     const after = restored(mergeTable(saved, table, profile, host.flags), name, family);

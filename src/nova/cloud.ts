@@ -3,13 +3,22 @@
  * which service hears of it on which host, what it changes in its memory, and every restore that follows.
  */
 import type { Address, Family } from '../address/address.ts';
+import type { Bug } from '../deployment/bug.ts';
 import { step, type State } from '../deployment/complete.ts';
 import type { Deployment, DeploymentHost, FloatingIp, Instance, Network } from '../deployment/deployment.ts';
 import { hostNamed, hostOfFloatingIp, membersOf, networkLabelled, serves } from '../deployment/placement.ts';
 import { deploymentOfFile } from '../deployment/read.ts';
 import type { Operation } from '../deployment/schema.ts';
 import { applied } from './apply.ts';
-import { addFallback, addInstance, addProvider, networksOf, plug, removeInstance } from './compute.ts';
+import {
+  addFallback,
+  addInstance,
+  addProvider,
+  hasRuleWithoutProtocol,
+  networksOf,
+  plug,
+  removeInstance,
+} from './compute.ts';
 import { dictOrder } from './dict-order.ts';
 import { kernelTables, withCounters, withRuleFirst, type KernelTables } from './kernel.ts';
 import { addMetadataAccept } from './metadata.ts';
@@ -29,6 +38,9 @@ export interface Write {
   readonly after: HostKernel;
 }
 
+/** ip6tables is nova's with use_ipv6 only. */
+const familiesOf = (host: DeploymentHost): readonly Family[] => (host.flags.use_ipv6 ? [4, 6] : [4]);
+
 export class Cloud {
   private state: State;
   private readonly profile: Profile;
@@ -39,12 +51,14 @@ export class Cloud {
   /** The host that the database names for a floating IP. */
   private readonly floatHosts = new Map<Address, string>();
   private written: Write[] = [];
+  /** The id of the instance that came last. */
+  private newest: number | undefined;
 
   /** A cloud in which everything that the file asks for has been done. */
   constructor(state: State) {
     this.state = state;
     const { deployment } = state;
-    this.profile = profileOf(deployment.release);
+    this.profile = profileOf(deployment);
     for (const host of deployment.hosts) {
       this.kernels.set(host.name, { 4: settledKernel(deployment, host, 4), 6: settledKernel(deployment, host, 6) });
       const processes = host.services.flatMap(
@@ -98,12 +112,18 @@ export class Cloud {
     return this.written;
   }
 
-  /** Every service of a host that has applied anything applies it once more. */
-  reapply(hostName: string): readonly Write[] {
-    this.written = [];
-    const host = this.hostCalled(hostName);
-    for (const process of this.processesOn(host)) if (process.hasApplied) this.apply(host, process, true);
-    return this.written;
+  /** What the kernels would hold if every service that has applied anything applied it once more: nothing comes of it here. */
+  reapplied(): ReadonlyMap<string, HostKernel> {
+    return new Map(
+      this.deployment.hosts.map((host) => {
+        let kernel = this.kernel(host);
+        for (const { hasApplied, memory } of this.processesOn(host))
+          for (const family of hasApplied ? familiesOf(host) : [])
+            for (const tables of applied(kernel[family], memory, host, family, this.profile))
+              kernel = { ...kernel, [family]: tables };
+        return [host.name, kernel];
+      }),
+    );
   }
 
   /** Packets pass: every rule and policy of a host has counted 7. */
@@ -162,8 +182,11 @@ export class Cloud {
         ...kernel,
         4: withRuleFirst(kernel[4], inserted.table ?? 'filter', inserted.rule),
       });
-    } else this.moveFloats(before);
+      // A13: what was to disassociate it came too late, and found nothing.
+    } else if (operation['floating-release'] === undefined || !this.has('A13')) this.moveFloats(before);
   }
+
+  private has = (bug: Bug): boolean => this.profile.bugs.has(bug);
 
   // nova-network
 
@@ -190,7 +213,9 @@ export class Cloud {
     for (const floatingIp of this.deployment.floatingIps) {
       const was = old.get(floatingIp.address);
       if (was?.fixedIp === floatingIp.fixedIp) continue;
-      if (was?.fixedIp !== undefined) this.unbind(was);
+      // A12: of two requests at once the second knew nothing of the first.
+      const isUnseen = this.has('A12') && floatingIp.fixedIp !== undefined;
+      if (was?.fixedIp !== undefined && !isUnseen) this.unbind(was);
       if (floatingIp.fixedIp !== undefined) this.bind(floatingIp);
     }
   }
@@ -217,6 +242,7 @@ export class Cloud {
   // nova-compute
 
   private boot(instance: Instance, before: Deployment): void {
+    this.newest = instance.id;
     this.setUpNetworksOf(instance);
     this.moveFloats(before);
     this.refreshMembersOf(instance.securityGroups);
@@ -228,7 +254,7 @@ export class Cloud {
     const process = this.computeOn(host);
     if (process === undefined) return;
     const { memory } = process;
-    plug(memory, this.deployment, host, instance);
+    plug(memory, this.deployment, host, instance, this.profile);
     if (addProvider(memory, host, this.profile)) this.apply(host, process);
     process.filtered.set(instance.id, instance);
     addInstance(memory, this.deployment, host, instance, this.profile);
@@ -245,7 +271,8 @@ export class Cloud {
 
   private terminate(instance: Instance, before: Deployment): void {
     this.moveFloats(before);
-    this.refreshMembersOf(instance.securityGroups);
+    // D21: the address was free before the groups forgot it.
+    if (!this.has('D21')) this.refreshMembersOf(instance.securityGroups);
     this.unfilter(this.hostCalled(instance.host), instance);
   }
 
@@ -269,7 +296,9 @@ export class Cloud {
   }
 
   /** refresh_security_group_members: the instances in whose groups a rule names one of these. */
-  private refreshMembersOf(groups: readonly string[]): void {
+  private refreshMembersOf(all: readonly string[]): void {
+    // D22: of an instance's groups the last was told of.
+    const groups = this.has('D22') ? all.slice(-1) : all;
     const naming = this.deployment.securityGroups.filter(({ rules }) =>
       rules.some(({ group }) => group !== undefined && groups.includes(group)),
     );
@@ -283,6 +312,8 @@ export class Cloud {
 
   /** Each of these instances, or everything on their hosts. */
   private rebuild(instances: readonly Instance[]): void {
+    // D27: the refresh ended with an error.
+    if (this.has('D27')) return;
     const hosts = new Set(instances.map(({ host }) => host));
     for (const host of this.deployment.hosts) {
       if (!hosts.has(host.name)) continue;
@@ -300,7 +331,13 @@ export class Cloud {
     for (const id of dictOrder(wanted)) {
       const instance = this.deployment.instances.find((candidate) => candidate.id === id);
       if (instance === undefined) continue;
+      // D2: so did the first rule without a protocol, and with it the refresh.
+      if (this.has('D2') && hasRuleWithoutProtocol(this.deployment, instance)) return;
+      // D23: and one that comes while the instance is being built.
+      if (this.has('D23') && id === this.newest) return;
       removeInstance(process.memory, instance);
+      // D19: another thread applied in between.
+      if (this.has('D19')) this.apply(host, process);
       addInstance(process.memory, this.deployment, host, instance, this.profile);
     }
     if (wanted.length > 0) this.apply(host, process);
@@ -319,10 +356,10 @@ export class Cloud {
         this.startNetwork(host, process);
         break;
       case 'compute':
-        addFallback(memory);
+        addFallback(memory, this.profile);
         for (const instance of this.deployment.instances) {
           if (instance.host !== host.name) continue;
-          if (this.profile.plugsOnStart) plug(memory, this.deployment, host, instance);
+          if (this.profile.plugsOnStart) plug(memory, this.deployment, host, instance, this.profile);
           if (addProvider(memory, host, this.profile)) this.apply(host, process);
           process.filtered.set(instance.id, instance);
           addInstance(memory, this.deployment, host, instance, this.profile);
@@ -352,7 +389,8 @@ export class Cloud {
         this.dnsmasqs.add(`${host.name} ${network.label}`);
         applyEach();
       }
-    for (const floatingIp of this.deployment.floatingIps)
+    // A15: floating IPs were nobody's by then.
+    for (const floatingIp of this.has('A15') ? [] : this.deployment.floatingIps)
       if (this.floatHosts.get(floatingIp.address) === host.name) {
         addFloatingIp(process.memory, floatingIp, this.profile);
         applyEach();
@@ -360,10 +398,10 @@ export class Cloud {
     this.apply(host, process);
   }
 
-  private apply(host: DeploymentHost, process: Process, always = false): void {
+  private apply(host: DeploymentHost, process: Process): void {
     const { service, memory } = process;
-    if (this.profile.duplicates === 'skipped' && !memory.isDirty && !always) return;
-    for (const family of host.flags.use_ipv6 ? ([4, 6] as const) : ([4] as const)) {
+    if (this.profile.duplicates === 'skipped' && !memory.isDirty) return;
+    for (const family of familiesOf(host)) {
       const kernel = this.kernel(host)[family];
       for (const tables of applied(kernel, memory, host, family, this.profile))
         this.write(host, service, { ...this.kernel(host), [family]: tables });

@@ -1,6 +1,6 @@
 /** nova-compute's rules: a chain for each instance of its host (nova/virt/firewall.py IptablesFirewallDriver). */
 import { familyOf, printAddress, printPrefix, type Family } from '../address/address.ts';
-import type { Deployment, DeploymentHost, Instance, Network } from '../deployment/deployment.ts';
+import type { Deployment, DeploymentHost, Instance, Network, SecurityGroupRule } from '../deployment/deployment.ts';
 import { dhcpServerFor, groupsOf, makesBridge, networkLabelled } from '../deployment/placement.ts';
 import { bridgeRules } from './bridge.ts';
 import type { Memory } from './memory.ts';
@@ -12,8 +12,9 @@ const FAMILIES: readonly Family[] = [4, 6];
 const written = (host: DeploymentHost): readonly Family[] => (host.flags.use_ipv6 ? FAMILIES : [4]);
 
 /** The driver's own chain, as it is made. */
-export function addFallback(memory: Memory): void {
-  for (const family of FAMILIES) {
+export function addFallback(memory: Memory, { bugs }: Profile): void {
+  // D11: IPv6 was not yet known to be wanted.
+  for (const family of bugs.has('D11') ? ([4] as const) : FAMILIES) {
     memory.filter[family].addChain('sg-fallback');
     memory.filter[family].addRule('sg-fallback', '-j DROP');
   }
@@ -33,10 +34,16 @@ export const networksOf = (deployment: Deployment, instance: Instance): Network[
  * Plugging an interface in, nova-compute makes sure of the bridge if it is nova that makes bridges, unless nova-network on the same host does
  * (nova/virt/libvirt/vif.py LibvirtBridgeDriver.plug: should_create_bridge), and does not ask whether the network has a gateway.
  */
-export function plug(memory: Memory, deployment: Deployment, host: DeploymentHost, instance: Instance): void {
+export function plug(
+  memory: Memory,
+  deployment: Deployment,
+  host: DeploymentHost,
+  instance: Instance,
+  profile: Profile,
+): void {
   for (const network of networksOf(deployment, instance))
     if (!network.multiHost && makesBridge(network))
-      for (const rule of bridgeRules(network, true, host.flags)) memory.filter[4].addRule('FORWARD', rule);
+      for (const rule of bridgeRules(network, true, host.flags, profile)) memory.filter[4].addRule('FORWARD', rule);
 }
 
 /** add_filters_for_instance, both families. */
@@ -89,14 +96,26 @@ function instanceRules(
   return [
     '-m state --state INVALID -j DROP',
     '-m state --state ESTABLISHED,RELATED -j ACCEPT',
-    ...(profile.provider ? ['-j $provider'] : []),
+    ...(profile.provider && !profile.bugs.has('D10') ? ['-j $provider'] : []),
     ...(family === 4 ? networks.flatMap((network) => dhcpRules(network, host, profile)) : []),
     ...(host.flags.allow_same_net_traffic ? networks.flatMap((network) => sameNetworkRules(network, family)) : []),
     ...(family === 6 ? networks.flatMap(routerRules) : []),
-    ...groups.flatMap((group) => group.rules.flatMap((rule) => securityGroupRules(deployment, rule, family, profile))),
+    ...groups.flatMap(({ rules }) =>
+      // D29: two rules for one group were one.
+      (profile.bugs.has('D29') ? rules.filter((rule, at) => isFirstOfGroup(rules, rule, at)) : rules).flatMap((rule) =>
+        securityGroupRules(deployment, rule, family, profile),
+      ),
+    ),
+    ...(profile.provider && profile.bugs.has('D10') ? ['-j $provider'] : []),
     '-j $sg-fallback',
   ];
 }
+
+const isFirstOfGroup = (rules: readonly SecurityGroupRule[], { group }: SecurityGroupRule, at: number): boolean =>
+  group === undefined || rules.findIndex((other) => other.group === group) === at;
+
+export const hasRuleWithoutProtocol = (deployment: Deployment, instance: Instance): boolean =>
+  groupsOf(deployment, instance).some(({ rules }) => rules.some(({ protocol }) => protocol === undefined));
 
 /** _do_dhcp_rules. */
 function dhcpRules(network: Network, host: DeploymentHost, profile: Profile): string[] {

@@ -165,7 +165,7 @@ export class Memory {
     this.filter = { 4: table(), 6: table() };
     this.nat = table();
     if (profile.mangle) this.mangle = table();
-    this.weaveFabric();
+    this.weaveFabric(profile);
   }
 
   tablesOf(family: Family): ReadonlyMap<NovaTableName, MemoryTable> {
@@ -191,7 +191,7 @@ export class Memory {
   }
 
   /** The chains that every process makes, whatever it does with them (IptablesManager.__init__). */
-  private weaveFabric(): void {
+  private weaveFabric({ bugs }: Profile): void {
     for (const filter of Object.values(this.filter)) {
       filter.addSharedChain('nova-filter-top');
       filter.addSharedRule('FORWARD', '-j nova-filter-top', true);
@@ -207,7 +207,7 @@ export class Memory {
     this.nat.addChain('snat');
     this.nat.addSharedRule('nova-postrouting-bottom', '-j $snat');
     this.nat.addChain('float-snat');
-    this.nat.addRule('snat', '-j $float-snat');
+    if (!bugs.has('A1')) this.nat.addRule('snat', '-j $float-snat');
   }
 }
 

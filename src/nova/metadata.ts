@@ -6,6 +6,8 @@ import type { Profile } from './profile.ts';
 
 /** Lets requests in to the metadata service. */
 export function addMetadataAccept(memory: Memory, host: DeploymentHost, profile: Profile): void {
+  // B1: nobody accepted them.
+  if (profile.bugs.has('B1')) return;
   const { metadata_host: server, metadata_port: port } = host.flags;
   const isLocal = profile.loopbackAccept === 'local' && isLoopback(server);
   memory.filter[4].addRule(

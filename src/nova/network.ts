@@ -15,6 +15,8 @@ export function addStartUpRules(memory: Memory, host: DeploymentHost, profile: P
     isLoopback(server) && profile.loopbackMetadata === 'REDIRECT'
       ? `REDIRECT --to-ports ${port}`
       : `DNAT --to-destination ${printAddress(server)}:${port}`;
+  // B8: it came before the chain that it is in.
+  if (profile.bugs.has('B8')) return;
   memory.nat.addRule('PREROUTING', `-s 0.0.0.0/0 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j ${target}`);
 }
 
@@ -35,9 +37,17 @@ function addTranslation(
       'snat',
       `-s ${range}${destination} -j SNAT --to-source ${printAddress(flags.routing_source_ip)}${outward}`,
     );
+  // A1: the default came before floating IPs.
+  if (profile.bugs.has('A1')) memory.nat.addRule('snat', '-j $float-snat');
   memory.nat.addRule('POSTROUTING', `-s ${range} -d ${printAddress(flags.metadata_host)}/32 -j ACCEPT`);
   for (const dmz of flags.dmz_cidr) memory.nat.addRule('POSTROUTING', `-s ${range} -d ${printPrefix(dmz)} -j ACCEPT`);
-  memory.nat.addRule('POSTROUTING', `-s ${range} -d ${range} -m conntrack ! --ctstate DNAT -j ACCEPT`);
+  memory.nat.addRule('POSTROUTING', `-s ${range} -d ${range}${exemption(profile)}`);
+}
+
+/** A2: also of what was sent to a floating IP; A22: of nothing, for want of a target. */
+function exemption({ bugs }: Profile): string {
+  if (bugs.has('A2')) return ' -j ACCEPT';
+  return bugs.has('A22') ? ' -m conntrack ! --ctstate DNAT' : ' -m conntrack ! --ctstate DNAT -j ACCEPT';
 }
 
 /** Juno on: a gateway that is not the host's own address is somebody else's machine. */
@@ -61,10 +71,12 @@ export function addNetwork(
   }
   const filter = memory.filter[4];
   const { bridge } = network;
-  for (const rule of bridgeRules(network, network.gateway !== undefined, host.flags)) filter.addRule('FORWARD', rule);
+  for (const rule of bridgeRules(network, network.gateway !== undefined, host.flags, profile))
+    filter.addRule('FORWARD', rule);
   if (network.manager === 'VlanManager') addVpn(memory, network, host);
   if (dhcpServerFor(network, host.name) === undefined) return;
-  if (options.again !== true || profile.acceptsOnHup)
+  // C1: what instances sent to dnsmasq nobody accepted.
+  if (!profile.bugs.has('C1') && (options.again !== true || profile.acceptsOnHup))
     for (const port of [67, 53])
       for (const protocol of ['udp', 'tcp'])
         filter.addRule('INPUT', `-i ${bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`);
@@ -119,9 +131,12 @@ function floatRules(
 
 /** add_floating_forward. */
 export function addFloatingIp(memory: Memory, floatingIp: FloatingIp, profile: Profile): void {
-  if (floatingIp.fixedIp === undefined) return;
+  // A18: a command failed, and nobody said so.
+  if (floatingIp.fixedIp === undefined || profile.bugs.has('A18')) return;
   if (profile.purgesFloats) memory.nat.removeRulesNaming(printAddress(floatingIp.address));
-  for (const [chain, text] of floatRules(floatingIp, floatingIp.fixedIp, profile)) memory.nat.addRule(chain, text);
+  const rules = floatRules(floatingIp, floatingIp.fixedIp, profile);
+  // A19: a misspelt name ended it after the first.
+  for (const [chain, text] of profile.bugs.has('A19') ? rules.slice(0, 1) : rules) memory.nat.addRule(chain, text);
 }
 
 /** remove_floating_forward: by exact text. */

@@ -50,11 +50,11 @@ export function settledProcess(
       for (const floatingIp of floatingIpsOn(deployment, host)) addFloatingIp(memory, floatingIp, profile);
       break;
     case 'compute': {
-      addFallback(memory);
+      addFallback(memory, profile);
       const instances = instancesOn(deployment, host);
       if (instances.length > 0) addProvider(memory, host, profile);
       for (const instance of instances) {
-        plug(memory, deployment, host, instance);
+        plug(memory, deployment, host, instance, profile);
         addInstance(memory, deployment, host, instance, profile);
         process.filtered.set(instance.id, instance);
       }

@@ -2,7 +2,8 @@
  * What tells the releases of nova apart: one record a release, each the one before it with its differences (nova-network's source at each release;
  * docs/releases.md shows what follows for the laws). Flags and their defaults are in deployment/flag.ts.
  */
-import type { Release } from '../deployment/deployment.ts';
+import type { Bug } from '../deployment/bug.ts';
+import type { Deployment, Release } from '../deployment/deployment.ts';
 
 export interface Profile {
   /** IptablesManager: how tables in memory come into the kernel. */
@@ -58,6 +59,9 @@ export interface Profile {
   readonly plugsOnStart: boolean;
   /** A group's change rebuilds every instance of the hosts concerned, or the instances concerned. */
   readonly refreshes: 'hosts' | 'instances';
+
+  /** What of nova's history the deployment asks for besides. */
+  readonly bugs: ReadonlySet<Bug>;
 }
 
 const ESSEX: Profile = {
@@ -84,6 +88,7 @@ const ESSEX: Profile = {
   acceptsDhcpRequests: false,
   plugsOnStart: false,
   refreshes: 'hosts',
+  bugs: new Set(),
 };
 
 const FOLSOM_2: Profile = { ...ESSEX, acceptsOnHup: true, foldsProtocol: true, writesNone: false };
@@ -136,4 +141,7 @@ const PROFILES: Readonly<Record<Release, Profile>> = {
   rocky: ROCKY,
 };
 
-export const profileOf = (release: Release): Profile => PROFILES[release];
+export const profileOf = ({ release, bugs }: Pick<Deployment, 'release' | 'bugs'>): Profile => ({
+  ...PROFILES[release],
+  bugs: new Set(bugs),
+});

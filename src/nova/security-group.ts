@@ -15,6 +15,8 @@ export function securityGroupRules(
   profile: Profile,
 ): string[] {
   if (ruleFamily(rule) !== family) return [];
+  // D7: the API refused ::/0.
+  if (family === 6 && rule.cidr?.length === 0 && profile.bugs.has('D7')) return [];
   const accept = ['-j ACCEPT', ...protocolOptions(rule, family, profile)].join(' ');
   if (rule.group === undefined) return rule.cidr === undefined ? [accept] : [`${accept} -s ${printPrefix(rule.cidr)}`];
   return membersOf(deployment, rule.group)
@@ -29,7 +31,8 @@ export function securityGroupRules(
  * IPv6 rule for one icmp type admits them all, in every release.
  */
 function protocolOptions(rule: SecurityGroupRule, family: Family, profile: Profile): string[] {
-  if (rule.protocol === undefined) return [];
+  // D3: what has no protocol was written as Python says it.
+  if (rule.protocol === undefined) return profile.bugs.has('D3') ? ['-p None'] : [];
   const given = profile.foldsProtocol ? rule.protocol.toLowerCase() : rule.protocol;
   const protocol = given === 'icmp' && family === 6 ? 'icmpv6' : given;
   switch (protocol) {

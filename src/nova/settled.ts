@@ -13,7 +13,7 @@ export function settledKernel(
   family: Family,
   services: readonly string[] = host.services,
 ): KernelTables {
-  const profile = profileOf(deployment.release);
+  const profile = profileOf(deployment);
   let kernel = kernelTables(host.rules.get(family) ?? '', `${deployment.path}: ${host.name}`, family);
   if (family === 6 && !host.flags.use_ipv6) return kernel;
   for (const service of services) {

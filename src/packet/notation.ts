@@ -30,7 +30,9 @@ import {
   isIcmpError,
   isLaterFragment,
   isPart,
+  DEFAULT_TTL,
   makePacket,
+  transportDefaults,
   TCP,
 } from './packet.ts';
 import { isExtensionHeader, parseProtocol, printProtocol, PROTOCOL_NAMES } from './protocol.ts';
@@ -384,8 +386,8 @@ function checkKeys(cursor: Cursor, fields: Fields, written: ReadonlyMap<Key, Tok
 /** The packet in canonical notation: the fields that differ from their defaults, in a fixed order. */
 export function printPacket(packet: Packet): string {
   const { family, saddr, daddr, protocol, fragment, type } = packet;
-  const base = { family, saddr, daddr, protocol, ...(fragment !== undefined && { fragment }) };
-  const defaults = makePacket(base);
+  const base = { family, protocol, ...(fragment !== undefined && { fragment }) };
+  const defaults = transportDefaults(base);
   const ports = isLaterFragment(packet) ? packet.sport !== 0 || packet.dport !== 0 : hasPorts(protocol);
   const words = [
     printProtocol(protocol, family),
@@ -395,12 +397,12 @@ export function printPacket(packet: Packet): string {
   ];
   if (packet.flags !== defaults.flags) words.push('flags', printFlags(packet.flags));
   if (packet.seq !== defaults.seq) words.push(`seq ${packet.seq}`);
-  if (packet.ack !== defaults.ack) words.push(`ack ${packet.ack}`);
+  if (packet.ack !== 0) words.push(`ack ${packet.ack}`);
   if (type !== defaults.type) words.push(`type ${type}`);
-  if (packet.code !== defaults.code) words.push(`code ${packet.code}`);
-  if (packet.id !== makePacket({ ...base, type }).id) words.push(`id ${packet.id}`);
+  if (packet.code !== 0) words.push(`code ${packet.code}`);
+  if (packet.id !== transportDefaults({ ...base, type }).id) words.push(`id ${packet.id}`);
   if (packet.quoted !== undefined) words.push(`quotes (${printPacket(packet.quoted)})`);
-  if (packet.ttl !== defaults.ttl) words.push(`ttl ${packet.ttl}`);
+  if (packet.ttl !== DEFAULT_TTL) words.push(`ttl ${packet.ttl}`);
   if (packet.mark !== 0) words.push(`mark 0x${packet.mark.toString(16)}`);
   if (packet.payload !== 0) words.push(`payload ${packet.payload}`);
   if (packet.badsum) words.push('badsum');

@@ -110,6 +110,9 @@ export const isPart = (packet: Pick<Packet, 'fragment'>): boolean =>
 export const hasChecksum = (packet: Pick<Packet, 'family' | 'protocol'>): boolean =>
   hasPorts(packet.protocol) || packet.protocol === icmpOf(packet.family);
 
+/** Time to live where nothing else is said. */
+export const DEFAULT_TTL = 64;
+
 /** What a packet is made of when nothing else is said: cli.md's defaults. */
 const DEFAULTS = {
   sport: 0,
@@ -120,7 +123,7 @@ const DEFAULTS = {
   type: 0,
   code: 0,
   id: 0,
-  ttl: 64,
+  ttl: DEFAULT_TTL,
   payload: 0,
   mark: 0,
   badsum: false,
@@ -134,13 +137,45 @@ export function makePacket(fields: Partial<Packet> & Pick<Packet, 'family' | 'sa
   return { ...DEFAULTS, ...transportDefaults(fields), ...fields };
 }
 
-function transportDefaults(fields: Partial<Packet> & Pick<Packet, 'family' | 'protocol'>): Partial<Packet> {
-  if (isLaterFragment(fields)) return {};
-  if (fields.protocol === TCP) return { flags: SYN, seq: 1000 };
-  if (fields.protocol !== icmpOf(fields.family)) return {};
-  const type = fields.type ?? (fields.family === 4 ? 8 : 128);
-  return { type, id: hasIdentifier({ protocol: fields.protocol, type }) ? 1 : 0 };
+type TransportDefaults = Pick<Packet, 'flags' | 'seq' | 'type' | 'id'>;
+
+const NO_TRANSPORT: TransportDefaults = { flags: 0, seq: 0, type: 0, id: 0 };
+const TCP_DEFAULTS: TransportDefaults = { flags: SYN, seq: 1000, type: 0, id: 0 };
+
+/** The defaults that depend on what else is said. */
+export function transportDefaults(
+  fields: Pick<Packet, 'family' | 'protocol'> & Partial<Pick<Packet, 'type' | 'fragment'>>,
+): TransportDefaults {
+  const { family, protocol, type = family === 4 ? 8 : 128 } = fields;
+  if (isLaterFragment(fields)) return NO_TRANSPORT;
+  if (protocol === TCP) return TCP_DEFAULTS;
+  if (protocol !== icmpOf(family)) return NO_TRANSPORT;
+  return { flags: 0, seq: 0, type, id: hasIdentifier({ protocol, type }) ? 1 : 0 };
 }
+
+/** Two packets with the same on the wire: all fields but the mark, and so of what they quote. */
+export const isSameOnWire = (a: Packet, b: Packet): boolean =>
+  a === b ||
+  (a.family === b.family &&
+    a.saddr === b.saddr &&
+    a.daddr === b.daddr &&
+    a.protocol === b.protocol &&
+    a.sport === b.sport &&
+    a.dport === b.dport &&
+    a.flags === b.flags &&
+    a.seq === b.seq &&
+    a.ack === b.ack &&
+    a.type === b.type &&
+    a.code === b.code &&
+    a.id === b.id &&
+    a.ttl === b.ttl &&
+    a.payload === b.payload &&
+    a.badsum === b.badsum &&
+    a.fragment?.offset === b.fragment?.offset &&
+    a.fragment?.more === b.fragment?.more &&
+    a.smac === b.smac &&
+    a.dmac === b.dmac &&
+    (a.quoted === b.quoted || (a.quoted !== undefined && b.quoted !== undefined && isSameOnWire(a.quoted, b.quoted))));
 
 /** Where a packet comes into a host: on an interface (or a bridge's port), or made by a process of the host. */
 export type Entry =

@@ -21,6 +21,8 @@ const hopSchema = z.strictObject({
   steps: z.array(stepSchema),
 });
 
+const tracesSchema = { trace: z.array(hopSchema), reply: z.array(hopSchema).optional() };
+
 /** `nfverdict/check-v1`. */
 export const checkSchema = z.strictObject({
   ...envelopeOf('check'),
@@ -59,11 +61,20 @@ export const checkSchema = z.strictObject({
         .optional()
         .meta({ description: 'with --kernel: what Linux says of the witness of a violated claim' }),
       witness: z
-        .strictObject({ packet: packetText, trace: z.array(hopSchema), reply: z.array(hopSchema).optional() })
+        .strictObject({
+          packet: packetText,
+          ...tracesSchema,
+          model: z
+            .strictObject(tracesSchema)
+            .optional()
+            .meta({ description: 'with --kernel, where the traces are what Linux did: what the model does' }),
+        })
         .optional(),
     }),
   ),
-  unusedRules: z.array(locationSchema).meta({ description: 'rules that no packet of any claim met' }),
+  unusedRules: z
+    .array(locationSchema)
+    .meta({ description: 'rules that no claim depends on: every claim that holds would hold without any one of them' }),
 });
 
 /** `nfverdict/invariants-v1`. */

@@ -4,7 +4,8 @@ import type { Deployment } from '../deployment/deployment.ts';
 import type { CheckResult, Finding, Location } from '../judge/check.ts';
 import type { Witness } from '../judge/judge.ts';
 import type { Law } from '../invariant/law.ts';
-import type { Hop } from '../network/walk.ts';
+import type { Journey } from '../netfilter/journey.ts';
+import type { Hop, Way } from '../network/walk.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Paint } from './paint.ts';
 import type { Posture } from '../claim/claim.ts';
@@ -139,7 +140,7 @@ export function printCheck({ findings, unusedRules }: CheckResult, subject: Chec
   if (unusedRules.length > 0) {
     lines.push(
       '',
-      `${unusedRules.length === 1 ? '1 rule' : `${unusedRules.length} rules`} that no packet of any claim met${subject.verbose ? ':' : ' (-v lists them)'}`,
+      `${unusedRules.length === 1 ? '1 rule' : `${unusedRules.length} rules`} that no claim depends on${subject.verbose ? ':' : ' (-v lists them)'}`,
     );
     if (subject.verbose) lines.push(...unusedRules.map((location) => `  ${placeOf(location)}`));
   }
@@ -176,14 +177,20 @@ function printFinding(finding: Finding, before: Finding | undefined, subject: Ch
     const { linux } = finding;
     if (linux !== undefined)
       lines.push(...wrap(`${LINUX_SAYS[linux.word]}: ${printable(linux.because)}`, '      ').map(paint.doubtful));
-    for (const hop of witness.way.hops) {
-      lines.push(`      on ${printable(hop.host)}:`);
-      lines.push(...printJourney(hop.journey, pathAt(subject, hop), paint, '        '));
-    }
-    for (const hop of witness.reply?.hops ?? []) {
+    const { model } = witness;
+    if (model !== undefined) lines.push('      = both, - the model alone, + Linux alone');
+    const journey = (hop: Hop, ours: Journey | undefined): string[] =>
+      ours === undefined
+        ? printJourney(hop.journey, pathAt(subject, hop), paint, '        ')
+        : printJourney(ours, pathAt(subject, hop), paint, '        ', hop.journey);
+    for (const [at, hop] of witness.way.hops.entries())
+      lines.push(`      on ${printable(hop.host)}:`, ...journey(hop, model?.way[at]));
+    for (const [at, hop] of (witness.reply?.hops ?? []).entries()) {
       const { smac, dmac, ...packet } = hop.journey.packet;
-      lines.push(`      the answer ${printPacket(packet)} on ${printable(hop.host)}:`);
-      lines.push(...printJourney(hop.journey, pathAt(subject, hop), paint, '        '));
+      lines.push(
+        `      the answer ${printPacket(packet)} on ${printable(hop.host)}:`,
+        ...journey(hop, model?.reply[at]),
+      );
     }
     lines.push(`    ${paint.dim('again:')} ${printable(subject.showAgain(witness, posture ?? 'as-given'))}`);
   }
@@ -260,25 +267,37 @@ function summaryLine(laws: ReadonlyMap<Law, readonly Finding[]>, paint: Paint): 
   return parts.join(', ');
 }
 
-const witnessDocument = ({ arrival, way, reply }: Witness): object => ({
-  packet: printArrival(arrival),
-  trace: way.hops.map((hop) => ({
-    host: hop.host,
-    fate: fateDocument(hop.journey.fate),
-    state: hop.journey.state,
-    steps: hop.journey.steps.map(stepDocument),
-  })),
-  ...(reply === undefined
-    ? {}
-    : {
-        reply: reply.hops.map((hop) => ({
-          host: hop.host,
-          packet: printPacket(hop.journey.packet),
-          fate: fateDocument(hop.journey.fate),
-          steps: hop.journey.steps.map(stepDocument),
-        })),
-      }),
+const hopDocument = (host: string, { fate, state, steps }: Journey): object => ({
+  host,
+  fate: fateDocument(fate),
+  state,
+  steps: steps.map(stepDocument),
 });
+
+const replyDocument = (host: string, journey: Journey): object => ({
+  host,
+  packet: printPacket(journey.packet),
+  fate: fateDocument(journey.fate),
+  steps: journey.steps.map(stepDocument),
+});
+
+function witnessDocument({ arrival, way, reply, model }: Witness): object {
+  const hops = (of: (host: string, journey: Journey) => object, own: Way, journeys?: readonly Journey[]): object[] =>
+    own.hops.map(({ host, journey }, at) => of(host, journeys?.[at] ?? journey));
+  return {
+    packet: printArrival(arrival),
+    trace: hops(hopDocument, way),
+    ...(reply === undefined ? {} : { reply: hops(replyDocument, reply) }),
+    ...(model === undefined
+      ? {}
+      : {
+          model: {
+            trace: hops(hopDocument, way, model.way),
+            ...(reply === undefined ? {} : { reply: hops(replyDocument, reply, model.reply) }),
+          },
+        }),
+  };
+}
 
 export function checkDocument({ findings, unusedRules }: CheckResult): object {
   return {

@@ -23,6 +23,7 @@ import type { Given, GivenOption } from './matches.ts';
 import { readMatch, valueOf } from './matches.ts';
 import { protocolName } from './protocol.ts';
 import type { Counters, HookName, MaskedAddress, Match, TableName, Target } from './rule.ts';
+import { BUILT_IN_CHAINS } from './rule.ts';
 import { readTarget } from './targets.ts';
 import type { Token } from './tokens.ts';
 import { fail } from './tokens.ts';
@@ -39,6 +40,8 @@ export interface Surroundings {
 export interface Demand {
   readonly token: Token;
   readonly hooks: readonly HookName[];
+  /** The module itself says so when the rule is made (checkentry), not its record (xt_match.hooks). */
+  readonly asksModule?: true;
 }
 
 /** What a rule line says. One line is several rules when `-s` or `-d` has several addresses. */
@@ -543,7 +546,7 @@ class LineReader {
     const { name } = given.spec;
     const limits = within?.[name] ?? within?.[`${name} ${valueOf(given).text.toLowerCase()}`];
     if (limits?.protocols !== undefined) this.checkProtocol(given.token, `--${name}`, limits.protocols);
-    if (limits?.hooks !== undefined) demands.push({ token: given.token, hooks: limits.hooks });
+    if (limits?.hooks !== undefined) demands.push({ token: given.token, hooks: limits.hooks, asksModule: true });
   }
 
   private checkProtocol(token: Token, what: string, protocols: readonly number[]): void {
@@ -573,6 +576,8 @@ class LineReader {
       this.checkLimits(this.target, demands);
       return readTarget(this.target.extension.name, this.given(this.target));
     }
+    if ((BUILT_IN_CHAINS[this.around.table] as readonly string[]).includes(token.text))
+      fail(token, `${token.text} is a built-in chain: no rule can jump to it`);
     if (this.around.hasChain(token.text)) return { kind: goto === undefined ? 'jump' : 'goto', chain: token.text };
     const { family, table } = this.around;
     if (goto !== undefined) {
@@ -631,7 +636,7 @@ class LineReader {
 function checkPhysdev(token: Token, match: Match, demands: Demand[]): void {
   if (match.kind !== 'physdev' || (match.out === undefined && match.isOut === undefined)) return;
   if (match.isBridged !== undefined && !match.isBridged.not) return;
-  demands.push({ token, hooks: ['PREROUTING', 'INPUT', 'FORWARD', 'POSTROUTING'] });
+  demands.push({ token, hooks: ['PREROUTING', 'INPUT', 'FORWARD', 'POSTROUTING'], asksModule: true });
 }
 
 /** Reads one rule line, already cut into words. Throws a Fault. */

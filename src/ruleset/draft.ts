@@ -254,14 +254,14 @@ export class DraftTable {
     });
   }
 
-  /** Appends a plain rule; false, with nothing done, where it jumps to a chain that is not there. */
+  /** Appends a plain rule; false, with nothing done, where it jumps to a chain that is not there or not the user's. */
   append(
     chain: DraftChain,
     { matches, target, jump }: PlainRule,
     { text, line, counters }: { readonly text: string; readonly line: number; readonly counters: Counters | undefined },
   ): boolean {
     const called = jump === undefined ? undefined : this.chains.get(jump);
-    if (jump !== undefined && called === undefined) return false;
+    if (jump !== undefined && (called === undefined || this.isBuiltIn(jump))) return false;
     // Written out, for this is done for every rule.
     const plain: Rule = target === undefined ? { text, line, matches } : { text, line, matches, target };
     const rule = counters === undefined ? plain : { ...plain, counters };

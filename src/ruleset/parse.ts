@@ -12,9 +12,10 @@ import { readCommand } from './command.ts';
 import { DraftTable, type DraftChain } from './draft.ts';
 import { detectFamily } from './family.ts';
 import { Complaints, linesOf } from './lines.ts';
+import { nftRefusals } from './nft-validation.ts';
 import { PlainRules, type KnownRules } from './plain.ts';
 import { refusals } from './reachability.ts';
-import type { Counters, Remark, Ruleset, Table, TableName } from './rule.ts';
+import type { Backend, Counters, Remark, Ruleset, Table, TableName } from './rule.ts';
 import { Fault, fail, tokenize } from './tokens.ts';
 import type { Token } from './tokens.ts';
 
@@ -23,6 +24,8 @@ export interface ParseOptions {
   readonly path: string;
   /** Absent: whatever the text tells, and IPv4 when it does not. */
   readonly family?: Family;
+  /** What of the two variants' kernel halves refuses counts; absent: ip_tables. */
+  readonly backend?: Backend;
   /** Rules that were read before: those of equal text become the same objects, and cost little. */
   readonly known?: KnownRules;
 }
@@ -131,7 +134,8 @@ class Reader {
 
   private closeTable(): void {
     if (this.table !== undefined) {
-      for (const { line, token, message } of refusals(this.table)) this.complaints.add(line, token.column, message);
+      const found = this.options.backend === 'nft' ? nftRefusals(this.table) : refusals(this.table);
+      for (const { line, token, message } of found) this.complaints.add(line, token.column, message);
     }
     this.table = undefined;
     this.skipping = false;

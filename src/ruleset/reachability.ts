@@ -1,5 +1,5 @@
 /**
- * What the kernel checks of a whole table before it takes it: that no packet can go round in a loop, and that no rule can be reached from
+ * What ip_tables checks of a whole table before it takes it: that no packet can go round in a loop, and that no rule can be reached from
  * a hook in which its match or target makes no sense (net/ipv4/netfilter/ip_tables.c: mark_source_chains, check_entry and
  * find_check_entry; the same for ip6_tables.c).
  */
@@ -53,17 +53,17 @@ function telling(chain: DraftChain, { origins }: DraftTable): readonly Telling[]
   return found;
 }
 
-/** `a -> b -> c -> a`, without the middle of a long one. `start` is where the loop's first chain stands on the stack. */
+/** `a -> b -> c -> a`, without the middle of a long one. */
+export const printChains = (names: readonly string[]): string =>
+  (names.length > 9 ? [...names.slice(0, 4), '...', ...names.slice(-4)] : names).join(' -> ');
+
+/** `start` is where the loop's first chain stands on the stack. */
 function printLoop(stack: readonly { readonly chain: DraftChain }[], start: number): string {
-  const names = (from: number, to: number): string[] => stack.slice(from, to).map(({ chain }) => chain.name);
-  const shown =
-    stack.length - start > 8
-      ? [...names(start, start + 4), '...', ...names(stack.length - 3, stack.length)]
-      : names(start, stack.length);
-  return [...shown, stack[start]?.chain.name ?? ''].join(' -> ');
+  const names = stack.slice(start).map(({ chain }) => chain.name);
+  return printChains([...names, names[0] ?? '']);
 }
 
-/** All that the kernel would refuse in `table`. Every chain and jump is looked at once for each hook, at most. */
+/** All that ip_tables refuses in `table`. Every chain and jump is looked at once for each hook, at most. */
 export function refusals(table: DraftTable): Refusal[] {
   const reached = new Map<DraftChain, Reached>();
   const found = new Map<string, Refusal>();
@@ -71,7 +71,7 @@ export function refusals(table: DraftTable): Refusal[] {
     const start = table.chains.get(hook);
     if (start !== undefined) visit(table, hook, start, reached, found);
   }
-  for (const [chain, at] of reached) checkDemands(chain, at, table, found);
+  for (const [chain, at] of reached) checkDemands(chain, at, found);
   return [...found.values()];
 }
 
@@ -126,20 +126,9 @@ function visit(
   }
 }
 
-function checkDemands(
-  chain: DraftChain,
-  { hooks, telling: told }: Reached,
-  table: DraftTable,
-  found: Map<string, Refusal>,
-): void {
+function checkDemands(chain: DraftChain, { hooks, telling: told }: Reached, found: Map<string, Refusal>): void {
   for (const { rule, origin } of told) {
-    const { jump, demands } = origin;
-    if (jump !== undefined && (BUILT_IN_CHAINS[table.name] as readonly string[]).includes(jump.chain.name)) {
-      const message = `${jump.chain.name} is a built-in chain: no rule can jump to it`;
-      const token = jumpToken(rule, jump.token);
-      found.set(placeOf({ line: rule.line, token }), { line: rule.line, token, message });
-    }
-    for (const { token, hooks: allowed } of demands) {
+    for (const { token, hooks: allowed } of origin.demands) {
       const wrong = hooks.find((hook) => !allowed.includes(hook));
       if (wrong === undefined) continue;
       const where = chain.name === wrong ? wrong : `${quoteText(chain.name)}, which ${wrong} reaches`;

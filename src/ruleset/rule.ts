@@ -6,6 +6,9 @@ import type { Address, Family } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
 import type { PortRange } from '../address/ports.ts';
 
+/** Which of iptables' two variants puts rules into the kernel: ip_tables, or nf_tables. They differ in what they refuse and in a few matches. */
+export type Backend = 'legacy' | 'nft';
+
 export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
 export type HookName = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
 

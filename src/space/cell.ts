@@ -69,6 +69,8 @@ export interface Cell {
   readonly oif?: string | undefined;
   readonly physin?: string | undefined;
   readonly physout?: string | undefined;
+  /** Skb's: the device that its route leads to, where a bridge has translated it. */
+  readonly cameBy?: string | undefined;
   readonly framed: boolean;
   readonly packetType: Skb['packetType'];
   readonly smac: Sender;

@@ -26,6 +26,8 @@ export interface TableOptions {
   readonly logs: boolean | 'all';
   /** What is put in a rule's place, FALL where it does nothing: `body` is what it does to the packets of `set`, `otherwise` what would happen to them behind it. */
   readonly instead?: (rule: Rule, set: Node, body: Node, otherwise: Node) => Node;
+  /** What a chain without effects makes of every packet, where that is known: FALL where it lets them go on. */
+  readonly made?: (chain: string) => Node | undefined;
   /** Only these packets are asked for: of others the answer may be wrong. Only their destinations count. */
   readonly within?: Node;
 }
@@ -170,7 +172,7 @@ export class TableSpace {
     const enter = (name: string): void => {
       const chain = this.#chains.get(name);
       if (chain === undefined || seen.has(name) || this.#effectful.has(name)) return;
-      const settled = this.#settled?.get(name);
+      const settled = this.#settled?.get(name) ?? this.#options.made?.(name);
       if (settled !== undefined) {
         this.#effectful.set(name, false);
         this.#pure.set(name, settled);

@@ -14,6 +14,7 @@ import {
   parsePrefix,
   type Address,
   type Family,
+  type Prefix,
 } from '../address/address.ts';
 import { BROADCAST_MAC, macOctets, type Mac } from '../address/mac.ts';
 import type { Range } from '../address/ranges.ts';
@@ -23,6 +24,7 @@ import {
   addressKind,
   isEverybody,
   localDevice,
+  rerouteOutput,
   routeInput,
   routeOutput,
   routingTable,
@@ -121,6 +123,14 @@ export class Decisions {
 
   output(): ClassNode<ClassDecision> {
     return this.#byClasses('out', (saddr, daddr) => atClass(routeOutput(this.#host, { saddr, daddr }), daddr));
+  }
+
+  /** Of what has a new destination since it was to leave by `oif`. */
+  reroute(oif: string | undefined): ClassNode<ClassDecision> {
+    if (this.#family === 4) return this.output();
+    return this.#byClasses(`again ${oif ?? ''}`, (saddr, daddr) =>
+      atClass(rerouteOutput(this.#host, { saddr, daddr }, oif), daddr),
+    );
   }
 
   /** The source of what an unbound socket sends, by its destination. */
@@ -337,11 +347,17 @@ const LABELLED = [
   'fc00::/7',
 ].flatMap((text) => parsePrefix(text) ?? []);
 
+/** Groups that do not reach as far as others, whatever their flags say: ff00::/16, ff01::/16, ff02::/16, ff05::/16, ff10::/16, ... */
+const NEAR_GROUPS: readonly Prefix[] = Array.from({ length: 16 }, (_, flags) =>
+  [0, 1, 2, 5].map((scope) => ({ address: BigInt(0xff00 | (flags << 4) | scope) << 112n, length: 16 })),
+).flat();
+
 /** IPv6 prefers the address that shares most bits with the destination (RFC 6724), so every prefix of an own address counts. */
 function sourceRuns6(host: Host): readonly Range[] {
   const own = host.interfaces.flatMap(({ addresses }) => addresses.filter(({ address }) => familyOf(address) === 6));
   const routes = [
     ...LABELLED,
+    ...NEAR_GROUPS,
     ...own.flatMap(({ address, length }) => Array.from({ length: length + 1 }, (_, bits) => prefixOf(address, bits))),
   ].map((to) => ({ to, dev: 'lo' }));
   return addressRuns({ ...host, neighbours: [], routes: [...host.routes, ...routes] }, 6);

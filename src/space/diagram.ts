@@ -366,6 +366,34 @@ export class Diagrams {
     return this.#apply(operation, f, g);
   }
 
+  /** Whether `pair` gives anything but NO somewhere; nothing is made for the answer. */
+  somewhere(operation: PairOperation, f: Node, g: Node): boolean {
+    const seen = this.#shortcut(operation, f, g);
+    if (seen !== OPEN) return seen !== NO;
+    // Kept beside the results of `pair`, and apart from them.
+    const asked = -(operation as number);
+    const slot = this.#slot(asked, f, g);
+    if (this.#isCached(slot, asked, f, g)) return this.#cache[slot + 3] !== NO;
+    this.#enter();
+    const [levelF, levelG] = [this.levelOf(f), this.levelOf(g)];
+    const [isAtF, isAtG] = [levelF <= levelG, levelG <= levelF];
+    let i = this.#firstOf(f);
+    let j = this.#firstOf(g);
+    const endF = i + (isAtF ? this.#countOf(f) : 0);
+    const endG = j + (isAtG ? this.#countOf(g) : 0);
+    let found = false;
+    while (!found && (i < endF || j < endG)) {
+      found = this.somewhere(operation, isAtF ? this.#toOf(i) : f, isAtG ? this.#toOf(j) : g);
+      const hiF = isAtF ? this.#hiOf(i) : Infinity;
+      const hiG = isAtG ? this.#hiOf(j) : Infinity;
+      if (hiF <= hiG) i++;
+      if (hiG <= hiF) j++;
+    }
+    this.#depth--;
+    this.#remember(asked, f, g, found ? YES : NO);
+    return found;
+  }
+
   #rewriting(rewriting: Rewriting): Substitution {
     const operation = this.#operations++;
     this.#rewritings.set(operation, rewriting);

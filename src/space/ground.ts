@@ -12,10 +12,10 @@ import type { HookName, Ruleset, Table, TableName } from '../ruleset/rule.ts';
 import { sysctlOf } from '../host/host.ts';
 import { Bindings } from './binding.ts';
 import { TableSpace } from './chain.ts';
-import type { Header } from './cell.ts';
+import type { Cell, Header } from './cell.ts';
 import { Conditions } from './condition.ts';
 import { Decisions } from './decisions.ts';
-import type { Node } from './diagram.ts';
+import { NO, YES, type Node, type PairOperation, type Substitution } from './diagram.ts';
 import { Effects } from './effect.ts';
 import { headerLevels, type Levels } from './header-levels.ts';
 import { Layout } from './layout.ts';
@@ -34,6 +34,14 @@ export interface GroundOptions {
   readonly limit?: number;
 }
 
+/** Packets that come to a table of a host. */
+export interface Meeting {
+  readonly host: Host;
+  readonly table: TableName;
+  readonly hook: HookName;
+  readonly cell: Cell;
+}
+
 export class Ground {
   readonly family: Family;
   readonly backend: Backend;
@@ -50,7 +58,14 @@ export class Ground {
   readonly #macs: ReadonlySet<Mac>;
   readonly #headers = new WeakMap<Header, Levels>();
   readonly #decisions = new Map<Host, Decisions>();
-  readonly #tables = new Map<Table, Map<string, Node>>();
+  /** The packets of which two functions say different things. */
+  readonly differ: PairOperation;
+  /** Told of each cell that meets a table, while somebody wants to know. */
+  onMeeting: ((meeting: Meeting) => void) | undefined;
+  /** By the values. */
+  readonly #values = new Map<string, Substitution>();
+  readonly #tables = new WeakMap<Table, Map<string, Node>>();
+  readonly #hosts = new Map<Host, WeakMap<Ruleset, HostSpace>>();
   readonly #scenes = new Map<Host, { readonly conditions: Conditions; readonly chains: MadeChains }>();
 
   constructor({ family, backend, network, rulesets, more, limit }: GroundOptions) {
@@ -58,6 +73,7 @@ export class Ground {
     this.backend = backend;
     this.network = network;
     this.layout = new Layout(family, alphabetsOf(rulesets, network.hosts, more), limit);
+    this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
     this.effects = new Effects(this.layout, this.outcomes);
     this.accepted = this.outcomes.node({ kind: 'accepted' });
     const open = this.outcomes.node({ kind: 'undecided', reason: 'it matters what the kernel chooses' });
@@ -79,9 +95,14 @@ export class Ground {
     return known;
   }
 
-  /** The rules of a host as they are to be asked. */
+  /** The rules of a host as they are to be asked. Kept, for of many versions of a network's rules most hosts have the same. */
   host(host: Host, ruleset: Ruleset | undefined): HostSpace {
-    return new HostSpace(this, host, ruleset);
+    if (ruleset === undefined) return new HostSpace(this, host, ruleset);
+    const own = this.#hosts.get(host) ?? new WeakMap<Ruleset, HostSpace>();
+    this.#hosts.set(host, own);
+    const space = own.get(ruleset) ?? new HostSpace(this, host, ruleset);
+    own.set(ruleset, space);
+    return space;
   }
 
   /** What a table makes of every packet that it could meet at a hook. Kept, for another posture has most tables in common. */
@@ -108,6 +129,19 @@ export class Ground {
     ).node();
     known.set(key, made);
     return made;
+  }
+
+  /** A function where these levels have these values. */
+  where(values: ReadonlyMap<number, number>, f: Node): Node {
+    const { diagrams } = this.layout;
+    const support = new Set(this.bindings.supportOf(f));
+    // Most functions do not ask for most of what is known: a port of a bridge among thousands is mostly as good as any other.
+    const asked = new Map([...values].filter(([level]) => support.has(level)));
+    if (asked.size === 0) return f;
+    const key = [...asked].join(' ');
+    const substitution = this.#values.get(key) ?? diagrams.substitution(asked);
+    this.#values.set(key, substitution);
+    return diagrams.substitute(substitution, f);
   }
 
   /** What rules mean depends on the host that they are of. */
@@ -157,9 +191,8 @@ export class HostSpace {
   readonly settings: ConntrackSettings;
   readonly callsIptables: boolean;
   readonly #ruleset: Ruleset | undefined;
-  /** By all that is known of a packet, and by what the table asks of that. */
+  /** By all that is known of a packet. */
   readonly #special = new Map<string, Node>();
-  readonly #asked = new Map<string, Node>();
 
   constructor(ground: Ground, host: Host, ruleset: Ruleset | undefined) {
     this.ground = ground;
@@ -186,15 +219,7 @@ export class HostSpace {
     const name = `${table} ${hook} ${key}`;
     const known = this.#special.get(name);
     if (known !== undefined) return known;
-    const { diagrams } = this.ground.layout;
-    const whole = this.ground.table(this.host, found, hook);
-    const support = new Set(this.ground.bindings.supportOf(whole));
-    const own = new Map([...values()].filter(([level]) => support.has(level)));
-    // Most tables do not ask for most of what is known: a port of a bridge among thousands is mostly as good as any other.
-    const asked = `${table} ${hook}: ${[...own].join(' ')}`;
-    const made =
-      this.#asked.get(asked) ?? (own.size === 0 ? whole : diagrams.substitute(diagrams.substitution(own), whole));
-    this.#asked.set(asked, made);
+    const made = this.ground.where(values(), this.ground.table(this.host, found, hook));
     this.#special.set(name, made);
     return made;
   }

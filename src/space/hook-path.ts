@@ -13,7 +13,7 @@ import { NOT_SEEN, stateNumber, type Field, type Layout } from './layout.ts';
 import { IDENTITY, type Affine, type Outcome, type TtlStep } from './outcome.ts';
 import { IN_THE_WAY, type TrackingPath } from './tracking-path.ts';
 import { Translation } from './translation.ts';
-import { isValue, shifted, whereIn, type Value } from './value.ts';
+import { isValue, shifted, valueKey, whereIn, type Value } from './value.ts';
 
 export interface Devices {
   readonly iif?: string;
@@ -67,8 +67,10 @@ export class HookPath {
         return this.#nat(cell, hook, stop);
       case 'confirm':
         return [this.#tracking.confirm(cell)];
-      default:
-        return this.#table(cell, stage, hook, stop).map(({ cell: on }) => on);
+      default: {
+        const on = this.#table(cell, stage, hook, stop).map((one) => one.cell);
+        return stage === 'mangle' && hook === 'OUTPUT' ? on.flatMap((own) => this.#mangled(cell, own, stop)) : on;
+      }
     }
   }
 
@@ -82,6 +84,8 @@ export class HookPath {
     stop: (end: LostEnd) => void,
   ): readonly { readonly cell: Cell; readonly outcome: Outcome }[] {
     if (!this.#space.has(table)) return [{ cell, outcome: PASSED }];
+    const { ground, host } = this.#space;
+    ground.onMeeting?.({ host, table, hook, cell });
     const { key, values } = this.#constants(cell);
     const f = this.#space.table(table, hook, key, values);
     if (f === undefined || f === this.#space.ground.accepted) return [{ cell, outcome: PASSED }];
@@ -95,6 +99,14 @@ export class HookPath {
       });
       return [];
     });
+  }
+
+  /** Is any packet of a cell, as it meets a table, one of these? `known`: what is left of them for cells of which as much is known. */
+  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
+    const { key, values } = this.#constants(cell);
+    const own = known.get(key) ?? this.#space.ground.where(values(), packets);
+    known.set(key, own);
+    return own !== NO && this.#pieces(cell, own).some(({ to }) => to !== NO);
   }
 
   /** Levels that have one value for all packets of a cell. */
@@ -241,7 +253,9 @@ export class HookPath {
     const bound = asks ? this.#bind(cell, hook, isSource, stop) : [cell];
     return bound
       .flatMap((own) => this.#translate(own, isSource, stop))
-      .flatMap((own) => this.#rerouted(cell, own, hook, stop));
+      .flatMap((own) =>
+        hook === 'OUTPUT' && own.header.daddr !== cell.header.daddr ? this.#rerouted(own, stop) : [own],
+      );
   }
 
   /** The rules are asked once for each end of a flow. */
@@ -321,15 +335,32 @@ export class HookPath {
     return region === NO ? [] : [{ ...cell, region }];
   }
 
-  /** nf_nat_ipv4_local_fn: a new destination needs a new route, at once. */
-  #rerouted(before: Cell, cell: Cell, hook: HookName, stop: (end: LostEnd) => void): readonly Cell[] {
-    if (hook !== 'OUTPUT' || cell.header.daddr === before.header.daddr) return [cell];
+  /** IPv6 routes at once what has another mark or hop limit than before. */
+  #mangled(before: Cell, cell: Cell, stop: (end: LostEnd) => void): readonly Cell[] {
+    const { diagrams, family } = this.#layout;
+    if (family === 4) return [cell];
+    const unchanged = cell.mark === before.mark ? diagrams.and(cell.region, sameTtl(this.#layout, before, cell)) : NO;
+    const changed = diagrams.less(cell.region, unchanged);
+    return [
+      ...(unchanged === NO ? [] : [{ ...cell, region: unchanged }]),
+      ...(changed === NO ? [] : this.#rerouted({ ...cell, region: changed }, stop)),
+    ];
+  }
+
+  /** A new destination needs a new route, at once (nf_nat_ipv4_local_fn). */
+  #rerouted(cell: Cell, stop: (end: LostEnd) => void): readonly Cell[] {
     const { decisions } = this.#space;
-    return decisions.ask(cell.region, cell.header, decisions.output()).flatMap(({ region, to }) => {
+    return decisions.ask(cell.region, cell.header, decisions.reroute(cell.oif)).flatMap(({ region, to }) => {
       const own = { ...cell, region };
       if (to.kind !== 'refused') return [own];
       stop({ kind: 'dropped', cell: own, reason: to.reason });
       return [];
     });
   }
+}
+
+/** Where the ttl is what it was. */
+function sameTtl(layout: Layout, { header: { ttl: before } }: Cell, { header: { ttl: now } }: Cell): Node {
+  if (valueKey(before) === valueKey(now)) return YES;
+  return now.kind === 'is' ? whereIn(layout, before, [{ from: now.value, to: now.value }]) : NO;
 }

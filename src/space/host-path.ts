@@ -68,6 +68,11 @@ export class HostPath {
     return this.#ends;
   }
 
+  /** Is any packet of a cell, as it came to a table here, one of these? */
+  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
+    return this.#hooks.meets(cell, packets, known);
+  }
+
   // --- entering ------------------------------------------------------------------------------------------------------------------------
 
   /** The kernel fills in the source of an unbound socket. */
@@ -166,12 +171,24 @@ export class HostPath {
       return;
     }
     const { ttl } = cell.header;
-    for (const alive of this.#unless(cell, whereIn(this.#layout, ttl, [{ from: 0, to: 1 }]), 'TTL exceeded')) {
-      const counted: Value = ttl.kind === 'is' ? isValue(Number(ttl.value) - 1) : shifted(ttl, [-1]);
-      const own: Cell = { ...alive, header: { ...alive.header, ttl: counted } };
-      for (const on of this.#hooks.pass(own, 'FORWARD', { iif, oif }))
-        for (const out of this.#hooks.pass(on, 'POSTROUTING', { iif, oif })) this.#transmit(out, oif, via);
-    }
+    const cameBy = cell.cameBy ?? iif;
+    for (const alive of this.#unless(cell, whereIn(this.#layout, ttl, [{ from: 0, to: 1 }]), 'TTL exceeded'))
+      for (const free of cameBy === oif ? [alive] : this.#inScope(alive)) {
+        const counted: Value = ttl.kind === 'is' ? isValue(Number(ttl.value) - 1) : shifted(ttl, [-1]);
+        const own: Cell = { ...free, cameBy: undefined, header: { ...free.header, ttl: counted } };
+        for (const on of this.#hooks.pass(own, 'FORWARD', { iif, oif }))
+          for (const out of this.#hooks.pass(on, 'POSTROUTING', { iif, oif })) this.#transmit(out, oif, via);
+      }
+  }
+
+  /** ip6_forward: what leads off its link must not come from an address of the link, nor from none. */
+  #inScope(cell: Cell): readonly Cell[] {
+    if (this.#layout.family === 4) return [cell];
+    const near = [
+      { from: 0n, to: 0n },
+      { from: 0xfe80n << 112n, to: (0xfec0n << 112n) - 1n },
+    ];
+    return this.#unless(cell, whereIn(this.#layout, cell.header.saddr, near), 'a source beyond its scope');
   }
 
   #send(cell: Cell): void {
@@ -186,7 +203,7 @@ export class HostPath {
         // A new destination needs a new route.
         if (on.header.daddr === own.header.daddr) this.#out(on, to.oif, to.via);
         else
-          for (const again of decisions.ask(on.region, on.header, decisions.output())) {
+          for (const again of decisions.ask(on.region, on.header, decisions.reroute(to.oif))) {
             const routed = { ...on, region: again.region };
             if (again.to.kind === 'forward') this.#out(routed, again.to.oif, again.to.via);
             else this.#drop(routed, 'no route to the destination');
@@ -283,7 +300,8 @@ export class HostPath {
           this.#drop(own, to.reason);
           return [];
         }
-        if (to.kind !== 'forward' || to.oif !== bridge.name) return [{ ...own, dmac: up }];
+        if (to.kind !== 'forward') return [{ ...own, dmac: up }];
+        if (to.oif !== bridge.name) return [{ ...own, dmac: up, cameBy: to.oif }];
         if (to.via !== undefined) return [{ ...own, dmac: neighbourMac(host, bridge.name, to.via) }];
         return decisions
           .ask(region, cell.header, decisions.neighbour(bridge.name, 'daddr'))

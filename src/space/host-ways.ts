@@ -8,10 +8,11 @@ import type { Ruleset } from '../ruleset/rule.ts';
 import { AS_SENT } from './cell.ts';
 import { describe, type Described } from './description.ts';
 import { NO, YES, type Node } from './diagram.ts';
-import { connectionSettings, Ground, type HostSpace } from './ground.ts';
+import { connectionSettings, Ground } from './ground.ts';
 import { HostPath, type HostEnd } from './host-path.ts';
 import type { Layout } from './layout.ts';
 import { fromSet } from './packet-set.ts';
+import type { MoreNames } from './vocabulary.ts';
 import { wellFormed, withoutSaying } from './well-formed.ts';
 
 export interface HostWaysOptions {
@@ -19,6 +20,8 @@ export interface HostWaysOptions {
   readonly backend: Backend;
   /** All whose ways are going to be asked. */
   readonly rulesets: readonly Ruleset[];
+  /** Names that others have, whose ways are going to be asked as well. */
+  readonly more?: MoreNames;
   /** Most edges of diagrams that are kept. */
   readonly limit?: number;
 }
@@ -26,16 +29,16 @@ export interface HostWaysOptions {
 export class HostWays {
   readonly host: Host;
   readonly ground: Ground;
-  readonly #spaces = new Map<Ruleset, HostSpace>();
   readonly #wellFormed: Node;
 
-  constructor(host: Host, { family, backend, rulesets, limit }: HostWaysOptions) {
+  constructor(host: Host, { family, backend, rulesets, more, limit }: HostWaysOptions) {
     this.host = host;
     this.ground = new Ground({
       family,
       backend,
       network: { hosts: [host], links: [], stations: [] },
       rulesets,
+      ...(more === undefined ? {} : { more }),
       ...(limit === undefined ? {} : { limit }),
     });
     this.#wellFormed = wellFormed(this.layout);
@@ -47,10 +50,8 @@ export class HostWays {
 
   /** Where the packets of these come to an end that enter there; a state is asserted, or else they are the first of their flow. Throws SpaceLimitError. */
   ends(ruleset: Ruleset, entry: Entry, region: Node, state?: ConntrackState): readonly HostEnd[] {
-    const space = this.#spaces.get(ruleset) ?? this.ground.host(this.host, ruleset);
-    this.#spaces.set(ruleset, space);
     if (region === NO) return [];
-    return new HostPath(space).run(
+    return new HostPath(this.ground.host(this.host, ruleset)).run(
       { region, header: AS_SENT, mark: 0, framed: false, packetType: 'unicast', smac: '', dmac: '', flows: [] },
       entry,
       'sender',

@@ -76,8 +76,8 @@ export function idleRules(ruleset: Ruleset, { backend, limit }: IdleOptions): Id
 function idleInTable(space: Space, ruleset: Ruleset, table: TableName): readonly IdleFinding[] {
   const chains = ruleset.tables.get(table)?.chains ?? new Map<string, Chain>();
   const hooks = BUILT_IN_CHAINS[table].filter((hook) => chains.has(hook) && tablesAt(hook).includes(table));
-  const probe = new Probe(space, ruleset, table);
-  const { met, mattering } = collected(probe, hooks);
+  const probe = new Probe(space, ruleset, { table, hooks });
+  const { met, mattering } = probe.collect();
   const calls = callsOf(probe);
   const entered = (chain: Chain): boolean =>
     chain.policy !== undefined || (calls.get(chain.name) ?? []).some((call) => met.has(call));
@@ -103,12 +103,6 @@ function idleInTable(space: Space, ruleset: Ruleset, table: TableName): readonly
   );
   findings.push(...withoutEffect(space, { ruleset, table, hooks, dead, suspects }, covering));
   return findings;
-}
-
-function collected(probe: Probe, hooks: readonly HookName[]): { met: Set<number>; mattering: Set<number> } {
-  const found = { met: new Set<number>(), mattering: new Set<number>() };
-  for (const hook of hooks) probe.collect(hook, found);
-  return found;
 }
 
 /** By chain the numbers of the rules that jump or go to it. */
@@ -142,7 +136,7 @@ function withoutEffect(
 ): readonly IdleFinding[] {
   if (suspects.length === 0) return [];
   const gone = new Set(dead.map(([number]) => number));
-  const again = gone.size === 0 ? undefined : collected(new Probe(space, ruleset, table, gone), hooks).mattering;
+  const again = gone.size === 0 ? undefined : new Probe(space, ruleset, { table, hooks }, gone).collect().mattering;
   return suspects
     .filter(([number]) => again?.has(number) !== true)
     .map(([number, probed]) => ({

@@ -1,14 +1,16 @@
 /**
  * A table of which each rule is asked about at once: one more level, below the packet's fields, says of which rule something is asked and what. There
  * the diagram leads to what becomes of the packet where nothing is asked, to what would become of it without that rule, and to HIT where the packet
- * meets the rule. So all deletions of one rule are one diagram, and the trace of every packet is in it.
+ * meets the rule. So all deletions of one rule are one diagram, and the trace of every packet is in it. Where no rule changes packets, most rules need not be
+ * asked about: passage.ts.
  */
-import { compileTarget, type NatTarget } from '../netfilter/compile.ts';
+import type { NatTarget } from '../netfilter/compile.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { Chain, HookName, Rule, Ruleset, TableName } from '../ruleset/rule.ts';
 import { TableSpace } from './chain.ts';
 import { FALL, NO, RETURN, terminal, YES, type Node, type PairOperation, type Substitution } from './diagram.ts';
 import { single } from './layout.ts';
+import { Passage } from './passage.ts';
 import type { Space } from './space.ts';
 import { possible } from './table-difference.ts';
 
@@ -50,9 +52,19 @@ export class Probe {
   #made: TableSpace | undefined;
   readonly #inSomeReading: Substitution;
   readonly #matching = new Map<Rule, Node>();
+  readonly #hooks: readonly HookName[];
+  /** Answers most questions where no rule changes packets. */
+  readonly #passage: Passage | undefined;
+  /** The rules that are asked about in the diagram; undefined for all. */
+  readonly #open: ReadonlySet<number> | undefined;
 
   /** `without`: rules that are taken out altogether. */
-  constructor(space: Space, ruleset: Ruleset, table: TableName, without: ReadonlySet<number> = new Set()) {
+  constructor(
+    space: Space,
+    ruleset: Ruleset,
+    { table, hooks }: { readonly table: TableName; readonly hooks: readonly HookName[] },
+    without: ReadonlySet<number> = new Set(),
+  ) {
     this.space = space;
     this.ruleset = ruleset;
     this.table = table;
@@ -66,6 +78,18 @@ export class Probe {
       terminal(asked) === YES ? terminal(does) : terminal(asked) === MET ? HIT : FALL,
     );
     this.#level = space.layout.unknown(`which rule of ${table}`, 2 * this.rules.length);
+    this.#hooks = hooks;
+    const byName = ruleset.tables.get(table)?.chains ?? new Map<string, Chain>();
+    const isShown = (hook: HookName): boolean => byName.get(hook)?.hidden === undefined;
+    this.#passage = Passage.of({
+      space,
+      rules: this.rules,
+      chains: byName,
+      domains: new Map(hooks.filter(isShown).map((hook) => [hook, this.#possible(hook)])),
+      without,
+    });
+    const passage = this.#passage;
+    this.#open = passage && new Set([...this.rules.keys()].filter((number) => passage.matteringOf(number) === 'open'));
   }
 
   numberOf(rule: Rule): number {
@@ -94,7 +118,7 @@ export class Probe {
     this.#made = new TableSpace(
       space,
       { table, hook, chains },
-      { deciding: false, logs: 'all', instead },
+      { deciding: false, logs: 'all', instead, made: (name) => this.#passage?.settledNode(name) },
       { next: outcomes.node({ kind: 'accepted' }), translate },
     );
     return this.#made;
@@ -104,15 +128,17 @@ export class Probe {
     const number = this.numberOf(rule);
     if (this.#without.has(number)) return FALL;
     const { diagrams } = this.space.layout;
-    const does = compileTarget(rule.target).kind === 'unknown' ? this.#either(number, body, otherwise) : body;
+    const isUnknown = this.space.chains.actionOf(rule.target).kind === 'unknown';
+    const does = isUnknown ? this.#either(number, body, otherwise) : body;
+    const { chain } = this.rules[number] ?? {};
+    const asked = chain?.policy === undefined ? set : diagrams.and(set, this.#possible(chain.name as HookName));
+    if (this.#open?.has(number) === false) return diagrams.guard(asked, does);
     const question = diagrams.node(this.#level, [
       ...(number === 0 ? [] : [{ hi: 2 * number - 1, to: YES }]),
       { hi: 2 * number, to: NO },
       { hi: 2 * number + 1, to: MET },
       { hi: 2 * this.rules.length, to: YES },
     ]);
-    const { chain } = this.rules[number] ?? {};
-    const asked = chain?.policy === undefined ? set : diagrams.and(set, this.#possible(chain.name as HookName));
     return diagrams.pair(this.#asking, diagrams.ifThenElse(asked, question, NO), does);
   }
 
@@ -130,8 +156,18 @@ export class Probe {
     return diagrams.ifThenElse(diagrams.choose(unknown, single(1), YES, NO), body, otherwise);
   }
 
-  /** What the packets of a hook say, put to what those of other hooks have said. */
-  collect(hook: HookName, { met, mattering }: Findings): void {
+  /** What the packets of all hooks say of all rules. */
+  collect(): Findings {
+    const found: Findings = { met: new Set(), mattering: new Set() };
+    for (const number of this.#passage === undefined ? [] : this.rules.keys()) {
+      if (this.#passage?.isMet(number) === true) found.met.add(number);
+      if (this.#passage?.matteringOf(number) === 'yes') found.mattering.add(number);
+    }
+    if (this.#open?.size !== 0) for (const hook of this.#hooks) this.#collectAt(hook, found);
+    return found;
+  }
+
+  #collectAt(hook: HookName, { met, mattering }: Findings): void {
     const { diagrams } = this.space.layout;
     const last = 2 * this.rules.length;
     for (const node of diagrams.reachable(this.node(hook))) {
@@ -161,6 +197,7 @@ export class Probe {
 
   /** The numbers of the rules that a packet meets at a hook. */
   traceAt(hook: HookName, point: Values): readonly number[] {
+    if (this.#passage !== undefined) return this.#passage.traceAt(hook, point);
     const { diagrams } = this.space.layout;
     const node = diagrams.evaluate(this.node(hook), point, this.#level);
     if (node < 0 || diagrams.levelOf(node) !== this.#level) return [];
@@ -177,6 +214,8 @@ export class Probe {
   /** The packets of a set that meet a rule, in some reading. */
   meeting(hook: HookName, number: number, within: Node): Node {
     const { diagrams } = this.space.layout;
+    if (this.#passage !== undefined)
+      return diagrams.substitute(this.#inSomeReading, this.#passage.meeting(number, within));
     const met = diagrams.mapping((node) => (this.#hits(node, number) ? YES : NO), this.#level);
     return diagrams.substitute(met, diagrams.guard(within, this.node(hook)));
   }

@@ -64,6 +64,17 @@ export function witnessAt(
   return isHeld ? { skb, supposes: [...box.unknowns.keys()] } : undefined;
 }
 
+/** The most readable packet of one box, as the kernel would hold it at a hook. Undefined where there is none, or none that is in the box. */
+export function skbIn(
+  layout: Layout,
+  box: Box,
+  { hook, backend }: { readonly hook: HookName; readonly backend: Backend },
+): Skb | undefined {
+  const boxes = patternsOf(layout, box).patterns.map((pattern) => ({ ...pattern, entry: entryAt(layout, box, hook) }));
+  const least = leastPacket({ boxes });
+  return least === undefined ? undefined : completed(layout, box, least.packet, hook, backend);
+}
+
 export interface ArrivalWitness {
   readonly arrival: Arrival;
   /** It is a packet of the set only if something holds that the model does not know. */

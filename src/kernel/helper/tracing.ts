@@ -6,6 +6,7 @@
  *   then reports each rule through the logger of the family, which is nfnetlink_log group 0 here; nf_tables through its own group.
  * - Two empty chains just behind conntrack: the event of their policy says what conntrack makes of the packet (Linux 6.16), and no `ct`
  *   expression switches conntrack on, as asking for the state in a rule would (S1).
+ * - At the same place of OUTPUT, no redirect of IPv6 leaves: no sysctl forbids them, and Linux sends as many a second as it likes (ip6_forward).
  * - The sink: `log group 7 drop` at hook INPUT, priority INT_MAX: behind everything, so that the packet counts as delivered and no
  *   process, and no "port unreachable", ever answers it. Conntrack confirms at the same priority, and of equal priorities the later
  *   registration runs first (net/netfilter/core.c, nf_hook_entries_grow): therefore this table is made before any ruleset is.
@@ -60,6 +61,13 @@ const NF_OUTPUT = 3;
 const NF_ACCEPT = 1;
 const NF_DROP = 0;
 const META_NFTRACE = 12;
+const META_NFPROTO = 15;
+const CMP_EQ = 0;
+const NETWORK_HEADER = 1;
+const TRANSPORT_HEADER = 2;
+const NFPROTO_IPV6 = 10;
+const ICMPV6 = 58;
+const ND_REDIRECT = 137;
 /** NF_IP_PRI_CONNTRACK + 1. */
 const AFTER_CONNTRACK = -199;
 /** NF_IP_PRI_RAW - 1. */
@@ -104,9 +112,33 @@ const SET_NFTRACE = [
   expression('meta', attribute(2, be32(META_NFTRACE)), attribute(3, be32(1))),
 ];
 
-const LOG_AND_DROP = [
-  expression('log', attribute(1, be16(SINK_GROUP)), attribute(4, be16(1))),
-  expression('immediate', attribute(1, be32(0)), nested(2, nested(2, attribute(1, be32(NF_DROP))))),
+const DROP = expression('immediate', attribute(1, be32(0)), nested(2, nested(2, attribute(1, be32(NF_DROP)))));
+
+const LOG_AND_DROP = [expression('log', attribute(1, be16(SINK_GROUP)), attribute(4, be16(1))), DROP];
+
+/** Register 1 has this octet. */
+const isOctet = (octet: number): Buffer =>
+  expression('cmp', attribute(1, be32(1)), attribute(2, be32(CMP_EQ)), nested(3, attribute(1, Buffer.from([octet]))));
+
+const octetIs = (header: number, offset: number, octet: number): readonly Buffer[] => [
+  expression(
+    'payload',
+    attribute(1, be32(1)),
+    attribute(2, be32(header)),
+    attribute(3, be32(offset)),
+    attribute(4, be32(1)),
+  ),
+  isOctet(octet),
+];
+
+/** What ndisc_send_redirect makes, and no process here: with hop limit 255. */
+const DROP_REDIRECTS = [
+  expression('meta', attribute(1, be32(1)), attribute(2, be32(META_NFPROTO))),
+  isOctet(NFPROTO_IPV6),
+  ...octetIs(NETWORK_HEADER, 6, ICMPV6),
+  ...octetIs(NETWORK_HEADER, 7, 255),
+  ...octetIs(TRANSPORT_HEADER, 0, ND_REDIRECT),
+  DROP,
 ];
 
 const batch = (...messages: readonly Message[]): Message[] => [
@@ -174,6 +206,7 @@ export class Tracing {
         chain('prerouting', NF_PREROUTING, -500),
         rule('prerouting', ...SET_NFTRACE),
         chain('output', NF_OUTPUT, -500),
+        rule('output', ...DROP_REDIRECTS),
         rule('output', ...SET_NFTRACE),
         chain('state-prerouting', NF_PREROUTING, AFTER_CONNTRACK),
         chain('state-output', NF_OUTPUT, AFTER_CONNTRACK),
