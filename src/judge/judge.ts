@@ -4,12 +4,12 @@
  * A claim is taken as it stands, by other judges too; this one finds the sample to show: the least packet of the set goes first, so a claim that is altogether wrong is shown
  * by the packet that a person would have tried.
  */
-import type { Family } from '../address/address.ts';
+import type { Address, Family } from '../address/address.ts';
 import type { PacketsClaim, Posture } from '../claim/claim.ts';
 import { answer, freshWorld, send, type Hop, type Way, type World } from '../network/walk.ts';
 import type { Journey } from '../netfilter/journey.ts';
 import { ACK, PSH, SYN, isIcmp, type Arrival, type Entry } from '../packet/packet.ts';
-import { intersectSets, isEmptySet, setOf, type PacketSet } from '../packet/pattern.ts';
+import { intersectSets, isEmptySet, setOf, setsOverlap, type PacketSet } from '../packet/pattern.ts';
 import { leastPacket, samplerOf, type Aim } from '../packet/sample.ts';
 import { endpointsOf, judgeEnding, mirrored, type Outcome } from './ending.ts';
 import { hashText, randomFrom } from './random.ts';
@@ -88,6 +88,19 @@ export function tryPacket(
     : { outcome: replied, way, reply };
 }
 
+const NOTHING: readonly Address[] = [];
+
+const joined = new WeakMap<readonly Address[], WeakMap<readonly Address[], readonly Address[]>>();
+
+/** Two lists as one. Kept, for claims share them. */
+function together(one: readonly Address[], other: readonly Address[]): readonly Address[] {
+  const ofOne = joined.get(one) ?? new WeakMap<readonly Address[], readonly Address[]>();
+  joined.set(one, ofOne);
+  const both = ofOne.get(other) ?? [...one, ...other];
+  ofOne.set(other, both);
+  return both;
+}
+
 /** One sample in so many is what one of the rules asks for. */
 const ASKED_EVERY = 3;
 
@@ -98,23 +111,29 @@ export function samplesOf(
 ): Iterable<Arrival> | undefined {
   const { runs, seed, aim } = settings;
   const near: Aim = {
-    addresses: [...(claim.near?.addresses ?? []), ...(aim?.addresses ?? [])],
-    ports: [...(claim.near?.ports ?? []), ...(aim?.ports ?? [])],
+    addresses: together(claim.near?.addresses ?? NOTHING, aim?.addresses ?? NOTHING),
+    ports: together(claim.near?.ports ?? NOTHING, aim?.ports ?? NOTHING) as readonly number[],
     entries: [entryOf(claim)],
   };
   const set = openable(claim);
   const sampler = samplerOf(set, near);
   if (isEmptySet(set) || sampler === undefined) return undefined;
   const random = randomFrom(seed ^ hashText(`${claim.host} ${claim.says}`));
-  const asked =
-    runs < ASKED_EVERY
-      ? []
-      : (settings.asked?.(claim) ?? []).flatMap((rule) => samplerOf(intersectSets(set, rule), near) ?? []);
+  const rules = runs < ASKED_EVERY ? [] : (settings.asked?.(claim) ?? []);
   const first = random();
+  // The next rule, from one on, that asks for some of the claim's packets.
+  const asked = (turn: number): ReturnType<typeof samplerOf> => {
+    for (let step = 0; step < rules.length; step++) {
+      const rule = rules[(first + turn + step) % rules.length] ?? { boxes: [] };
+      const found = setsOverlap(set, rule) ? samplerOf(intersectSets(set, rule), near) : undefined;
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
   const least = leastPacket(set, near);
   return (function* () {
     for (let tested = 1; tested <= runs; tested++) {
-      const ofRule = tested % ASKED_EVERY === 0 ? asked[(first + tested / ASKED_EVERY) % asked.length] : undefined;
+      const ofRule = tested % ASKED_EVERY === 0 ? asked(tested / ASKED_EVERY) : undefined;
       const drawn = tested === 1 && least !== undefined ? least : (ofRule ?? sampler)(random);
       yield arrivalOf(claim, drawn.packet);
     }

@@ -21,7 +21,7 @@ import { entryOf, openers } from './judge.ts';
 
 export type Proof =
   /** `copied`: some of the packets came to several ports of a bridge. */
-  | { readonly kind: 'holds' | 'vacuous'; readonly copied: boolean }
+  | { readonly kind: 'holds' | 'vacuous'; readonly copied?: boolean }
   /** `sure`: those that break it however what is not known turns out; `possible`: those that may. */
   | {
       readonly kind: 'broken';

@@ -3,7 +3,7 @@
  * names), and the least packet, which is the one to show to a person. Both are functions of their arguments alone.
  */
 import type { Address, Family } from '../address/address.ts';
-import { fromBigint, parseAddress, parsePrefix } from '../address/address.ts';
+import { familyOf, fromBigint, parseAddress, parsePrefix } from '../address/address.ts';
 import type { Ranges } from '../address/ranges.ts';
 import {
   countRanges,
@@ -99,23 +99,78 @@ const assertedState = (
   choose: (states: readonly ConntrackState[]) => ConntrackState,
 ): Pick<Arrival, 'state'> => (box.states.length === CONNTRACK_STATES.length ? {} : { state: choose(box.states) });
 
+const sorted = new WeakMap<readonly Address[], Map<Family, readonly Address[]>>();
+
+/** The values of one kind that are named, in order. Kept, for one list is asked about for many sets. */
+function inOrder(values: readonly Address[], kind: Family): readonly Address[] {
+  const known = sorted.get(values) ?? new Map<Family, readonly Address[]>();
+  sorted.set(values, known);
+  const own =
+    known.get(kind) ??
+    values.filter((value) => familyOf(value) === kind).sort((one, other) => (one < other ? -1 : one > other ? 1 : 0));
+  known.set(kind, own);
+  return own;
+}
+
+/** The first place in an ordered list where a value, or what comes after it, stands. */
+function placeOf(list: readonly Address[], isBefore: (value: Address) => boolean): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const value = list[middle];
+    if (value !== undefined && isBefore(value)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Draws one of the values that are named and in the ranges; undefined where there is none. */
+function namedIn<T extends Address>(
+  ranges: Ranges<T>,
+  interesting: readonly Address[],
+): ((random: Random) => T) | undefined {
+  const list = inOrder(interesting, familyOf(ranges[0]?.from ?? 0));
+  const runs: { readonly first: number; readonly before: number }[] = [];
+  let count = 0;
+  for (const { from, to } of ranges) {
+    const first = placeOf(list, (value) => value < from);
+    const end = placeOf(list, (value) => value <= to);
+    if (end > first) runs.push({ first, before: count });
+    count += end - first;
+  }
+  const at = (index: number): Address | undefined => {
+    const run =
+      runs[
+        placeOf(
+          runs.map(({ before }) => before),
+          (before) => before <= index,
+        ) - 1
+      ];
+    return run && list[run.first + index - run.before];
+  };
+  if (count === 0) return undefined;
+  return (random) => {
+    const value = at(random() % count);
+    if (value === undefined) throw new RangeError('nothing is named there');
+    return value as T;
+  };
+}
+
 /** Of eight draws from a field: where something is named, three named ones; one of any value; edges otherwise. */
 function fieldSampler<T extends Address>(
   ranges: Ranges<T>,
   all: Ranges<T>,
   interesting: readonly Address[],
 ): (random: Random) => T {
-  const kind = typeof ranges[0]?.from;
-  const named = interesting.filter(
-    (value): value is T => typeof value === kind && rangesContain<Address>(ranges, value),
-  );
+  const named = namedIn(ranges, interesting);
   const size = countRanges(ranges);
   // The edges of a field that is left open are no edges of anything, so they are drawn less often.
-  const namedUpTo = named.length === 0 ? 0 : sameRanges<Address>(ranges, all) ? 5 : 3;
+  const namedUpTo = named === undefined ? 0 : sameRanges<Address>(ranges, all) ? 5 : 3;
   const uniformUpTo = namedUpTo + (sameRanges<Address>(ranges, all) ? 2 : 1);
   return (random) => {
     const die = random() % 8;
-    if (die < namedUpTo) return pick(named, random);
+    if (named !== undefined && die < namedUpTo) return named(random);
     if (die < uniformUpTo) return valueAt(ranges, uniform(size, random)) ?? edge(ranges, random);
     return edge(ranges, random);
   };
