@@ -1,6 +1,7 @@
 /** `nfverdict check`: every law on a deployment, with the rulesets of its hosts or the reference's own. */
 import type { Family } from '../address/address.ts';
 import { assumptionsOf } from '../deployment/assumption.ts';
+import { standIns } from '../invariant/vocabulary/addresses.ts';
 import type { Deployment } from '../deployment/deployment.ts';
 import { networkOf } from '../deployment/world.ts';
 import { nearest } from '../diagnostic/nearest.ts';
@@ -86,6 +87,7 @@ export const runCheck = (options: CheckOptions, io: Io): number =>
     if (io.stderrIsTTY && !options.quiet) io.stderr('\r\u001b[K');
     const assumptions = [
       ...assumptionsOf(deployment),
+      ...standIns(deployment),
       ...rulesetAssumptions(rulesets),
       ...notJudged(deployment, rulesets),
       ...(version === undefined ? [] : [version]),

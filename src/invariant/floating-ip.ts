@@ -71,7 +71,7 @@ const toInstance = ({ fixed }: AssociatedFloat): Extract<PacketsClaim['ending'],
   name: stationName(fixed),
 });
 
-/** The addresses from which a host's processes send to a floating IP: those of the host, of its floating IPs this one and a few others. */
+/** The addresses from which a host's processes send to a floating IP: those of the host, of its floating IPs this one and MOST_ALIKE others. */
 const ownSources = (context: LawContext, float: AssociatedFloat): Ranges =>
   unionRanges(
     plainAddresses(context, float.host.name),

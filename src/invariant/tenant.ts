@@ -6,7 +6,7 @@ import { groupedBy } from '../deployment/kept.ts';
 import { subtractSets } from '../packet/pattern.ts';
 import type { Law, LawContext } from './law.ts';
 import { accepted, addressesOf, networksOfInstance, only } from './vocabulary/admission.ts';
-import { fixedAddresses, hostIn, stationName, type FixedAddress } from './vocabulary/addresses.ts';
+import { fixedAddresses, hostIn, MOST_ALIKE, stationName, type FixedAddress } from './vocabulary/addresses.ts';
 import { filtersBridged } from './vocabulary/approach.ts';
 import { instanceChain } from './vocabulary/chain.ts';
 import { claimsOr } from './vocabulary/claims.ts';
@@ -33,10 +33,7 @@ const isolated: Law = {
     ]),
 };
 
-/** Instances of a project on the same networks send alike: so many of them are tried, and so many strangers on each instance. */
-const MOST_ALIKE = 4;
-const MOST_STRANGERS = 16;
-
+/** Instances of a project on the same networks send alike. */
 const sendersOf = (deployment: Deployment, family: Family): readonly FixedAddress[] => {
   const alike = groupedBy(fixedAddresses(deployment, family), ({ instance }) =>
     [instance.projectId, ...instance.vifs.map(({ network }) => network)].join(' '),
@@ -53,7 +50,7 @@ function isolationClaims(context: LawContext, family: Family): readonly PacketsC
     const host = hostIn(network, target.host.name);
     const welcome = accepted(deployment, target.instance, family);
     const strangers: FixedAddress[] = [];
-    for (let step = 0; step < senders.length && strangers.length < MOST_STRANGERS; step++) {
+    for (let step = 0; step < senders.length && strangers.length < MOST_ALIKE; step++) {
       const sender = senders[(index + step) % senders.length];
       if (sender !== undefined && areStrangers(context, sender, target)) strangers.push(sender);
     }

@@ -64,6 +64,24 @@ export const fixedAddresses = (deployment: Deployment, family: Family = 4): read
 export const stationName = ({ instance, vif }: Pick<FixedAddress, 'instance' | 'vif'>): string =>
   instance.vifs[0] === vif ? instance.name : `${instance.name}:${vif.port}`;
 
+/**
+ * Where a law speaks of pairs, of a sender and whom it sends to, so many senders or receivers of one kind on a host stand for all: claims would else grow with the square of the
+ * cloud. What nova writes for one does not depend on the others, and no rule of its names a port. A report says where it came to that (`standIns`).
+ */
+export const MOST_ALIKE = 16;
+
+/** What is said of a cloud where some stand for others: a sentence, or none. */
+export function standIns(deployment: Deployment): readonly string[] {
+  const instances = groupedBy(fixedAddresses(deployment), ({ host, network }) => `${host.name} ${network.label}`);
+  const floats = groupedBy(associatedFloats(deployment), ({ host }) => host.name);
+  const isLarge = [...instances.values(), ...floats.values()].some(({ length }) => length > MOST_ALIKE);
+  return isLarge
+    ? [
+        `where a law is about pairs of instances or floating IPs, each is tried with ${MOST_ALIKE} others of a host, which stand for the rest`,
+      ]
+    : [];
+}
+
 interface Placed {
   readonly deployment: Deployment;
   readonly network: Network;
@@ -112,9 +130,6 @@ export const vpnDoors = keptFor((deployment: Deployment): PacketSet =>
     .reduce(unionSets, NO_PACKET),
 );
 
-/** What makes the way from one floating IP to another is in the rules of each: of many others so many stand for all. */
-const MOST_OTHERS = 4;
-
 const floatsByHost = keptFor((deployment: Deployment) => {
   const lists = [...groupedBy(associatedFloats(deployment), ({ host }) => host).values()];
   return { lists, places: new Map(lists.flatMap((list, of) => list.map((float, at) => [float, { of, at }]))) };
@@ -122,8 +137,8 @@ const floatsByHost = keptFor((deployment: Deployment) => {
 
 /** A few of so many items of a list from one on; after its last the list goes on at its beginning. */
 const few = <T>(list: readonly T[], from: number, count: number): readonly T[] =>
-  Array.from({ length: Math.min(MOST_OTHERS, count) }, (_, step) => list[(from + step) % list.length]).flatMap(
-    (item) => (item === undefined ? [] : [item]),
+  Array.from({ length: Math.min(MOST_ALIKE, count) }, (_, step) => list[(from + step) % list.length]).flatMap((item) =>
+    item === undefined ? [] : [item],
   );
 
 /** The floating IPs that follow one on its host. */
@@ -139,7 +154,7 @@ export function nextElsewhere(deployment: Deployment, float: AssociatedFloat): r
   const { lists, places } = floatsByHost(deployment);
   const { of, at } = places.get(float) ?? { of: 0, at: 0 };
   const others = few(lists, of + 1, lists.length - 1).flatMap((list) => few(list, at, list.length));
-  return others.slice(0, MOST_OTHERS);
+  return others.slice(0, MOST_ALIKE);
 }
 
 /** The hosts that run a nova-network which translates. */
@@ -302,21 +317,6 @@ export const isOutward = (network: Network, host: string, attachment: string | u
     ({ outside, attachments }) => outside && attachments.some((at) => at.host === host && at.interface === attachment),
   );
 
-/** Between two floating IPs that are no farther apart nobody is looked for: it is the same pool. */
-const WIDEST_GAP = 16;
-
-/** The IPv4 floating IPs of a deployment, associated or not, and what lies in the gaps of their pools: no machine of the world has it. */
-export const pools = keptFor((deployment: Deployment): Ranges => {
-  const taken = normalizeRanges(deployment.floatingIps.map(({ address }) => ({ from: address, to: address })));
-  const gaps = taken.flatMap(({ to }, at) => {
-    const next = taken[at + 1]?.from;
-    return typeof to === 'number' && typeof next === 'number' && next - to <= WIDEST_GAP
-      ? [{ from: to, to: next }]
-      : [];
-  });
-  return unionRanges(taken, normalizeRanges(gaps));
-});
-
 /** Part of the world: what a host sends out by one device, to machines that nobody has described. */
 export interface WorldBehind {
   readonly device: string;
@@ -324,8 +324,8 @@ export interface WorldBehind {
 }
 
 /**
- * Outside clients and servers: unicast addresses that are nobody's in this network, in none of nova's subnets and in no gap of a pool of floating IPs, by the
- * device by which the host's routes lead to them. A route by way of a machine that is described leads not there but to that machine.
+ * Outside clients and servers: unicast addresses that are nobody's in this network and in none of nova's subnets, by the device by which the host's
+ * routes lead to them. A route by way of a machine that is described leads not there but to that machine.
  */
 export const worldBehind = (context: Placed, host: string, family: Family = 4): readonly WorldBehind[] =>
   worldsOf(context, host, family);
@@ -334,8 +334,7 @@ const worldsOf = keptFor(({ deployment, network }: Placed, host: string, family:
   const found = hostIn(network, host);
   if (found === undefined) return [];
   const owned = somebodys(network, family);
-  const ours = unionRanges(everySubnet(deployment, family), family === 4 ? pools(deployment) : []);
-  let left = subtractRanges(subtractRanges(unicast(family), ours), owned);
+  let left = subtractRanges(subtractRanges(unicast(family), everySubnet(deployment, family)), owned);
   const behind = new Map<string, Ranges>();
   for (const { to, via, dev } of routingTable(found)) {
     if (familyOf(to.address) !== family) continue;

@@ -3,7 +3,7 @@ import type { PacketsClaim } from '../../claim/claim.ts';
 import { keptFor } from '../../deployment/kept.ts';
 import type { Bridge } from '../../host/host.ts';
 import type { Network } from '../../network/network.ts';
-import { hostIn, isOutward, type FixedAddress } from './addresses.ts';
+import { hostIn, isOutward, MOST_ALIKE, type FixedAddress } from './addresses.ts';
 
 /** An entry as claims name it, and what it is. */
 export interface EntryPoint {
@@ -29,12 +29,9 @@ const arrival = (
   name: `${host} ${name}`,
 });
 
-/** No rule of nova's knows of ports: of many instances on one bridge, those behind the first ports stand for the others. */
-const MOST_ALIKE = 4;
-
 /**
- * The entries from outside the host: its interfaces that are no bridge, then the ports of its bridges. Loopback is none. Of the ports of instances there are
- * up to four of each bridge.
+ * The entries from outside the host: its interfaces that are no bridge, then the ports of its bridges. Loopback is none. Of the ports of instances up to
+ * MOST_ALIKE of each bridge stand for all.
  */
 export const arrivalsAt = keptFor((network: Network, host: string): readonly EntryPoint[] => {
   const found = hostIn(network, host);

@@ -24,6 +24,7 @@ import { parseRuleset } from '../../ruleset/parse.ts';
 import type { KnownFailure, LawContext } from '../law.ts';
 import {
   everyExemption,
+  everyFloat,
   fixedAddresses,
   fixedRange,
   hostIn,
@@ -31,7 +32,6 @@ import {
   networkHosts,
   ownRanges,
   plugOf,
-  pools,
   somebodys,
   unicast,
   worldBehind,
@@ -220,7 +220,7 @@ const outsideOf = keptFor((context: LawContext, name: string, bridge: string): R
   const { deployment, network } = context;
   const host = hostNamed(deployment, name);
   if (host === undefined) return [];
-  const kept = unionRanges(everyExemption(deployment), pools(deployment));
+  const kept = unionRanges(everyExemption(deployment), everyFloat(deployment));
   const own = unionRanges(localTo(network, name), segmentsOn(network, name, bridge));
   const forced = forcedDestinations(deployment, host);
   const outside = intersectRanges(subtractRanges(subtractRanges(unicast(), kept), own), forced);
