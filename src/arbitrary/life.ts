@@ -24,7 +24,7 @@ export type Story = () => readonly string[];
 /** Who watches a life. */
 export interface Watcher {
   /** A breach that is known: `LAW (bug)`, and the operations that led to it. */
-  readonly marked?: (mark: string, story: Story) => void;
+  readonly marked?: (mark: string, breach: TimeBreach, story: Story) => void;
   /** One that is not. */
   readonly unmarked: (law: TimeLaw, breach: TimeBreach, story: Story) => void;
   /** Something of a kind that lives are to meet. */
@@ -241,7 +241,7 @@ function judge({ watcher, done }: Real, history: History, thorough: boolean): vo
     for (const breach of law.breaches(history)) {
       const mark = markOf(law, breach, history);
       if (mark === undefined) watcher.unmarked(law, breach, story);
-      else watcher.marked?.(`${law.id} (${mark.bug})`, story);
+      else watcher.marked?.(`${law.id} (${mark.bug})`, breach, story);
     }
   }
 }

@@ -15,6 +15,7 @@ import { printArrival } from '../packet/notation.ts';
 import { worldOf } from '../network/walk.ts';
 import { printReleases, type Cell, type Column } from '../report/release-book.ts';
 import { nodeIo } from './io.ts';
+import { knownLives } from './known-lives.ts';
 import { referenceRulesets } from './ruleset-words.ts';
 
 const CLOUDS = ['article/cloud', 'second-cloud', 'modes/vlan', 'modes/multi-host', 'modes/loopback-metadata'] as const;
@@ -85,29 +86,27 @@ function record(cells: Map<string, Cell>, { id }: Law, against: string | undefin
     cells.set(id, { holds: false, against });
 }
 
-/** What the laws over time say: the shortest of some lives that break each. */
+/** What the laws over time say: of the lives of scenarios/lives, which meet every mark, the shortest that breaks each. */
 async function overTime(release: Release, cells: Map<string, Cell>): Promise<void> {
-  const fc = await import('fast-check');
-  const { beginningArb, drawnArb } = await import('../arbitrary/lifecycle.ts');
-  const { live } = await import('../arbitrary/life.ts');
+  const { liveThrough } = await import('../arbitrary/life.ts');
   for (const law of OVER_TIME_LAWS) record(cells, law, undefined);
-  const lives = fc.sample(fc.tuple(beginningArb(), fc.array(drawnArb(), { maxLength: 12, size: 'max' })), {
-    numRuns: 300,
-    seed: 1,
-  });
-  for (const [beginning, drawn] of lives)
-    live(beginning, drawn, release, {
-      marked: (mark, operations) => {
-        const law = OVER_TIME_LAWS.find(({ id }) => mark.startsWith(`${id} `));
-        const story = operations()
-          .map((operation) => `\`${operation}\``)
-          .join(', ');
-        if (law !== undefined) record(cells, law, `${mark.slice(law.id.length + 1)} after ${story}`);
+  for (const { name, in: within, counting } of knownLives())
+    liveThrough(
+      within(release),
+      {
+        marked: (mark, breach, operations) => {
+          const law = OVER_TIME_LAWS.find(({ id }) => mark.startsWith(`${id} `));
+          const story = operations()
+            .map((operation) => `\`${operation}\``)
+            .join(', ');
+          if (law !== undefined) record(cells, law, `${breach.message}, in scenarios/lives/${name} after ${story}`);
+        },
+        unmarked: (law, { message }, operations) => {
+          throw new Error([`${law.id}: ${message}`, ...operations()].join('\n'));
+        },
       },
-      unmarked: (law, { message }, operations) => {
-        throw new Error([`${law.id}: ${message}`, ...operations()].join('\n'));
-      },
-    });
+      counting,
+    );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

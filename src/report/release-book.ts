@@ -53,7 +53,7 @@ export const printReleases = (laws: readonly Law[], columns: readonly Column[]):
     '# The releases',
     '',
     'Made by `npm run releases`: what the laws (docs/laws.md) say of the rules that each release writes for the clouds in `scenarios/` (article/cloud, second-cloud, modes/), and, of laws over',
-    'time, of random lives of small clouds. An empty cell: the law says nothing of them. (w): what an operator wants, and nova never promised. Every failure is one that is known.',
+    'time, of the lives in scenarios/lives. An empty cell: the law says nothing of them. (w): what an operator wants, and nova never promised. Every failure is one that is known.',
     '',
     `| law | ${columns.map(({ release }) => release).join(' | ')} |`,
     `| --- | ${columns.map(() => '---').join(' | ')} |`,
