@@ -167,3 +167,14 @@ test('bad input is said with its place, and what only a host can answer is refus
   expect(diff(RULES, { confirm: true }).stderr).toContain('give it with -d or --host');
   expect(diff(RULES, { name: 'host1' }).stderr).toContain('--name says something of a host');
 });
+
+test('a target that is not modelled is another unknown with other options, and the same with the same', () => {
+  const queue = (number: number): string =>
+    RULES.replace('-A FORWARD -d', `-A FORWARD -p udp -j NFQUEUE --queue-num ${number}\n-A FORWARD -d`);
+  expect(diff(queue(1), {}, queue(1)).code).toBe(0);
+  const { code, stdout } = diff(queue(2), {}, queue(1));
+  expect(stdout).toContain('? undecided  filter FORWARD');
+  expect(stdout).toMatch(/old: {3}undecided {2}old:16 \(filter FORWARD rule 2\)\n/);
+  expect(stdout).toMatch(/new: {3}undecided {2}new:16 \(filter FORWARD rule 2\)\n/);
+  expect(code).toBe(3);
+});

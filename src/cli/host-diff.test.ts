@@ -187,6 +187,40 @@ test('what is not modelled is the same on both sides where its text is', () => {
   expect(runHostDiff({ ...given, outputs: [{ format: 'text' }], color: 'never' }, io)).toBe(0);
 });
 
+test('a target that is not modelled is another unknown with other options', () => {
+  const queue = (number: number): string =>
+    RULES.replace(
+      '-A FORWARD -i eth1',
+      `-A FORWARD -i eth1 -p udp -j NFQUEUE --queue-num ${number}\n-A FORWARD -i eth1`,
+    );
+  expect(diff(queue(1), { within: 'udp any > any in eth1' }, { old: queue(1) }).code).toBe(0);
+  const { code, stdout } = diff(queue(2), { within: 'udp any > any in eth1' }, { old: queue(1) });
+  expect(classes(stdout)).toEqual(['undecided']);
+  expect(stdout).toMatch(/old: {3}undecided .*\n +old:18 \(filter FORWARD rule 3\) .*--queue-num 1\n/);
+  expect(stdout).toMatch(/new: {3}undecided .*\n +new:18 \(filter FORWARD rule 3\) .*--queue-num 2\n/);
+  expect(code).toBe(3);
+});
+
+test('packets that come to the same unknown in another shape are undecided', () => {
+  const queued = RULES.replace('-A FORWARD -m state', '-A FORWARD -j NFQUEUE --queue-num 1\n-A FORWARD -m state');
+  const moved = queued.replace('10.0.0.2:8080', '10.0.0.3:8080');
+  const asked = { within: 'tcp any > 192.0.2.10:80 in eth0' };
+  expect(diff(queued, asked, { old: queued }).code).toBe(0);
+  expect(diff(moved, asked, { old: queued })).toMatchObject({ code: 3, stderr: '' });
+});
+
+test('packets that sets follow on neither side are undecided, unless the rules are the same to every packet', () => {
+  // The kernel chooses one of the two, and only one is let through.
+  const chosen = RULES.replace('10.0.0.2:8080', '10.0.0.2-10.0.0.3:8080').replace('-d 10.0.0.0/29', '-d 10.0.0.2/32');
+  const other = chosen.replace('-d 10.0.0.2/32', '-d 10.0.0.3/32');
+  const asked = { within: 'tcp 203.0.113.0/24 > 192.0.2.10:80 in eth0' };
+  const { code, stdout } = diff(other, asked, { old: chosen });
+  expect(classes(stdout)).toEqual(['undecided']);
+  expect(code).toBe(3);
+  const same = chosen.replace('-A FORWARD -i eth1', '-A FORWARD -i eth1 -s 10.0.0.2/32 -j ACCEPT\n-A FORWARD -i eth1');
+  expect(diff(same, asked, { old: chosen }).code).toBe(0);
+});
+
 test('it is no difference how many copies of a packet are lost', () => {
   // Of a broadcast the host gets a copy itself: both are dropped behind, or the packet before there are two.
   const chains = '*mangle\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n';

@@ -1,5 +1,6 @@
 /** A ruleset as understood: each rule compiled once, into a predicate and an action. Packets never meet the text. */
 import { match as when, P } from 'ts-pattern';
+import { printTarget } from '../ruleset/print.ts';
 import type { Chain, Hidden, MaskedMark, RejectWith, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 import { compileMatch, every, unknownBecause, type Predicate } from './match.ts';
 
@@ -66,6 +67,12 @@ const UNSEEN = P.union('LOG', 'NFLOG', 'CHECKSUM', 'TCPMSS');
 const NAT = P.union('DNAT', 'SNAT', 'MASQUERADE', 'REDIRECT', 'NETMAP');
 const HOPS = P.union('TTL', 'HL');
 
+/** Named by its whole text: with other options it is another unknown. */
+const notModelled = (target: Target): Action => ({
+  kind: 'unknown',
+  because: `${printTarget(target)} is not modelled`,
+});
+
 export const compileTarget = (target: Target | undefined): Action =>
   when(target)
     .returnType<Action>()
@@ -80,16 +87,16 @@ export const compileTarget = (target: Target | undefined): Action =>
     .with({ kind: 'MARK' }, ({ value }) => ({ kind: 'mark', value }))
     .with({ kind: 'CONNMARK' }, (connmark) => ({ kind: 'connmark', target: connmark }))
     .with({ kind: 'NOTRACK' }, () => ({ kind: 'untrack' }))
-    .with({ kind: 'CT' }, ({ notrack, options }) =>
-      notrack
+    .with({ kind: 'CT' }, (target) =>
+      target.notrack
         ? { kind: 'untrack' }
-        : options.some((option) => option.name !== 'ctevents' && option.name !== 'expevents')
-          ? { kind: 'unknown', because: '-j CT with zones, helpers or time-outs is not modelled' }
+        : target.options.some((option) => option.name !== 'ctevents' && option.name !== 'expevents')
+          ? notModelled(target)
           : { kind: 'continue' },
     )
     .with({ kind: HOPS }, ({ operation, value }) => ({ kind: 'ttl', operation, value }))
-    .with({ kind: 'unmodelled' }, ({ name }) =>
-      WITHOUT_EFFECT.has(name) ? { kind: 'continue' } : { kind: 'unknown', because: `-j ${name} is not modelled` },
+    .with({ kind: 'unmodelled' }, (unmodelled) =>
+      WITHOUT_EFFECT.has(unmodelled.name) ? { kind: 'continue' } : notModelled(unmodelled),
     )
     .exhaustive();
 

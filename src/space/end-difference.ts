@@ -20,11 +20,19 @@ export interface EndChange {
   readonly now: readonly HostEnd[];
 }
 
-/** What changed between the ends that packets come to under the one ruleset and under the other. No packet is in two. */
-export function endChanges(layout: Layout, old: readonly HostEnd[], now: readonly HostEnd[]): readonly EndChange[] {
+/**
+ * What changed between the ends that packets come to under the one ruleset and under the other. No packet is in two. `sameRules`: asked where sets follow packets
+ * under neither, which then fare alike only if the rules are alike to every packet.
+ */
+export function endChanges(
+  layout: Layout,
+  old: readonly HostEnd[],
+  now: readonly HostEnd[],
+  sameRules: () => boolean,
+): readonly EndChange[] {
   const { diagrams } = layout;
   const [before, after] = [atomsOf(layout, old), atomsOf(layout, now)];
-  const found: EndChange[] = changedAtoms(layout, before, after).flatMap((changed) => {
+  const found: EndChange[] = changedAtoms(layout, before, after, sameRules).flatMap((changed) => {
     const classes = classesOf(layout, changed);
     const ends = `${summaryOf(changed.was)} -> ${summaryOf(changed.is)}`;
     return classes.length === 0 ? [] : [{ classes, packets: changed.packets, ends, now: changed.is.ends }];
@@ -120,6 +128,8 @@ function byKey({ diagrams }: Layout, atoms: readonly Atom[]): ReadonlyMap<string
   );
 }
 
+const isUnfollowed = (end: HostEnd): boolean => end.kind === 'undecided' && end.unfollowed === true;
+
 interface Changed {
   readonly was: Atom;
   readonly is: Atom;
@@ -128,12 +138,18 @@ interface Changed {
   readonly sameEndpoint: boolean;
 }
 
-function changedAtoms(layout: Layout, old: readonly Atom[], now: readonly Atom[]): readonly Changed[] {
+function changedAtoms(
+  layout: Layout,
+  old: readonly Atom[],
+  now: readonly Atom[],
+  sameRules: () => boolean,
+): readonly Changed[] {
   const { diagrams } = layout;
   const [before, after] = [byKey(layout, old), byKey(layout, now)];
   const apart = (own: ReadonlyMap<string, Atom>, others: ReadonlyMap<string, Atom>): readonly Atom[] =>
     [...own].flatMap(([key, atom]) => {
-      const region = diagrams.less(atom.region, others.get(key)?.region ?? NO);
+      const same = atom.ends.some(isUnfollowed) && !sameRules() ? NO : (others.get(key)?.region ?? NO);
+      const region = diagrams.less(atom.region, same);
       return region === NO ? [] : [{ ...atom, region }];
     });
   const [left, right] = [apart(before, after), apart(after, before)];
@@ -197,9 +213,9 @@ const placeKey = (end: HostEnd): string =>
         ? `${end.kind} with ${end.with ?? ''}`
         : end.kind;
 
-/** Where a packet ends and what it looks like there; what is lost looks like nothing. */
+/** Where a packet ends and what it looks like there, or where nothing more is known of it; what is lost looks like nothing. */
 function endKey(end: HostEnd): string {
-  if (end.kind !== 'delivered' && end.kind !== 'exit') return placeKey(end);
+  if (end.kind === 'dropped' || end.kind === 'rejected') return placeKey(end);
   return `${placeKey(end)} ${translatedKey(end.cell)} ${fieldKey(end.cell.header.ttl)} ${end.cell.mark}`;
 }
 

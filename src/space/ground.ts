@@ -57,6 +57,8 @@ export class Ground {
   readonly accepted: Node;
   /** NAT targets as outcomes name them. */
   readonly targets = new Map<string, NatTarget>();
+  /** The kernel chooses, and what becomes of the packet depends on it. */
+  readonly open: Node;
   readonly #macs: ReadonlySet<Mac>;
   readonly #headers = new WeakMap<Header, Levels>();
   readonly #decisions = new Map<Host, Decisions>();
@@ -81,8 +83,8 @@ export class Ground {
     this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
     this.effects = new Effects(this.layout, this.outcomes);
     this.accepted = this.outcomes.node({ kind: 'accepted' });
-    const open = this.outcomes.node({ kind: 'undecided', reason: 'it matters what the kernel chooses' });
-    this.bindings = new Bindings(this.layout, open);
+    this.open = this.outcomes.node({ kind: 'undecided', reason: 'it matters what the kernel chooses' });
+    this.bindings = new Bindings(this.layout, this.open);
     this.openings = new Openings(this.layout);
     this.#macs = macsOf(network, this.layout);
   }

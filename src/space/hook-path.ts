@@ -11,7 +11,7 @@ import { tupleLevels, type TupleKind } from './header-levels.ts';
 import type { LostEnd } from './host-path.ts';
 import { NOT_SEEN, stateNumber, type Field, type Layout } from './layout.ts';
 import { IDENTITY, type Affine, type Outcome, type TtlStep } from './outcome.ts';
-import { IN_THE_WAY, type TrackingPath } from './tracking-path.ts';
+import { IN_THE_WAY, unfollowed, type TrackingPath } from './tracking-path.ts';
 import { Translation } from './translation.ts';
 import { isValue, shifted, valueKey, whereIn, type Value } from './value.ts';
 
@@ -103,6 +103,7 @@ export class HookPath {
         cell: own,
         ...(outcome?.reason === undefined ? {} : { reason: outcome.reason }),
         ...(outcome?.with === undefined ? {} : { with: outcome.with }),
+        ...(to === this.#space.ground.open ? { unfollowed: true as const } : {}),
       });
       return [];
     });
@@ -285,7 +286,7 @@ export class HookPath {
       return new Translation(this.#space, hook).of(target, own, tracked.flow.translated).flatMap((piece) => {
         const part: Cell = { ...own, region: piece.region };
         if (piece.kind === 'unclear') {
-          stop({ kind: 'undecided', cell: part, reason: piece.because });
+          stop(unfollowed(part, piece.because));
           return [];
         }
         if (piece.kind === 'impossible') {
@@ -295,7 +296,7 @@ export class HookPath {
         const changed = piece.changed ? (isSource ? { sourceNat: true } : { destinationNat: true }) : {};
         const mapped = as(part, { translated: piece.ends, ...changed });
         if (this.#tracking.isTaken(mapped, piece.ends)) {
-          stop({ kind: 'undecided', cell: mapped, reason: IN_THE_WAY });
+          stop(unfollowed(mapped, IN_THE_WAY));
           return [];
         }
         return [mapped];

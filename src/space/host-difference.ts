@@ -17,6 +17,7 @@ import { partingKey, partingOf } from './parting.ts';
 import { saidAmong } from './plain-words.ts';
 import { waysIn } from './host-claim.ts';
 import { isReached, type HostEnd } from './host-path.ts';
+import { isSomeChange, rulesChange } from './same-rules.ts';
 import type { HostWays } from './host-ways.ts';
 import { CHANGE_CLASSES, type ChangeClass } from './table-difference.ts';
 import { whereIn } from './value.ts';
@@ -149,6 +150,8 @@ class Comparison {
   readonly #found = new Map<string, Found>();
   readonly #firsts: (Sides & { readonly entry: Entry })[] = [];
   readonly #slight = new Map<string, Node>();
+  /** Asked for only where sets do not follow packets. */
+  #someChange: boolean | undefined;
 
   constructor(ways: HostWays, old: Ruleset, now: Ruleset) {
     this.#ways = ways;
@@ -179,12 +182,23 @@ class Comparison {
       .slice(0, MOST_OPENERS);
   }
 
+  #changes(old: readonly HostEnd[], now: readonly HostEnd[]): readonly EndChange[] {
+    return endChanges(this.#ways.layout, old, now, () => this.#areSameRules);
+  }
+
+  /** To every packet on this host. */
+  get #areSameRules(): boolean {
+    const { ground, host } = this.#ways;
+    this.#someChange ??= isSomeChange(rulesChange(ground, host, this.#old, this.#now));
+    return !this.#someChange;
+  }
+
   /** Packets of which somebody says in which state they are. */
   asserted(entry: Entry, state: ConntrackState | undefined, sent: Node): void {
     const [old, now] = [this.#old, this.#now].map((side) => this.#ways.ends(side, entry, sent, state));
     // Of flows that exist it is their state that matters.
     const isLater = state === 'ESTABLISHED' || state === 'RELATED';
-    for (const change of endChanges(this.#ways.layout, old ?? [], now ?? []))
+    for (const change of this.#changes(old ?? [], now ?? []))
       this.#tell(isLater ? asStateful(change) : change, {
         entry,
         turns: ['packet'],
@@ -199,7 +213,7 @@ class Comparison {
     const [old, now] = [this.#old, this.#now].map((side) => this.#ways.ends(side, entry, sent));
     const first = { old: old ?? [], now: now ?? [] };
     this.#firsts.push({ entry, ...first });
-    const changes = endChanges(this.#ways.layout, first.old, first.now);
+    const changes = this.#changes(first.old, first.now);
     for (const change of changes) this.#tell(change, { entry, turns: ['packet'], alive: false });
     const different = this.#different(changes);
     const opened = diagrams.orAll(
@@ -257,7 +271,7 @@ class Comparison {
     const known = diagrams.orAll(
       [...old, ...now].flatMap(({ cell }) => (cell.tracked?.state === 'ESTABLISHED' ? [cell.region] : [])),
     );
-    return endChanges(this.#ways.layout, old, now).flatMap((change) => {
+    return this.#changes(old, now).flatMap((change) => {
       const packets = turn === 'packet' ? change.packets : diagrams.and(change.packets, known);
       return packets === NO ? [] : [asStateful({ ...change, packets })];
     });

@@ -43,6 +43,8 @@ export interface LostEnd {
   readonly reason?: string;
   /** How it was rejected. */
   readonly with?: RejectWith;
+  /** No rule is to blame: sets do not follow such packets, and what the rules make of them is not asked. */
+  readonly unfollowed?: true;
 }
 
 export class HostPath {

@@ -14,7 +14,10 @@ import { fromSet } from './packet-set.ts';
 import { countUnchanged, RulePlaces } from './rule-names.ts';
 import { Space } from './space.ts';
 
-/** What a difference means to a packet (docs of the command `diff`). `undecided`: a target that is not modelled is met on one side only. */
+/**
+ * What a difference means to a packet (docs of the command `diff`). `undecided`: a target that is not modelled is met on one side only, or one of another text on
+ * the other.
+ */
 export const CHANGE_CLASSES = [
   'widened',
   'narrowed',

@@ -31,6 +31,14 @@ const AS_THEY_WERE_SENT: Levels = new Map();
 export const IN_THE_WAY =
   'a flow of the same packet on this host may have the same addresses and ports: sets do not follow that';
 
+/** The end of what is known of packets, for what they meet and not for what the rules say. */
+export const unfollowed = (cell: Cell, reason: string): LostEnd => ({
+  kind: 'undecided',
+  cell,
+  reason,
+  unfollowed: true,
+});
+
 export class TrackingPath {
   readonly #space: HostSpace;
   readonly #layout: Layout;
@@ -107,7 +115,7 @@ export class TrackingPath {
     for (const { region, to } of this.#space.ground.bindings.pieces(rest, states, levels)) {
       const taken = cell.flows.filter(({ host }) => host === this.#space.host.name);
       if (taken.length > 0 && this.isTaken({ ...cell, region }, endsOf(cell.header))) {
-        stop({ kind: 'undecided', cell: { ...cell, region }, reason: IN_THE_WAY });
+        stop(unfollowed({ ...cell, region }, IN_THE_WAY));
         continue;
       }
       const state = this.#space.ground.openings.stateOf(to);
@@ -152,7 +160,7 @@ export class TrackingPath {
       if (state === 'INVALID' || state === 'UNTRACKED') return [{ ...own, flows, tracked: { kind: 'none', state } }];
       if (!taken.anew && taken.direction === direction)
         return [{ ...own, flows, tracked: { kind: 'flow', state, direction, flow: known } }];
-      stop({ kind: 'undecided', cell: own, reason: 'it opens a flow of its own, or comes to whom it is from' });
+      stop(unfollowed(own, 'it opens a flow of its own, or comes to whom it is from'));
       return [];
     });
   }
@@ -167,7 +175,7 @@ export class TrackingPath {
         const own: Cell = { ...cell, region };
         if (openings.stateOf(to) === 'NEW')
           return [{ ...own, tracked: { kind: 'flow', state: 'NEW', direction: 'ORIGINAL', flow } }];
-        stop({ kind: 'undecided', cell: own, reason: 'it comes to the same host twice, and is then no first packet' });
+        stop(unfollowed(own, 'it comes to the same host twice, and is then no first packet'));
         return [];
       });
   }
@@ -188,7 +196,7 @@ export class TrackingPath {
         const known: Flow = { ...flow, seenReply: true, assured: false };
         if (state === 'ESTABLISHED')
           return [{ ...own, tracked: { kind: 'flow', state, direction: 'REPLY', flow: known } }];
-        stop({ kind: 'undecided', cell: own, reason: 'the answer opens a flow of its own' });
+        stop(unfollowed(own, 'the answer opens a flow of its own'));
         return [];
       });
   }
