@@ -97,8 +97,8 @@ export class LinuxWorld {
     );
     const specs = [...this.#twins.values()].map(({ host, machine }) => ({
       ...hostSpec(host),
-      // nf_tables lets go of conntrack, which is counted by family, only some time after a restore: hosts that track other families have other namespaces.
-      variant: `${variant} ${trackedFamilies(machine)}`,
+      // nf_tables lets go of conntrack only some time after a restore: hosts without it have namespaces of their own.
+      variant: `${variant} ${tracks(machine) ? 'tracked' : 'untracked'}`,
     }));
     this.#world = kernel.world(backend, specs);
     this.#left = leftIn.get(this.#world) ?? { untracked: new Set(), identification: 0 };
@@ -280,10 +280,7 @@ const headOf = (packet: Packet): Uint8Array => {
   return encodeFrame({ ...packet, smac, dmac }).subarray(0, 14);
 };
 
-function trackedFamilies({ rules }: Machine): string {
-  const tracked = [...rules].filter(([, { conntrack }]) => conntrack).map(([family]) => `IPv${family}`);
-  return tracked.length === 0 ? 'untracked' : tracked.sort().join(' ');
-}
+const tracks = ({ rules }: Machine): boolean => [...rules.values()].some(({ conntrack }) => conntrack);
 
 function twinOf(host: Host, given: readonly Ruleset[], backend: Backend): Twin {
   const complete = ([4, 6] as const).map((family) =>
