@@ -104,3 +104,10 @@ export const aimOf = (rulesets: Iterable<Ruleset>): Values =>
       [...tables.values()].flatMap(({ chains }) => [...chains.values()].flatMap(({ rules }) => rules)),
     ),
   );
+
+/** At most `count` of the list, from all over it, the one at `start` first. */
+export function spread<T>(list: readonly T[], count = list.length, start = 0): readonly T[] {
+  const step = Math.max(1, list.length / count);
+  const chosen = Array.from({ length: Math.min(count, list.length) }, (_, at) => Math.floor(start + at * step));
+  return chosen.flatMap((at) => list[at % list.length] ?? []);
+}

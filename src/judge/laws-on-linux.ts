@@ -7,7 +7,7 @@ import { worldOf, type World } from '../network/walk.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { printArrival } from '../packet/notation.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { aimOf, askedIn } from './aim.ts';
+import { aimOf, askedIn, spread } from './aim.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { samplesOf, tryPacket, type JudgeSettings } from './judge.ts';
 import { tryOnLinux } from './on-linux.ts';
@@ -74,13 +74,6 @@ export function lawsOnLinux(kernel: Kernel, given: LawsCase): readonly LawOnLinu
 
 const inPosture = (rulesets: LawsCase['rulesets'], posture: Posture): LawsCase['rulesets'] =>
   posture === 'as-given' ? rulesets : new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
-
-/** At most `count` of the list, from all over it. */
-function spread<T>(list: readonly T[], count: number, start: number): readonly T[] {
-  const step = Math.max(1, list.length / count);
-  const chosen = Array.from({ length: Math.min(count, list.length) }, (_, at) => Math.floor(start + at * step));
-  return chosen.flatMap((at) => list[at % list.length] ?? []);
-}
 
 interface Judges {
   readonly model: World;

@@ -77,7 +77,7 @@ export class MutantJudge {
     };
     const all = POSTURES.flatMap((posture) => [...this.#rulesets[posture].values()].flat());
     this.#grounds = new Grounds({ network, backend, rulesets: all, more: { devices: [OTHER_INTERFACE] } });
-    this.#proofs = new Proofs(this.#grounds, this.#rulesets, proverOf);
+    this.#proofs = new Proofs(this.#grounds, this.#rulesets, { proverOf, infers: !remembers });
     this.#proverOf = proverOf;
     this.#remembers = remembers;
   }
@@ -126,7 +126,6 @@ export class MutantJudge {
       doubt ??= `${law.id}: ${claim.says} (${posture}): ${because}`;
     }
     const text = this.#brokenInText(host, mutant);
-    // Chains that call each other, which no kernel takes.
     if (text === undefined && doubt !== undefined) throw new Error(doubt);
     return text;
   }
@@ -150,7 +149,7 @@ export class MutantJudge {
   *#concerned(host: string, mutant: Ruleset): Generator<{ readonly held: Held; readonly proofs: Proofs }> {
     const rulesets = withMutant(this.#rulesets, host, mutant);
     const changes = this.#changes(host, mutant.family, rulesets);
-    const proofs = new Proofs(this.#grounds, rulesets, this.#proverOf);
+    const proofs = new Proofs(this.#grounds, rulesets, { proverOf: this.#proverOf });
     for (const held of this.#held)
       if (held.claim.family === mutant.family && changes[held.posture].isMet(held.meetings)) yield { held, proofs };
   }

@@ -38,7 +38,8 @@ export const rulesIn = (ruleset: Ruleset, table: TableName, chain: string): read
 /** All mutants of a ruleset, one at a time. */
 export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
   for (const table of ruleset.tables.values())
-    for (const chain of table.chains.values())
+    for (const chain of table.chains.values()) {
+      const leading = leadingTo(chain.name, table.chains);
       for (const [index, rule] of chain.rules.entries()) {
         const place = { table: table.name, chain: chain.name, rule: index + 1, text: rule.text, line: rule.line };
         const mutant = (change: string, rules: readonly Rule[]): Mutant => ({
@@ -54,9 +55,23 @@ export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
             const matches = loadable(rule.matches.with(at, value), value);
             if (matches !== undefined) yield mutant(change, chain.rules.with(index, { ...rule, matches }));
           }
-        for (const { change, value } of targetChanges(rule.target, [...table.chains.keys()]))
+        for (const { change, value } of targetChanges(rule.target, [...table.chains.keys()], leading))
           yield mutant(change, chain.rules.with(index, { ...rule, target: value }));
       }
+    }
+}
+
+/** The chains from which a packet can come to this one, itself included: a jump from it to one of them would be a loop, which no kernel takes. */
+function leadingTo(name: string, chains: ReadonlyMap<string, Chain>): ReadonlySet<string> {
+  const leading = new Set([name]);
+  // A set grows while it is gone through.
+  for (const led of leading)
+    for (const chain of chains.values())
+      if (
+        chain.rules.some(({ target }) => (target?.kind === 'jump' || target?.kind === 'goto') && target.chain === led)
+      )
+        leading.add(chain.name);
+  return leading;
 }
 
 /** Without one of its rules; `rule` counts from 1. */
@@ -243,7 +258,11 @@ function matchChanges(match: Match): Change<Match>[] {
 }
 
 /** One value of a target changed. */
-function targetChanges(target: Target | undefined, chains: readonly string[]): Change<Target>[] {
+function targetChanges(
+  target: Target | undefined,
+  chains: readonly string[],
+  leading: ReadonlySet<string>,
+): Change<Target>[] {
   if (target === undefined) return [];
   const verdicts = (['ACCEPT', 'DROP', 'RETURN'] as const)
     .filter((kind) => kind !== target.kind)
@@ -252,7 +271,7 @@ function targetChanges(target: Target | undefined, chains: readonly string[]): C
     case 'jump': {
       const other = chains[(chains.indexOf(target.chain) + 1) % chains.length];
       const elsewhere =
-        other !== undefined && other !== target.chain && !isBuiltIn(other)
+        other !== undefined && other !== target.chain && !isBuiltIn(other) && !leading.has(other)
           ? [{ change: `target: ${other}`, value: { ...target, chain: other } }]
           : [];
       return [...verdicts, ...elsewhere];

@@ -8,7 +8,7 @@ import { answerFrom } from '../network/walk.ts';
 import { cornerPackets } from '../packet/corner.ts';
 import { printArrival } from '../packet/notation.ts';
 import { isIcmp, type Arrival } from '../packet/packet.ts';
-import { aimOf, askedIn } from './aim.ts';
+import { aimOf, askedIn, spread } from './aim.ts';
 import type { CheckInput, CheckResult, Finding } from './check.ts';
 import { endpointsOf, judgeEnding, mirrored, type Outcome } from './ending.ts';
 import { arrivalOf, openable, samplesOf, type JudgeSettings, type Witness } from './judge.ts';
@@ -66,16 +66,20 @@ interface Judged {
   readonly bad?: { readonly kind: 'broken' | 'differs'; readonly message: string; readonly witness: Witness };
 }
 
+interface LinuxSettings extends JudgeSettings {
+  readonly most?: number;
+}
+
 /** What a claim is challenged by: the samples on which the netfilter judge tries it, and the corners of what is proved. */
-function challengesOf(claim: PacketsClaim, settings: JudgeSettings): readonly Arrival[] {
+function challengesOf(claim: PacketsClaim, { most, ...settings }: LinuxSettings): readonly Arrival[] {
   const arrivals = new Map<string, Arrival>();
   const corners = cornerPackets(openable(claim)).map((packet) => arrivalOf(claim, packet));
   for (const arrival of [...(samplesOf(claim, settings) ?? []), ...corners])
     arrivals.set(printArrival(arrival), arrival);
-  return [...arrivals.values()];
+  return spread([...arrivals.values()], most);
 }
 
-function judgeOnLinux(world: LinuxWorld, claim: PacketsClaim, settings: JudgeSettings): Judged {
+function judgeOnLinux(world: LinuxWorld, claim: PacketsClaim, settings: LinuxSettings): Judged {
   let [asked, notAsked] = [0, 0];
   let because: string | undefined;
   let bad: Judged['bad'];
@@ -105,13 +109,24 @@ function judgeOnLinux(world: LinuxWorld, claim: PacketsClaim, settings: JudgeSet
   };
 }
 
+export interface LinuxInput extends CheckInput {
+  /** At most so many packets of each claim, from all over its samples and corners. Absent: all of them. */
+  readonly most?: number;
+}
+
 /**
  * The findings of `result`, each violated one with what Linux says of its witness, and behind those of each law what Linux itself has found: a claim that holds there as well
  * (`kernel`), one that Linux breaks though the model says that it holds, and packets on which the two differ.
  */
-export function checkOnLinux(input: CheckInput, result: CheckResult, worlds: LinuxWorlds): CheckResult {
-  const { deployment, network, laws, rulesets, runs = USUAL_RUNS, seed } = input;
-  const settings: JudgeSettings = { runs, seed, aim: aimOf([...rulesets.values()].flat()), asked: askedIn(rulesets) };
+export function checkOnLinux(input: LinuxInput, result: CheckResult, worlds: LinuxWorlds): CheckResult {
+  const { deployment, network, laws, rulesets, runs = USUAL_RUNS, seed, most } = input;
+  const settings: LinuxSettings = {
+    runs,
+    seed,
+    aim: aimOf([...rulesets.values()].flat()),
+    asked: askedIn(rulesets),
+    ...(most === undefined ? {} : { most }),
+  };
   const findings = laws.flatMap((law, index): Finding[] => {
     input.progress?.(index, laws.length, law);
     const own = result.findings.filter((finding) => finding.law === law);
@@ -158,7 +173,7 @@ interface OneLaw {
   readonly posture: Posture;
   /** What the model has found. */
   readonly own: readonly Finding[];
-  readonly settings: JudgeSettings;
+  readonly settings: LinuxSettings;
 }
 
 function postureOnLinux(

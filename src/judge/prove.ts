@@ -65,6 +65,11 @@ function harderPosture({ ending, reply }: PacketsClaim): Posture | undefined {
   return reply === undefined || isThrough(reply) ? 'hardened' : undefined;
 }
 
+export interface ProofsOptions {
+  readonly proverOf?: ProverOf | undefined;
+  readonly infers?: boolean;
+}
+
 export class Proofs {
   readonly #grounds: Grounds;
   readonly #rulesets: RulesetsOf;
@@ -74,7 +79,15 @@ export class Proofs {
   readonly #harder = new WeakMap<PacketsClaim, Proof>();
   readonly #worlds = new Map<Posture, World>();
 
-  constructor(grounds: Grounds, rulesets: RulesetsOf, proverOf: ProverOf = (ways) => new Prover(ways)) {
+  readonly #infers: boolean;
+
+  /** `infers`: what is proved in one posture may be said of the other without a proof of its own; not where it is watched what a proof looks at. */
+  constructor(
+    grounds: Grounds,
+    rulesets: RulesetsOf,
+    { proverOf = (ways) => new Prover(ways), infers = true }: ProofsOptions = {},
+  ) {
+    this.#infers = infers;
     this.#grounds = grounds;
     this.#rulesets = rulesets;
     this.#proverOf = proverOf;
@@ -123,7 +136,7 @@ export class Proofs {
 
   /** What holds in the posture that makes it harder holds in the other as well. */
   #proof(claim: PacketsClaim, posture: Posture): Proof {
-    const harder = claim.postures === undefined ? harderPosture(claim) : undefined;
+    const harder = this.#infers && claim.postures === undefined ? harderPosture(claim) : undefined;
     if (harder === undefined) return this.#prover(claim.family, posture).prove(claim);
     const known = this.#harder.get(claim) ?? this.#prover(claim.family, harder).prove(claim);
     this.#harder.set(claim, known);

@@ -3,7 +3,7 @@
  * leaves and every one that is delivered, the state that conntrack gives, and the rules that matched, one by one, of each packet and of what the host
  * itself sent because of it.
  */
-import { isLinkLocal, isMulticast, printAddress } from '../address/address.ts';
+import { isLinkLocal, isLoopback, isMulticast, printAddress } from '../address/address.ts';
 import { bridgeOfPort, type Host } from '../host/host.ts';
 import { neighbourMac } from '../host/link.ts';
 import { routeOutput } from '../host/route.ts';
@@ -327,8 +327,9 @@ const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
 export function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
   const packets = run.flatMap(({ journey }) => (journey?.packet.family === 6 ? packetsOf(journey) : []));
   const steps = packets.flatMap((packet): KernelStep[] => {
-    // A link-local address may be looked for on any device.
-    const devices = isLinkLocal(packet.daddr) ? host.interfaces.map(({ name }) => name) : [undefined];
+    // A link-local address may be looked for on any device; so is ::1, of what has come in.
+    const devices =
+      isLinkLocal(packet.daddr) || isLoopback(packet.daddr) ? host.interfaces.map(({ name }) => name) : [undefined];
     return devices.flatMap((by): KernelStep[] => {
       const route = routeOutput(host, packet, by);
       if (route.kind !== 'forward' || route.oif === 'lo' || isMulticast(route.nextHop)) return [];

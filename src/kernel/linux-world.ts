@@ -66,18 +66,26 @@ interface Twin {
   readonly machine: Machine;
 }
 
+/** What is left in namespaces of those who had them before. */
+interface Left {
+  /** Hosts where conntrack leaves every packet alone. */
+  readonly untracked: Set<string>;
+  /** Of the IP identification: the kernel keeps fragments over a flush. */
+  identification: number;
+}
+
+/** By the world as the client has it. */
+const leftIn = new WeakMap<WorldAnswer, Left>();
+
 export class LinuxWorld {
   readonly network: Network;
   readonly #kernel: AskedKernel;
   readonly #world: WorldAnswer;
   readonly #backend: Backend;
   #twins: ReadonlyMap<string, Twin>;
-  /** Hosts where conntrack leaves every packet alone. */
-  readonly #untracked = new Set<string>();
   /** Nothing has been sent since the last flush. */
   #isFresh = false;
-  /** Of the IP identification: the kernel keeps fragments over a flush. */
-  #identification = 0;
+  readonly #left: Left;
 
   /** Makes the namespaces and loads the rules. Throws NotLoaded, and KernelFailure where the judge itself is broken. */
   constructor(kernel: AskedKernel, { network, rulesets, backend, variant = '' }: LinuxSubject) {
@@ -89,10 +97,12 @@ export class LinuxWorld {
     );
     const specs = [...this.#twins.values()].map(({ host, machine }) => ({
       ...hostSpec(host),
-      // nf_tables lets go of conntrack only some time after a restore: hosts without it have namespaces of their own.
-      variant: `${variant} ${tracks(machine) ? 'tracked' : 'untracked'}`,
+      // nf_tables lets go of conntrack, which is counted by family, only some time after a restore: hosts that track other families have other namespaces.
+      variant: `${variant} ${trackedFamilies(machine)}`,
     }));
     this.#world = kernel.world(backend, specs);
+    this.#left = leftIn.get(this.#world) ?? { untracked: new Set(), identification: 0 };
+    leftIn.set(this.#world, this.#left);
     this.#load();
   }
 
@@ -122,7 +132,7 @@ export class LinuxWorld {
   /** Forgets every connection. */
   flush(): void {
     this.#isFresh = false;
-    this.#identification = (this.#identification + 1) & 0xffff;
+    this.#left.identification = (this.#left.identification + 1) & 0xffff;
     for (const { machine } of this.#twins.values()) flush(machine);
   }
 
@@ -186,8 +196,8 @@ export class LinuxWorld {
     const tracked = machine.rules.get(packet.family)?.conntrack === true;
     const model = arrive(machine, arrival);
     const octets = local
-      ? octetsFromProcess(packet, model.packet, this.#identification)
-      : fragmentOctets(packet, datagrams, this.#identification);
+      ? octetsFromProcess(packet, model.packet, this.#left.identification)
+      : fragmentOctets(packet, datagrams, this.#left.identification);
     const step: KernelStep = local
       ? { host: host.name, local: hex(octets), mark: packet.mark }
       : { host: host.name, dev: entry.interface, frame: hex(headOf(model.packet)) + hex(octets) };
@@ -234,9 +244,9 @@ export class LinuxWorld {
 
   /** What was said last stays said. */
   #untrack({ name }: Host, untracked: boolean): KernelStep[] {
-    if (this.#untracked.has(name) === untracked) return [];
-    if (untracked) this.#untracked.add(name);
-    else this.#untracked.delete(name);
+    if (this.#left.untracked.has(name) === untracked) return [];
+    if (untracked) this.#left.untracked.add(name);
+    else this.#left.untracked.delete(name);
     return [{ host: name, untracked }];
   }
 
@@ -270,7 +280,10 @@ const headOf = (packet: Packet): Uint8Array => {
   return encodeFrame({ ...packet, smac, dmac }).subarray(0, 14);
 };
 
-const tracks = ({ rules }: Machine): boolean => [...rules.values()].some(({ conntrack }) => conntrack);
+function trackedFamilies({ rules }: Machine): string {
+  const tracked = [...rules].filter(([, { conntrack }]) => conntrack).map(([family]) => `IPv${family}`);
+  return tracked.length === 0 ? 'untracked' : tracked.sort().join(' ');
+}
 
 function twinOf(host: Host, given: readonly Ruleset[], backend: Backend): Twin {
   const complete = ([4, 6] as const).map((family) =>

@@ -649,8 +649,8 @@ function closeByReset(connection: Connection): void {
 /** What an answer to a refusal goes by. */
 function refusedOf({ host, packet, hook, packetType, iif, oif, physout, cameBy }: Skb): Refused {
   const device = physout ?? iif ?? 'lo';
-  // What goes round by lo is on the link of the address that it is for, or that it was to leave by (icmp6_iif).
-  const link = device === 'lo' ? (localDevice(host, packet.daddr) ?? oif) : device;
+  // What goes round by lo is on the link of the address that it is for; what has not left yet, on that of its route, which nat OUTPUT may have changed (icmp6_iif).
+  const link = device === 'lo' ? (localDevice(host, packet.daddr) ?? routedBy(host, packet, oif)) : device;
   const arrivedOn = cameBy ?? (iif === 'lo' ? link : iif);
   return {
     packet,
@@ -660,6 +660,12 @@ function refusedOf({ host, packet, hook, packetType, iif, oif, physout, cameBy }
     ...(physout === undefined && arrivedOn !== undefined ? { arrivedOn } : {}),
     ...(link === undefined ? {} : { link }),
   };
+}
+
+/** The device of a packet's route. Rules of OUTPUT go on being told the one before. */
+function routedBy(host: Host, packet: Packet, oif: string | undefined): string | undefined {
+  const route = rerouteOutput(host, packet, oif);
+  return route.kind === 'forward' ? route.oif : oif;
 }
 
 /** ip6_rcv_core: what IPv6 refuses before any hook. IPv4 leaves that to the routing decision. */

@@ -120,7 +120,8 @@ function noteOf(result: LawResult, findings: readonly Finding[]): string {
 
 const SHOWN = 3;
 
-export function printCheck({ findings, unusedRules }: CheckResult, subject: CheckSubject, paint: Paint): string {
+export function printCheck({ findings, ...result }: CheckResult, subject: CheckSubject, paint: Paint): string {
+  const unusedRules = result.unusedRules();
   const laws = byLaw(findings);
   const lines = [...laws].flatMap(([law, own]) => lawLines(law, own, paint));
   const isShown = (result: LawResult): boolean =>
@@ -320,6 +321,6 @@ export function checkDocument({ findings, unusedRules }: CheckResult): object {
       ...(finding.linux === undefined ? {} : { kernel: finding.linux }),
       ...(finding.witness === undefined ? {} : { witness: witnessDocument(finding.witness) }),
     })),
-    unusedRules,
+    unusedRules: unusedRules(),
   };
 }
