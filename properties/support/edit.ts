@@ -192,3 +192,32 @@ export function editText(text: string, draw: number): string {
   }
   return lines.join('\n');
 }
+
+/** Rules that many packets meet, by the table and the chain that they are put first in. */
+const WEIGHTY: readonly (readonly [TableName, string])[] = [
+  ['filter', '-A FORWARD -p tcp -j DROP'],
+  ['filter', '-A INPUT -p udp -j REJECT --reject-with PORT'],
+  ['filter', '-A FORWARD -m conntrack --ctstate ESTABLISHED -j DROP'],
+  ['filter', '-A OUTPUT -m conntrack --ctstate ESTABLISHED -j DROP'],
+  ['filter', '-A FORWARD -m conntrack --ctdir REPLY -j DROP'],
+  ['filter', '-A INPUT -p tcp -j ACCEPT'],
+  ['filter', '-A FORWARD -j ACCEPT'],
+  ['filter', '-A FORWARD -p udp -j LOG --log-prefix "edited "'],
+  ['mangle', '-A PREROUTING -p tcp -j MARK --set-xmark 0x5/0xffffffff'],
+  ['nat', '-A PREROUTING -p tcp -m tcp --dport 1:1023 -j REDIRECT --to-ports 8080'],
+  ['nat', '-A POSTROUTING -p udp -j SNAT --to-source HOST'],
+  ['raw', '-A PREROUTING -p udp -j NOTRACK'],
+];
+
+/** The text with a rule that many packets meet in front of a chain of the kernel; as it is where that has no such table. */
+export function weightyEdit(text: string, family: Family, draw: number): string {
+  const [table, rule] = at(WEIGHTY, draw);
+  const lines = text.split('\n');
+  const begin = lines.indexOf(`*${table}`);
+  if (begin < 0) return text;
+  const behind = lines.findIndex((line, index) => index > begin && !line.startsWith(':'));
+  const own = rule
+    .replace('PORT', family === 4 ? 'icmp-port-unreachable' : 'icmp6-port-unreachable')
+    .replace('HOST', family === 4 ? '192.0.2.77' : '2001:db8::77');
+  return lines.toSpliced(behind, 0, own).join('\n');
+}
