@@ -22,20 +22,11 @@ import type { HostWays } from './host-ways.ts';
 import { CHANGE_CLASSES, type ChangeClass } from './table-difference.ts';
 import { whereIn } from './value.ts';
 import { onlyFields, valuesOf } from './equality.ts';
-import { witnessOf, type WayWitness } from './way-witness.ts';
+import { witnessOf, type Witnessed, type WayWitness } from './way-witness.ts';
 import { arrivalIn } from './witness.ts';
 
 /** Packets, or conversations that begin with them, that fare otherwise in one way. */
-export interface WayRegion {
-  readonly classes: readonly ChangeClass[];
-  readonly entry: Entry;
-  /** Asserted; absent: the packets as conntrack finds them. */
-  readonly state?: ConntrackState;
-  /** The conversation whose last packet fares otherwise: it begins with a packet of the region, and goes as before until then. */
-  readonly turns: readonly Turn[];
-  /** The flow was alive at the moment of the change: the rules are the new ones for the last packet only. */
-  readonly alive: boolean;
-  readonly packets: Node;
+export interface WayRegion extends Witnessed {
   readonly boxes: readonly string[];
   readonly more: boolean;
   readonly size: RegionSize;
@@ -60,13 +51,7 @@ export interface RegionSize {
 }
 
 /** Of one way into the host. */
-interface Found {
-  readonly classes: readonly ChangeClass[];
-  readonly entry: Entry;
-  readonly state?: ConntrackState;
-  readonly turns: readonly Turn[];
-  readonly alive: boolean;
-  readonly packets: Node;
+interface Found extends Witnessed {
   readonly now: readonly HostEnd[];
 }
 

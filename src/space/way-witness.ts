@@ -32,11 +32,15 @@ export interface WayWitness {
   readonly onLinux?: string;
 }
 
+/** Packets of one way in, or conversations that begin with them, for which one is to stand. */
 export interface Witnessed {
   readonly classes: readonly ChangeClass[];
   readonly entry: Entry;
+  /** Asserted; absent: the packets as conntrack finds them. */
   readonly state?: ConntrackState;
+  /** The conversation whose last packet fares otherwise: it begins with one of the packets, and goes as before until then. */
   readonly turns: readonly Turn[];
+  /** The flow was alive at the moment of the change: the rules are the new ones for the last packet only. */
   readonly alive: boolean;
   readonly packets: Node;
 }
