@@ -99,7 +99,7 @@ export class Prover {
   regionOf(claim: PacketsClaim): { readonly header: Header; readonly region: Node } {
     const { header, set } = pinned(claim.set);
     const sendable = claim.state === 'NEW' ? this.#openable : this.#possible;
-    return { header, region: this.#layout.diagrams.and(fromSet(this.#layout, set), sendable) };
+    return { header, region: fromSet(this.#layout, set, sendable) };
   }
 
   /** Throws SpaceLimitError. */
