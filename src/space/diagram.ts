@@ -132,18 +132,20 @@ export class Diagrams {
 
   /** The edges of an inner node. */
   edgesOf(node: Node): readonly Edge[] {
-    const first = this.#firstOf(node);
-    const end = first + this.#countOf(node);
+    const first = this.firstEdgeOf(node);
+    const end = first + this.edgeCountOf(node);
     const edges: Edge[] = [];
-    for (let at = first; at < end; at++) edges.push({ hi: this.#hiOf(at), to: this.#toOf(at) });
+    for (let at = first; at < end; at++) edges.push({ hi: this.hiOf(at), to: this.toOf(at) });
     return edges;
   }
 
-  #firstOf(node: Node): number {
+  /** The edges of an inner node have numbers that follow on one another: that of the first. */
+  firstEdgeOf(node: Node): number {
     return this.#node[4 * node + 1] ?? 0;
   }
 
-  #countOf(node: Node): number {
+  /** How many edges an inner node has. */
+  edgeCountOf(node: Node): number {
     return this.#node[4 * node + 2] ?? 0;
   }
 
@@ -151,11 +153,13 @@ export class Diagrams {
     return this.#node[4 * node + 3] ?? 0;
   }
 
-  #hiOf(edge: number): number {
+  /** The last value of an edge, by its number. */
+  hiOf(edge: number): number {
     return (this.#edge[2 * edge] ?? 0) >>> 0;
   }
 
-  #toOf(edge: number): Node {
+  /** Where an edge leads to. */
+  toOf(edge: number): Node {
     return this.#edge[2 * edge + 1] ?? NO;
   }
 
@@ -220,8 +224,8 @@ export class Diagrams {
   }
 
   #isSame(node: Node, level: number, mark: number, count: number): boolean {
-    if (this.#node[4 * node] !== level || this.#countOf(node) !== count) return false;
-    const first = 2 * this.#firstOf(node);
+    if (this.#node[4 * node] !== level || this.edgeCountOf(node) !== count) return false;
+    const first = 2 * this.firstEdgeOf(node);
     for (let i = 0; i < 2 * count; i++) if (this.#edge[first + i] !== this.#stack[2 * mark + i]) return false;
     return true;
   }
@@ -377,15 +381,15 @@ export class Diagrams {
     this.#enter();
     const [levelF, levelG] = [this.levelOf(f), this.levelOf(g)];
     const [isAtF, isAtG] = [levelF <= levelG, levelG <= levelF];
-    let i = this.#firstOf(f);
-    let j = this.#firstOf(g);
-    const endF = i + (isAtF ? this.#countOf(f) : 0);
-    const endG = j + (isAtG ? this.#countOf(g) : 0);
+    let i = this.firstEdgeOf(f);
+    let j = this.firstEdgeOf(g);
+    const endF = i + (isAtF ? this.edgeCountOf(f) : 0);
+    const endG = j + (isAtG ? this.edgeCountOf(g) : 0);
     let found = false;
     while (!found && (i < endF || j < endG)) {
-      found = this.somewhere(operation, isAtF ? this.#toOf(i) : f, isAtG ? this.#toOf(j) : g);
-      const hiF = isAtF ? this.#hiOf(i) : Infinity;
-      const hiG = isAtG ? this.#hiOf(j) : Infinity;
+      found = this.somewhere(operation, isAtF ? this.toOf(i) : f, isAtG ? this.toOf(j) : g);
+      const hiF = isAtF ? this.hiOf(i) : Infinity;
+      const hiG = isAtG ? this.hiOf(j) : Infinity;
       if (hiF <= hiG) i++;
       if (hiG <= hiF) j++;
     }
@@ -439,17 +443,17 @@ export class Diagrams {
   }
 
   #childAt(node: Node, value: number): Node {
-    const first = this.#firstOf(node);
-    return this.#toOf(this.#edgeFrom(first, first + this.#countOf(node), value));
+    const first = this.firstEdgeOf(node);
+    return this.toOf(this.edgeFrom(first, first + this.edgeCountOf(node), value));
   }
 
-  /** Of these edges the one for a value; the last for what is beyond all. */
-  #edgeFrom(first: number, end: number, value: number): number {
+  /** Of these edges, by their numbers, the one for a value; the last for what is beyond all. */
+  edgeFrom(first: number, end: number, value: number): number {
     let low = first;
     let high = end - 1;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#hiOf(middle) < value) low = middle + 1;
+      if (this.hiOf(middle) < value) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -467,11 +471,11 @@ export class Diagrams {
     this.#enter();
     const mark = this.#top;
     if (move === undefined) {
-      const first = this.#firstOf(f);
-      const end = first + this.#countOf(f);
+      const first = this.firstEdgeOf(f);
+      const end = first + this.edgeCountOf(f);
       for (let i = first; i < end; i++) {
-        const child = this.#rewrite(operation, rewriting, this.#toOf(i));
-        this.#push(mark, this.#hiOf(i), child);
+        const child = this.#rewrite(operation, rewriting, this.toOf(i));
+        this.#push(mark, this.hiOf(i), child);
       }
     } else {
       const max = this.maxOf(level);
@@ -559,40 +563,40 @@ export class Diagrams {
     const levelF = this.levelOf(f);
     const levelG = this.levelOf(g);
     const mark = this.#top;
-    let i = this.#firstOf(f);
-    let j = this.#firstOf(g);
+    let i = this.firstEdgeOf(f);
+    let j = this.firstEdgeOf(g);
     if (levelF < levelG) {
-      for (const end = i + this.#countOf(f); i < end; i++) {
-        const child = this.#apply(operation, this.#toOf(i), g);
-        this.#push(mark, this.#hiOf(i), child);
+      for (const end = i + this.edgeCountOf(f); i < end; i++) {
+        const child = this.#apply(operation, this.toOf(i), g);
+        this.#push(mark, this.hiOf(i), child);
       }
     } else if (levelG < levelF) {
-      for (const end = j + this.#countOf(g); j < end; j++) {
-        const child = this.#apply(operation, f, this.#toOf(j));
-        this.#push(mark, this.#hiOf(j), child);
+      for (const end = j + this.edgeCountOf(g); j < end; j++) {
+        const child = this.#apply(operation, f, this.toOf(j));
+        this.#push(mark, this.hiOf(j), child);
       }
     } else {
-      const end = i + this.#countOf(f);
-      const endG = j + this.#countOf(g);
+      const end = i + this.edgeCountOf(f);
+      const endG = j + this.edgeCountOf(g);
       while (i < end) {
-        const hiF = this.#hiOf(i);
-        const hiG = this.#hiOf(j);
+        const hiF = this.hiOf(i);
+        const hiG = this.hiOf(j);
         // Of a large diagram what a small one has not is passed over.
-        const ofF = hiF > hiG ? outside(operation, this.#toOf(i)) : OPEN;
+        const ofF = hiF > hiG ? outside(operation, this.toOf(i)) : OPEN;
         if (ofF !== OPEN) {
           this.#push(mark, hiF, ofF);
-          j = this.#edgeFrom(j, endG, hiF + 1);
+          j = this.edgeFrom(j, endG, hiF + 1);
           i++;
           continue;
         }
-        const ofG = hiG > hiF && operation <= OR ? outside(operation, this.#toOf(j)) : OPEN;
+        const ofG = hiG > hiF && operation <= OR ? outside(operation, this.toOf(j)) : OPEN;
         if (ofG !== OPEN) {
           this.#push(mark, hiG, ofG);
           j++;
-          i = j === endG ? end : this.#edgeFrom(i, end, hiG + 1);
+          i = j === endG ? end : this.edgeFrom(i, end, hiG + 1);
           continue;
         }
-        const child = this.#apply(operation, this.#toOf(i), this.#toOf(j));
+        const child = this.#apply(operation, this.toOf(i), this.toOf(j));
         this.#push(mark, hiF < hiG ? hiF : hiG, child);
         if (hiF <= hiG) i++;
         if (hiG <= hiF) j++;
@@ -620,8 +624,8 @@ export class Diagrams {
     // A list in place of calls: a diagram may be deeper than the machine's stack.
     const open: { readonly node: Node; edge: number; readonly end: number }[] = [];
     const enter = (at: Node): void => {
-      const edge = at < 0 ? 0 : this.#firstOf(at);
-      open.push({ node: at, edge, end: edge + (at < 0 ? 0 : this.#countOf(at)) });
+      const edge = at < 0 ? 0 : this.firstEdgeOf(at);
+      open.push({ node: at, edge, end: edge + (at < 0 ? 0 : this.edgeCountOf(at)) });
     };
     enter(node);
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
@@ -630,7 +634,7 @@ export class Diagrams {
         order.push(top.node);
         continue;
       }
-      const to = this.#toOf(top.edge++);
+      const to = this.toOf(top.edge++);
       if (seen.has(to)) continue;
       seen.add(to);
       enter(to);
