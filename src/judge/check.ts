@@ -236,6 +236,7 @@ const nothingToJudge = (law: Law, claims: number): Finding => ({
 function packetsFindings(law: Law, claims: readonly PacketsClaim[], input: CheckInput, judges: Judges): Finding[] {
   const given = claims.filter((claim) => rulesetOf(input.rulesets, claim.host, claim.family) !== undefined);
   if (given.length === 0) return [nothingToJudge(law, claims.length)];
+  judges.judge.expect(given);
   return POSTURES.flatMap((posture) => {
     const judgements: Judgement[] = [];
     let late = false;

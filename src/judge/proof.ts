@@ -4,18 +4,27 @@
  * It judges as ending.ts does one packet, and as judge.ts has the claim: NEW packets are those that can open a flow, sent as machines send them (no mark, a ttl
  * that lasts, any length).
  */
-import type { Address, Family } from '../address/address.ts';
-import { anyAddress, type Ranges } from '../address/ranges.ts';
+import { addToAddress, type Address, type Family } from '../address/address.ts';
+import { anyAddress, type Range, type Ranges } from '../address/ranges.ts';
 import type { Attachment } from '../network/network.ts';
 import type { Ending, Image, PacketsClaim, Place, Wanted } from '../claim/claim.ts';
 import { GRE, ICMP, ICMPV6 } from '../packet/packet.ts';
 import type { PacketSet, Pattern } from '../packet/pattern.ts';
 import { AS_SENT, endsOf, type Ends, type Header } from '../space/cell.ts';
-import { NO, YES, type Node, type Substitution } from '../space/diagram.ts';
+import { FALL, NO, YES, type Node, type Substitution } from '../space/diagram.ts';
 import type { Layout } from '../space/layout.ts';
 import { fromSet } from '../space/packet-set.ts';
-import { fieldValue, isValue, whereEqual, whereIn, type Value } from '../space/value.ts';
-import type { CellEnd, CellPlace, WaySpace } from '../space/way.ts';
+import {
+  eachValue,
+  fieldValue,
+  isValue,
+  memberEnd,
+  valueKey,
+  whereEqual,
+  whereIn,
+  type Value,
+} from '../space/value.ts';
+import type { CellEnd, CellPlace, ReachedEnd, WaySpace } from '../space/way.ts';
 import { wellFormed } from '../space/well-formed.ts';
 import { entryOf, openers } from './judge.ts';
 
@@ -35,7 +44,6 @@ const isUnclear = (end: CellEnd): end is Exclude<CellEnd, SomewhereEnd> => end.k
 
 const isCopied = ({ cell }: CellEnd): boolean => cell.copied === true;
 
-type ReachedEnd = Extract<CellEnd, { kind: 'reached' }>;
 type LeftEnd = Extract<CellEnd, { kind: 'left' }>;
 type AstrayEnd = Extract<CellEnd, { kind: 'astray' }>;
 type SomewhereEnd = ReachedEnd | LeftEnd | AstrayEnd;
@@ -134,6 +142,84 @@ export class Prover {
     return { kind: 'broken', sure, possible, header, ...(because === undefined ? {} : { because }) };
   }
 
+  /**
+   * Proves claims that are alike (`likenessOf`) at once: one region goes all the way, of whose packets each has what its own claim says of it. Undefined where that does not prove them all: then each is
+   * to be proved by itself. Throws SpaceLimitError.
+   */
+  proveTogether(claims: readonly PacketsClaim[]): readonly Proof[] | undefined {
+    const { diagrams } = this.#layout;
+    const parts = claims.map((claim) => ({ claim, ...this.regionOf(claim), daddr: destinationOf(claim) }));
+    const [first] = parts;
+    const asked = parts
+      .flatMap(({ daddr, ...part }) => (part.region === NO || daddr === undefined ? [] : [{ ...part, daddr }]))
+      .sort((one, other) => (one.daddr < other.daddr ? -1 : 1));
+    if (first === undefined || asked.length === 0) return undefined;
+    const { host, state, ending, reply } = first.claim;
+    if (ending.kind !== 'reaches') return undefined;
+    const byDestination = (to: (index: number) => Node, rest: Node): Node =>
+      this.#layout.addressCases(
+        'daddr',
+        asked.flatMap(({ daddr }, index) => [
+          ...(BigInt(daddr) === 0n ? [] : [{ last: addToAddress(daddr, -1) ?? daddr, to: rest }]),
+          { last: daddr, to: to(index) },
+        ]),
+        rest,
+      );
+    const region = byDestination((index) => asked[index]?.region ?? NO, NO);
+    const header: Header = { ...first.header, daddr: fieldValue('daddr') };
+    const ends = this.#ways.send(host, entryOf(first.claim), region, {
+      header,
+      ...(state === 'NEW' ? {} : { state }),
+    });
+    if (ends.some(isCopied)) return undefined;
+    const by = byDestination(memberEnd, FALL);
+    const own = (field: 'saddr' | 'daddr'): Own | undefined => {
+      const wanted = asked.map(({ claim }) => (claim.ending.kind === 'reaches' ? claim.ending.as?.[field] : undefined));
+      if (typeof wanted[0] !== 'object' || !('is' in wanted[0])) return wanted[0];
+      const values = wanted.flatMap((one) => (typeof one === 'object' && 'is' in one ? [one.is] : []));
+      return { equals: eachValue(by, values) };
+    };
+    const image = ending.as && { ...ending.as, saddr: own('saddr'), daddr: own('daddr') };
+    const packetsFor = new Map<string, { place: Place; ranges: Range[] }>();
+    for (const { claim, daddr } of asked) {
+      if (claim.ending.kind !== 'reaches') return undefined;
+      const { place } = claim.ending;
+      const known = packetsFor.get(placeKey(place)) ?? { place, ranges: [] };
+      packetsFor.set(placeKey(place), known);
+      known.ranges.push({ from: daddr, to: daddr });
+    }
+    const original = endsOf(header);
+    const images = new Map<Header, Node>();
+    const sure = new Map<string, Node>();
+    const reached: ReachedEnd[] = [];
+    for (const end of ends) {
+      if (end.kind !== 'reached') continue;
+      const key = end.place.kind === 'instance' ? placeKey(end.place) : placeKey(ending.place);
+      const wanted = packetsFor.get(key);
+      if (wanted === undefined || !isThere(end.place, wanted.place)) continue;
+      const { cell } = end;
+      const looks =
+        images.get(cell.header) ??
+        (image === undefined ? YES : this.#hasImage(end, image, plainEnds(original), true, true));
+      images.set(cell.header, looks);
+      const theirs = this.#layout.chooseAddresses('daddr', wanted.ranges, YES, NO);
+      const got = diagrams.and(diagrams.and(cell.region, theirs), looks);
+      const before = sure.get(key) ?? NO;
+      const fresh = diagrams.less(got, before);
+      sure.set(key, diagrams.or(before, got));
+      if (fresh !== NO) reached.push({ ...end, cell: { ...cell, region: fresh } });
+    }
+    if (diagrams.less(region, diagrams.orAll([...sure.values()])) !== NO) return undefined;
+    if (reply !== undefined)
+      for (const { region: got, answer } of this.#ways.answerAll(reached)) {
+        if (answer.ends.some(isCopied)) return undefined;
+        const answered = this.#without(this.#inAny, diagrams.less(got, answer.unanswered));
+        const { broken, open } = this.#judge(answer.ends, answered, reply, original, true);
+        if (broken !== NO || open !== NO) return undefined;
+      }
+    return parts.map(({ region: part }) => ({ kind: part === NO ? 'vacuous' : 'holds', copied: false }));
+  }
+
   /** A set without the unknowns: of packets that are in it in every reading, or in any. */
   #without(unknowns: Substitution, set: Node): Node {
     return set < 0 ? set : this.#layout.diagrams.substitute(unknowns, set);
@@ -197,7 +283,7 @@ export class Prover {
   /** The packets that look so where they end: ending.ts hasImage. `must`: whatever the kernel chooses. */
   #hasImage(
     { cell: { header }, ...end }: SomewhereEnd,
-    image: Image,
+    image: OwnImage,
     original: SplitEnds,
     must: boolean,
     fresh: boolean,
@@ -220,14 +306,50 @@ export class Prover {
     return diagrams.ifThenElse(this.#messages, ofMessages, ofOthers);
   }
 
-  #meets<T extends Address>(wanted: Wanted<T> | undefined, value: Value, original: Value, must: boolean): Node {
+  #meets<T extends Address>(wanted: Wanted<T> | Own | undefined, value: Value, original: Value, must: boolean): Node {
     if (wanted === undefined) return YES;
     if (wanted === 'original') return whereEqual(this.#layout, value, original) ?? (must ? NO : YES);
+    if ('equals' in wanted) return whereEqual(this.#layout, value, wanted.equals) ?? (must ? NO : YES);
     if ('is' in wanted) return whereIn(this.#layout, value, [{ from: wanted.is, to: wanted.is }], must);
     if ('isNot' in wanted)
       return this.#layout.diagrams.not(whereIn(this.#layout, value, [{ from: wanted.isNot, to: wanted.isNot }], !must));
     return whereIn(this.#layout, value, wanted.within, must);
   }
+}
+
+/** What is wanted of a packet, where each has its own. */
+type Own = Wanted<Address> | { readonly equals: Value };
+type OwnImage = Omit<Image, 'saddr' | 'daddr'> & {
+  readonly saddr?: Own | undefined;
+  readonly daddr?: Own | undefined;
+};
+
+const placeKey = (place: { readonly kind: string; readonly name?: string }): string =>
+  place.kind === 'instance' ? `instance ${place.name ?? ''}` : '';
+
+/** The one destination of a claim's packets. */
+function destinationOf({ set }: PacketsClaim): Address | undefined {
+  const { daddr } = pinned(set).header;
+  return daddr.kind === 'is' ? daddr.value : undefined;
+}
+
+/**
+ * Claims of which `key` is the same, and the one destination of whose packets is another, say the same of them but for that: who is reached, and the addresses that he sees. Undefined for others.
+ */
+export function likenessOf(claim: PacketsClaim): { readonly key: string; readonly destination: Address } | undefined {
+  const { ending, reply, host, entry, family, state, postures, set } = claim;
+  const { saddr, daddr } = pinned(set).header;
+  if (ending.kind !== 'reaches' || daddr.kind !== 'is') return undefined;
+  const { place, as } = ending;
+  const own = (wanted: Wanted<Address> | undefined): unknown =>
+    typeof wanted === 'object' && 'is' in wanted ? 'its own' : wanted;
+  const seen = as && { ...as, saddr: own(as.saddr), daddr: own(as.daddr) };
+  const who = place.kind === 'instance' ? place.kind : place;
+  const key = JSON.stringify(
+    [host, entry, family, state, postures, valueKey(saddr), who, seen, reply],
+    (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part),
+  );
+  return { key, destination: daddr.value };
 }
 
 const hasChoice = ({ saddr, daddr, sport, dport }: Header): boolean =>

@@ -6,11 +6,14 @@
  */
 import { FALL, NO, YES, type Edge, type Node } from './diagram.ts';
 import type { Layout } from './layout.ts';
+import { memberAt } from './value.ts';
 
 /** What stands at a level: a number, what was sent at another level (and so much more), or any number of a range. */
 export type LevelValue =
   | number
   | { readonly source: number; readonly plus: number }
+  /** A number of its own for each packet, by what was sent (value.ts): the numbers, and what leads to their places. All that a function is asked with have one `by`. */
+  | { readonly by: Node; readonly of: readonly number[] }
   /** Of a field of several levels the first one has this, with what the field is from and to in each of them. */
   | { readonly levels: readonly number[]; readonly from: readonly number[]; readonly to: readonly number[] };
 
@@ -55,7 +58,7 @@ export class Bindings {
   pieces(region: Node, f: Node, at: ReadonlyMap<number, LevelValue>): readonly Piece[] {
     if (region === NO) return [];
     if (this.#kept.size > MOST_KEPT) this.#kept.clear();
-    const cut = new Cutting(this.#layout, this, at, this.#open, this.#kept).cut(region, f);
+    const cut = new Cutting(this.#layout, this, at, this.#open, this.#kept).all(region, f);
     if (typeof cut === 'number') return [{ region, to: cut }];
     return [...cut].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
   }
@@ -64,6 +67,18 @@ export class Bindings {
 /** Told of runs of a level's values: the last of them, what the region has there (not NO), and what becomes of that. True: go on. */
 type Visit = (hi: number, region: Node, cut: Cut) => boolean;
 
+/** It does not matter which of several values a packet has. */
+const ANY_MEMBER: Node = NO;
+
+const NOTHING_MOVED: ReadonlyMap<number, LevelValue> = new Map();
+
+/** What is cut, at one point of it: some packets, the function, and what leads to the numbers of the packets' own values. */
+interface Point {
+  readonly region: Node;
+  readonly f: Node;
+  readonly by: Node;
+}
+
 /** One function's cutting of one region. */
 class Cutting {
   readonly #layout: Layout;
@@ -71,7 +86,10 @@ class Cutting {
   readonly #at: ReadonlyMap<number, LevelValue>;
   readonly #open: Node;
   readonly #kept: Map<number, Cut>;
-  readonly #known = new Map<number, Cut>();
+  readonly #known = new Map<Node, Map<number, Cut>>();
+  /** The levels at which packets have values of their own. */
+  readonly #own: ReadonlySet<number>;
+  readonly #by: Node;
 
   constructor(
     layout: Layout,
@@ -85,10 +103,19 @@ class Cutting {
     this.#at = at;
     this.#open = open;
     this.#kept = kept;
+    const own = new Set<number>();
+    let by = ANY_MEMBER;
+    for (const [level, value] of at)
+      if (typeof value === 'object' && 'by' in value) {
+        own.add(level);
+        by = value.by;
+      }
+    this.#own = own;
+    this.#by = by;
   }
 
-  /** Past all that needs no look at the packet. */
-  #skip(f: Node): Node {
+  /** Past all that needs no look at the packet, where its own values are known or not asked for. */
+  #skip(f: Node, by: Node): Node {
     const { diagrams } = this.#layout;
     let node = f;
     while (node >= 0) {
@@ -97,7 +124,12 @@ class Cutting {
       if (value === undefined) return node;
       if (typeof value === 'number') node = diagrams.restrict(node, level, value);
       else if ('source' in value) return node;
-      else {
+      else if ('by' in value) {
+        if (by >= 0) return node;
+        const own = value.of[memberAt(by)];
+        if (own === undefined) return this.#open;
+        node = diagrams.restrict(node, level, own);
+      } else {
         const under = this.#under(node, value, 0, true, true, new Set());
         const [only] = under;
         node = under.size === 1 && only !== undefined ? only : this.#open;
@@ -138,26 +170,45 @@ class Cutting {
     return found;
   }
 
-  /** Of a region with some packets. As deep as both diagrams are. */
-  cut(region: Node, f: Node): Cut {
-    const node = this.#skip(f);
+  /** Of a region with some packets. */
+  all(region: Node, f: Node): Cut {
+    return this.#cut(region, f, this.#by);
+  }
+
+  /** As deep as the diagrams are. */
+  #cut(region: Node, f: Node, before: Node): Cut {
+    const node = this.#skip(f, before);
     if (node < 0) return node;
-    const asksMoved = this.#at.size > 0 && this.#bindings.supportOf(node).some((level) => this.#at.has(level));
-    const known = asksMoved ? this.#known : this.#kept;
-    const key = (region + 8) * 0x4000000 + node;
-    const before = known.get(key);
-    if (before !== undefined) return before;
+    const asked = this.#at.size === 0 ? [] : this.#bindings.supportOf(node).filter((level) => this.#at.has(level));
+    if (asked.length === 0) return this.#plainly(region, node);
+    const by = before < 0 || asked.some((level) => this.#own.has(level)) ? before : ANY_MEMBER;
+    const known = this.#known.get(by) ?? new Map<number, Cut>();
+    this.#known.set(by, known);
+    const key = keyOf(region, node);
+    const answer = known.get(key) ?? this.#made({ region, f: node, by }, this.#at);
+    known.set(key, answer);
+    return answer;
+  }
+
+  /** Where the function asks for nothing that has been moved. */
+  #plainly(region: Node, f: Node): Cut {
+    if (f < 0) return f;
+    const key = keyOf(region, f);
+    const answer = this.#kept.get(key) ?? this.#made({ region, f, by: ANY_MEMBER }, NOTHING_MOVED);
+    this.#kept.set(key, answer);
+    return answer;
+  }
+
+  #made(point: Point, at: ReadonlyMap<number, LevelValue>): Cut {
     const { diagrams } = this.#layout;
-    const level = diagrams.levelOf(node);
-    const value = this.#at.get(level);
-    const { source, plus } = typeof value === 'object' && 'source' in value ? value : { source: level, plus: 0 };
-    const above = diagrams.levelOf(region);
-    const made =
-      above < source
-        ? this.#together(above, (visit) => this.#ofRegion(region, node, visit))
-        : this.#together(source, (visit) => this.#ofBoth(region, node, source, plus, visit));
-    known.set(key, made);
-    return made;
+    const asked = diagrams.levelOf(point.f);
+    const value = at.get(asked);
+    const isOwn = typeof value === 'object' && 'by' in value;
+    const { source, plus } =
+      typeof value === 'object' && 'source' in value ? value : { source: isOwn ? Infinity : asked, plus: 0 };
+    const level = Math.min(diagrams.levelOf(point.region), source, diagrams.levelOf(point.by));
+    const isAsked = source === level;
+    return this.#together(level, (visit) => this.#runs(point, level, isAsked, plus, at === NOTHING_MOVED, visit));
   }
 
   /** The cases of one level put together. They are gone through again only where they differ. */
@@ -198,61 +249,55 @@ class Cutting {
     return cut.size === 1 && only !== undefined ? only : cut;
   }
 
-  /** The function does not ask for the region's level. */
-  #ofRegion(region: Node, f: Node, visit: Visit): boolean {
+  /** The runs of a level's values. What does not ask for the level is the same in all of them. */
+  #runs(
+    { region, f, by }: Point,
+    level: number,
+    isAsked: boolean,
+    plus: number,
+    isPlain: boolean,
+    visit: Visit,
+  ): boolean {
     const { diagrams } = this.#layout;
-    const first = diagrams.firstEdgeOf(region);
-    const end = first + diagrams.edgeCountOf(region);
+    const max = diagrams.maxOf(level);
+    const [isOfRegion, isOfBy] = [diagrams.levelOf(region) === level, diagrams.levelOf(by) === level];
+    let mine = isOfRegion ? diagrams.firstEdgeOf(region) : 0;
+    let theirs = isAsked ? diagrams.firstEdgeOf(f) : 0;
+    let whose = isOfBy ? diagrams.firstEdgeOf(by) : 0;
+    const end = theirs + (isAsked ? diagrams.edgeCountOf(f) : 0);
+    const endOfBy = whose + (isOfBy ? diagrams.edgeCountOf(by) : 0);
     // Where every other value leads to the same, that is looked up once.
-    let lastTo: Node = NO;
-    let lastCut: Cut = FALL;
-    for (let edge = first; edge < end; edge++) {
-      const to = diagrams.toOf(edge);
-      if (to !== NO && to !== lastTo) {
-        lastCut = this.cut(to, f);
-        lastTo = to;
-      }
-      if (!visit(diagrams.hiOf(edge), to, to === NO ? FALL : lastCut)) return false;
-    }
-    return true;
-  }
-
-  /** Both ask for the same level, or the region does not. */
-  #ofBoth(region: Node, f: Node, source: number, plus: number, visit: Visit): boolean {
-    const { diagrams } = this.#layout;
-    const max = diagrams.maxOf(source);
-    const isAsked = diagrams.levelOf(region) === source;
-    let mine = isAsked ? diagrams.firstEdgeOf(region) : 0;
-    let theirs = diagrams.firstEdgeOf(f);
-    const end = theirs + diagrams.edgeCountOf(f);
-    let lastTo: Node = NO;
-    let lastOf: Node = NO;
+    let [lastTo, lastOf, lastBy]: Node[] = [NO, NO, NO];
     let lastCut: Cut = FALL;
     for (let next = 0; next <= max;) {
-      const to = isAsked ? diagrams.toOf(mine) : region;
-      const until = isAsked ? diagrams.hiOf(mine) : max;
+      const to = isOfRegion ? diagrams.toOf(mine) : region;
+      const until = isOfRegion ? diagrams.hiOf(mine) : max;
       if (to === NO) {
         // Whatever is said of packets that the region has not.
         if (!visit(until, NO, FALL)) return false;
         next = until + 1;
         mine++;
-        theirs = diagrams.edgeFrom(theirs, end, next + plus);
+        if (isAsked && next <= max) theirs = diagrams.edgeFrom(theirs, end, next + plus);
+        if (isOfBy && next <= max) whose = diagrams.edgeFrom(whose, endOfBy, next);
         continue;
       }
-      const hi = theirs === end - 1 ? max : Math.min(max, diagrams.hiOf(theirs) - plus);
+      const hi = !isAsked || theirs === end - 1 ? max : Math.min(max, diagrams.hiOf(theirs) - plus);
       if (hi < next) {
         theirs++;
         continue;
       }
-      const last = Math.min(until, hi);
-      const of = diagrams.toOf(theirs);
-      if (to !== lastTo || of !== lastOf) {
-        lastCut = this.cut(to, of);
-        [lastTo, lastOf] = [to, of];
+      const hiOfBy = isOfBy ? diagrams.hiOf(whose) : max;
+      const last = Math.min(until, hi, hiOfBy);
+      const of = isAsked ? diagrams.toOf(theirs) : f;
+      const own = isOfBy ? diagrams.toOf(whose) : by;
+      if (to !== lastTo || of !== lastOf || own !== lastBy) {
+        lastCut = isPlain ? this.#plainly(to, of) : this.#cut(to, of, own);
+        [lastTo, lastOf, lastBy] = [to, of, own];
       }
       if (!visit(last, to, lastCut)) return false;
       if (until === last) mine++;
-      if (hi === last) theirs++;
+      if (isAsked && hi === last) theirs++;
+      if (isOfBy && hiOfBy === last) whose++;
       next = last + 1;
     }
     return true;
@@ -271,3 +316,5 @@ class Cutting {
     return diagrams.orAll(cases);
   }
 }
+
+const keyOf = (region: Node, f: Node): number => (region + 8) * 0x4000000 + f;
