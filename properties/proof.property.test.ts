@@ -126,13 +126,15 @@ law<[DeploymentText, number]>(
           ).toEqual(single.judge(claim, posture));
       }
     }
-    for (const { value } of together.mock.results) seen(value === undefined ? 'not all proved' : 'proved together');
+    for (const { value } of together.mock.results)
+      if (Array.isArray(value))
+        for (const proof of value) seen(proof === undefined ? 'not so proved' : 'proved together');
     together.mockRestore();
     return true;
   },
   {
     runs: 10,
     stored: DEPLOYMENT,
-    cover: { 'proved together': { atLeast: 5 }, 'not all proved': { atLeast: 0 } },
+    cover: { 'proved together': { atLeast: 5 }, 'not so proved': { atLeast: 1 } },
   },
 );

@@ -44,6 +44,8 @@ const isUnclear = (end: CellEnd): end is Exclude<CellEnd, SomewhereEnd> => end.k
 
 const isCopied = ({ cell }: CellEnd): boolean => cell.copied === true;
 
+const copiedOf = (ends: readonly CellEnd[]): readonly Node[] => ends.filter(isCopied).map(({ cell }) => cell.region);
+
 type LeftEnd = Extract<CellEnd, { kind: 'left' }>;
 type AstrayEnd = Extract<CellEnd, { kind: 'astray' }>;
 type SomewhereEnd = ReachedEnd | LeftEnd | AstrayEnd;
@@ -143,19 +145,19 @@ export class Prover {
   }
 
   /**
-   * Proves claims that are alike (`likenessOf`) at once: one region goes all the way, of whose packets each has what its own claim says of it. Undefined where that does not prove them all: then each is
-   * to be proved by itself. Throws SpaceLimitError.
+   * Proves claims that are alike (`likenessOf`) at once: one region goes all the way, of whose packets each has what its own claim says of it. By claim; undefined for those that this does not prove: each is
+   * then to be proved by itself. Throws SpaceLimitError.
    */
-  proveTogether(claims: readonly PacketsClaim[]): readonly Proof[] | undefined {
+  proveTogether(claims: readonly PacketsClaim[]): readonly (Proof | undefined)[] {
     const { diagrams } = this.#layout;
     const parts = claims.map((claim) => ({ claim, ...this.regionOf(claim), daddr: destinationOf(claim) }));
     const [first] = parts;
     const asked = parts
       .flatMap(({ daddr, ...part }) => (part.region === NO || daddr === undefined ? [] : [{ ...part, daddr }]))
       .sort((one, other) => (one.daddr < other.daddr ? -1 : 1));
-    if (first === undefined || asked.length === 0) return undefined;
+    if (first === undefined || asked.length === 0) return [];
     const { host, state, ending, reply } = first.claim;
-    if (ending.kind !== 'reaches') return undefined;
+    if (ending.kind !== 'reaches') return [];
     const byDestination = (to: (index: number) => Node, rest: Node): Node =>
       this.#layout.addressCases(
         'daddr',
@@ -171,7 +173,6 @@ export class Prover {
       header,
       ...(state === 'NEW' ? {} : { state }),
     });
-    if (ends.some(isCopied)) return undefined;
     const by = byDestination(memberEnd, FALL);
     const own = (field: 'saddr' | 'daddr'): Own | undefined => {
       const wanted = asked.map(({ claim }) => (claim.ending.kind === 'reaches' ? claim.ending.as?.[field] : undefined));
@@ -182,7 +183,7 @@ export class Prover {
     const image = ending.as && { ...ending.as, saddr: own('saddr'), daddr: own('daddr') };
     const packetsFor = new Map<string, { place: Place; ranges: Range[] }>();
     for (const { claim, daddr } of asked) {
-      if (claim.ending.kind !== 'reaches') return undefined;
+      if (claim.ending.kind !== 'reaches') continue;
       const { place } = claim.ending;
       const known = packetsFor.get(placeKey(place)) ?? { place, ranges: [] };
       packetsFor.set(placeKey(place), known);
@@ -209,15 +210,19 @@ export class Prover {
       sure.set(key, diagrams.or(before, got));
       if (fresh !== NO) reached.push({ ...end, cell: { ...cell, region: fresh } });
     }
-    if (diagrams.less(region, diagrams.orAll([...sure.values()])) !== NO) return undefined;
+    const open = [diagrams.less(region, diagrams.orAll([...sure.values()])), ...copiedOf(ends)];
     if (reply !== undefined)
       for (const { region: got, answer } of this.#ways.answerAll(reached)) {
-        if (answer.ends.some(isCopied)) return undefined;
         const answered = this.#without(this.#inAny, diagrams.less(got, answer.unanswered));
-        const { broken, open } = this.#judge(answer.ends, answered, reply, original, true);
-        if (broken !== NO || open !== NO) return undefined;
+        const verdict = this.#judge(answer.ends, answered, reply, original, true);
+        open.push(verdict.broken, verdict.open, ...copiedOf(answer.ends));
       }
-    return parts.map(({ region: part }) => ({ kind: part === NO ? 'vacuous' : 'holds', copied: false }));
+    const notProved = diagrams.orAll(open);
+    return parts.map(({ region: part, daddr = 0 }): Proof | undefined => {
+      if (part === NO) return { kind: 'vacuous', copied: false };
+      const isProved = this.#layout.restrictAddress(notProved, 'daddr', daddr) === NO;
+      return isProved ? { kind: 'holds', copied: false } : undefined;
+    });
   }
 
   /** A set without the unknowns: of packets that are in it in every reading, or in any. */

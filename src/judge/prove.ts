@@ -71,10 +71,10 @@ interface Alike {
   readonly proofs: Map<Posture, ReadonlyMap<PacketsClaim, Proof>>;
 }
 
-/** Empty where claims are not proved all at once. */
+/** Those that are proved by one run. */
 function provedTogether(prover: Prover, claims: readonly PacketsClaim[]): ReadonlyMap<PacketsClaim, Proof> {
   try {
-    const proofs = prover.proveTogether(claims) ?? [];
+    const proofs = prover.proveTogether(claims);
     return new Map(claims.flatMap((claim, index) => (proofs[index] === undefined ? [] : [[claim, proofs[index]]])));
   } catch (error) {
     if (error instanceof SpaceLimitError) return new Map();
@@ -111,7 +111,7 @@ export class Proofs {
     this.#proverOf = proverOf ?? ((ways) => new Prover(ways));
   }
 
-  /** Claims that are going to be asked about: those that are alike are proved together, as soon as one of them is asked about, and one by one only where that does not prove them all. Those groups. */
+  /** Claims that are going to be asked about: those that are alike are proved together, as soon as one of them is asked about, and by itself what that does not prove. The groups of those that are alike. */
   expect(claims: readonly PacketsClaim[]): readonly (readonly PacketsClaim[])[] {
     if (!this.#joins) return [];
     const groups = new Map<string, Map<Address, PacketsClaim>>();

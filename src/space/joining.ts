@@ -3,7 +3,7 @@
  * own, and all goes on at once.
  */
 import type { Bindings } from './binding.ts';
-import { headerKey, type Cell, type Ends, type Flow } from './cell.ts';
+import { headerKey, type Cell, type Ends, type Flow, type Header } from './cell.ts';
 import { FALL, NO, terminal, type Node, type PairOperation } from './diagram.ts';
 import { valuesOf } from './equality.ts';
 import type { Layout } from './layout.ts';
@@ -15,6 +15,7 @@ export class Joining {
   readonly #layout: Layout;
   readonly #bindings: Bindings;
   readonly #meeting: PairOperation;
+  readonly #headers = new WeakMap<Header, string>();
 
   constructor(layout: Layout, bindings: Bindings) {
     this.#layout = layout;
@@ -29,7 +30,7 @@ export class Joining {
     const groups = new Map<string, Cell[]>();
     const others: Cell[] = [];
     for (const cell of cells) {
-      const key = keyWithout(cell, end);
+      const key = this.#keyWithout(cell, end);
       const group = groups.get(key ?? '');
       if (key === undefined) others.push(cell);
       else if (group === undefined) groups.set(key, [cell]);
@@ -98,17 +99,17 @@ export class Joining {
     const [by = FALL] = row;
     return diagrams.terminalsOf(by).includes(NO) ? undefined : by;
   }
-}
 
-/** All that is known of a cell but one address that its flow is translated to; undefined where that is none of its own, or some are already by packets. */
-function keyWithout({ header, mark, tracked, logged }: Cell, end: End): string | undefined {
-  if (tracked?.kind !== 'flow' || tracked.flow.translated[end].kind !== 'is') return undefined;
-  const { original, translated, sourceNat, destinationNat, mark: ctmark } = tracked.flow;
-  const values = [header, original, translated].flatMap(({ saddr, daddr }) => [saddr, daddr]);
-  if (values.some(({ kind }) => kind === 'each')) return undefined;
-  const { saddr, daddr, sport, dport } = translated;
-  const rest = [end === 'saddr' ? daddr : saddr, sport, dport].map(valueKey);
-  return [headerKey(header), mark, ctmark, tracked.state, sourceNat, destinationNat, ...rest, logged?.join()].join(
-    '\n',
-  );
+  /** All that is known of a cell but one address that its flow is translated to; undefined where that is none of its own, or some are already by packets. */
+  #keyWithout({ header, mark, tracked, logged }: Cell, end: End): string | undefined {
+    if (tracked?.kind !== 'flow' || tracked.flow.translated[end].kind !== 'is') return undefined;
+    const { original, translated, sourceNat, destinationNat, mark: ctmark } = tracked.flow;
+    const isOwn = ({ saddr, daddr }: Ends): boolean => saddr.kind === 'each' || daddr.kind === 'each';
+    if (isOwn(header) || isOwn(original) || isOwn(translated)) return undefined;
+    const asItIs = this.#headers.get(header) ?? headerKey(header);
+    this.#headers.set(header, asItIs);
+    const { saddr, daddr, sport, dport } = translated;
+    const rest = [end === 'saddr' ? daddr : saddr, sport, dport].map(valueKey);
+    return [asItIs, mark, ctmark, tracked.state, sourceNat, destinationNat, ...rest, logged?.join()].join('\n');
+  }
 }

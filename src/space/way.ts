@@ -89,7 +89,7 @@ export class WaySpace {
       ]),
     );
     this.#stations = new Map([...this.network.stations].reverse().map((station) => [station.name, station]));
-    this.#answers = new Answers(ground.layout);
+    this.#answers = new Answers(ground);
   }
 
   hostNamed(name: string): HostSpace | undefined {
