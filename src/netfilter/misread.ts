@@ -1,5 +1,15 @@
-/** What nft takes for the transport header of a fragment that has none (S24, Linux 6.18). */
+/** What nft takes for the transport header of a fragment that has none, and which rules nft reads itself (S24, Linux 6.18). */
 import type { Packet } from '../packet/packet.ts';
+import type { Match } from '../ruleset/rule.ts';
+
+/**
+ * Whether iptables-nft writes a tcp or udp match in nft's own instructions; one without any test, or with a tcp option, it leaves to legacy's module
+ * (iptables 1.8.9, nft.c add_nft_tcp and add_nft_udp).
+ */
+export const isTranslated = (match: Extract<Match, { kind: 'tcp' | 'udp' }>): boolean =>
+  match.kind === 'udp'
+    ? (match.sport ?? match.dport) !== undefined
+    : match.option === undefined && (match.sport ?? match.dport ?? match.flags) !== undefined;
 
 /** The first four octets of an IPv6 header as ports: version 6 and traffic class 0, then the end of the flow label, which the model's packets do not use. */
 export const IPV6_HEADER_PORTS = { sport: 0x6000, dport: 0 };
