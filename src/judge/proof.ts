@@ -4,28 +4,19 @@
  * It judges as ending.ts does one packet, and as judge.ts has the claim: NEW packets are those that can open a flow, sent as machines send them (no mark, a ttl
  * that lasts, any length).
  */
-import { addToAddress, type Address, type Family } from '../address/address.ts';
-import { anyAddress, type Range, type Ranges } from '../address/ranges.ts';
+import type { Address, Family } from '../address/address.ts';
+import type { Ranges } from '../address/ranges.ts';
 import type { Attachment } from '../network/network.ts';
-import type { Ending, Image, PacketsClaim, Place, Wanted } from '../claim/claim.ts';
+import type { Ending, PacketsClaim, Place, Wanted } from '../claim/claim.ts';
 import { GRE, ICMP, ICMPV6 } from '../packet/packet.ts';
-import type { PacketSet, Pattern } from '../packet/pattern.ts';
-import { AS_SENT, endsOf, type Ends, type Header } from '../space/cell.ts';
-import { FALL, NO, YES, type Node, type Substitution } from '../space/diagram.ts';
+import { endsOf, type Ends, type Header } from '../space/cell.ts';
+import { NO, YES, type Node, type Substitution } from '../space/diagram.ts';
 import type { Layout } from '../space/layout.ts';
 import { fromSet } from '../space/packet-set.ts';
-import {
-  eachValue,
-  fieldValue,
-  isValue,
-  memberEnd,
-  valueKey,
-  whereEqual,
-  whereIn,
-  type Value,
-} from '../space/value.ts';
-import type { CellEnd, CellPlace, ReachedEnd, WaySpace } from '../space/way.ts';
+import { isValue, whereEqual, whereIn, type Value } from '../space/value.ts';
+import type { CellEnd, ReachedEnd, WaySpace } from '../space/way.ts';
 import { wellFormed } from '../space/well-formed.ts';
+import { AlikeClaims, destinationOf, isThere, pinned, type Own, type OwnImage, type Wanting } from './alike-claims.ts';
 import { entryOf, openers } from './judge.ts';
 
 export type Proof =
@@ -150,78 +141,45 @@ export class Prover {
    */
   proveTogether(claims: readonly PacketsClaim[]): readonly (Proof | undefined)[] {
     const { diagrams } = this.#layout;
-    const parts = claims.map((claim) => ({ claim, ...this.regionOf(claim), daddr: destinationOf(claim) }));
-    const [first] = parts;
-    const asked = parts
-      .flatMap(({ daddr, ...part }) => (part.region === NO || daddr === undefined ? [] : [{ ...part, daddr }]))
-      .sort((one, other) => (one.daddr < other.daddr ? -1 : 1));
-    if (first === undefined || asked.length === 0) return [];
-    const { host, state, ending, reply } = first.claim;
-    if (ending.kind !== 'reaches') return [];
-    const byDestination = (to: (index: number) => Node, rest: Node): Node =>
-      this.#layout.addressCases(
-        'daddr',
-        asked.flatMap(({ daddr }, index) => [
-          ...(BigInt(daddr) === 0n ? [] : [{ last: addToAddress(daddr, -1) ?? daddr, to: rest }]),
-          { last: daddr, to: to(index) },
-        ]),
-        rest,
-      );
-    const region = byDestination((index) => asked[index]?.region ?? NO, NO);
-    const header: Header = { ...first.header, daddr: fieldValue('daddr') };
-    const ends = this.#ways.send(host, entryOf(first.claim), region, {
+    const regions = claims.map((claim) => this.regionOf(claim).region);
+    const alike = AlikeClaims.of(this.#layout, claims, regions);
+    if (alike === undefined) return [];
+    const { region, header, image, example } = alike;
+    const ends = this.#ways.send(example.host, entryOf(example), region, {
       header,
-      ...(state === 'NEW' ? {} : { state }),
+      ...(example.state === 'NEW' ? {} : { state: example.state }),
     });
-    const by = byDestination(memberEnd, FALL);
-    const own = (field: 'saddr' | 'daddr'): Own | undefined => {
-      const wanted = asked.map(({ claim }) => (claim.ending.kind === 'reaches' ? claim.ending.as?.[field] : undefined));
-      if (typeof wanted[0] !== 'object' || !('is' in wanted[0])) return wanted[0];
-      const values = wanted.flatMap((one) => (typeof one === 'object' && 'is' in one ? [one.is] : []));
-      return { equals: eachValue(by, values) };
-    };
-    const image = ending.as && { ...ending.as, saddr: own('saddr'), daddr: own('daddr') };
-    const packetsFor = new Map<string, { place: Place; ranges: Range[] }>();
-    for (const { claim, daddr } of asked) {
-      if (claim.ending.kind !== 'reaches') continue;
-      const { place } = claim.ending;
-      const known = packetsFor.get(placeKey(place)) ?? { place, ranges: [] };
-      packetsFor.set(placeKey(place), known);
-      known.ranges.push({ from: daddr, to: daddr });
-    }
     const original = endsOf(header);
     const images = new Map<Header, Node>();
-    const sure = new Map<string, Node>();
+    // By who is reached, for nobody is to get what another claim is about.
+    const sure = new Map<Wanting, Node>();
     const reached: ReachedEnd[] = [];
     for (const end of ends) {
-      if (end.kind !== 'reached') continue;
-      const key = end.place.kind === 'instance' ? placeKey(end.place) : placeKey(ending.place);
-      const wanted = packetsFor.get(key);
-      if (wanted === undefined || !isThere(end.place, wanted.place)) continue;
+      const wanting = end.kind === 'reached' ? alike.wantingAt(end.place) : undefined;
+      if (end.kind !== 'reached' || wanting === undefined) continue;
       const { cell } = end;
       const looks =
         images.get(cell.header) ??
         (image === undefined ? YES : this.#hasImage(end, image, plainEnds(original), true, true));
       images.set(cell.header, looks);
-      const theirs = this.#layout.chooseAddresses('daddr', wanted.ranges, YES, NO);
-      const got = diagrams.and(diagrams.and(cell.region, theirs), looks);
-      const before = sure.get(key) ?? NO;
+      const got = diagrams.and(diagrams.and(cell.region, wanting.packets()), looks);
+      const before = sure.get(wanting) ?? NO;
       const fresh = diagrams.less(got, before);
-      sure.set(key, diagrams.or(before, got));
+      sure.set(wanting, diagrams.or(before, got));
       if (fresh !== NO) reached.push({ ...end, cell: { ...cell, region: fresh } });
     }
     const open = [diagrams.less(region, diagrams.orAll([...sure.values()])), ...copiedOf(ends)];
-    if (reply !== undefined)
+    if (example.reply !== undefined)
       for (const { region: got, answer } of this.#ways.answerAll(reached)) {
         const answered = this.#without(this.#inAny, diagrams.less(got, answer.unanswered));
-        const verdict = this.#judge(answer.ends, answered, reply, original, true);
+        const verdict = this.#judge(answer.ends, answered, example.reply, original, true);
         open.push(verdict.broken, verdict.open, ...copiedOf(answer.ends));
       }
     const notProved = diagrams.orAll(open);
-    return parts.map(({ region: part, daddr = 0 }): Proof | undefined => {
-      if (part === NO) return { kind: 'vacuous', copied: false };
-      const isProved = this.#layout.restrictAddress(notProved, 'daddr', daddr) === NO;
-      return isProved ? { kind: 'holds', copied: false } : undefined;
+    return claims.map((claim, index): Proof | undefined => {
+      if (regions[index] === NO) return { kind: 'vacuous', copied: false };
+      const own = this.#layout.restrictAddress(notProved, 'daddr', destinationOf(claim) ?? 0);
+      return own === NO ? { kind: 'holds', copied: false } : undefined;
     });
   }
 
@@ -322,41 +280,6 @@ export class Prover {
   }
 }
 
-/** What is wanted of a packet, where each has its own. */
-type Own = Wanted<Address> | { readonly equals: Value };
-type OwnImage = Omit<Image, 'saddr' | 'daddr'> & {
-  readonly saddr?: Own | undefined;
-  readonly daddr?: Own | undefined;
-};
-
-const placeKey = (place: { readonly kind: string; readonly name?: string }): string =>
-  place.kind === 'instance' ? `instance ${place.name ?? ''}` : '';
-
-/** The one destination of a claim's packets. */
-function destinationOf({ set }: PacketsClaim): Address | undefined {
-  const { daddr } = pinned(set).header;
-  return daddr.kind === 'is' ? daddr.value : undefined;
-}
-
-/**
- * Claims of which `key` is the same, and the one destination of whose packets is another, say the same of them but for that: who is reached, and the addresses that he sees. Undefined for others.
- */
-export function likenessOf(claim: PacketsClaim): { readonly key: string; readonly destination: Address } | undefined {
-  const { ending, reply, host, entry, family, state, postures, set } = claim;
-  const { saddr, daddr } = pinned(set).header;
-  if (ending.kind !== 'reaches' || daddr.kind !== 'is') return undefined;
-  const { place, as } = ending;
-  const own = (wanted: Wanted<Address> | undefined): unknown =>
-    typeof wanted === 'object' && 'is' in wanted ? 'its own' : wanted;
-  const seen = as && { ...as, saddr: own(as.saddr), daddr: own(as.daddr) };
-  const who = place.kind === 'instance' ? place.kind : place;
-  const key = JSON.stringify(
-    [host, entry, family, state, postures, valueKey(saddr), who, seen, reply],
-    (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part),
-  );
-  return { key, destination: daddr.value };
-}
-
 const hasChoice = ({ saddr, daddr, sport, dport }: Header): boolean =>
   [saddr, daddr, sport, dport].some(({ kind }) => kind === 'any');
 
@@ -374,36 +297,3 @@ const mirroredEnds = ({ saddr, daddr, sport, dport }: Ends): SplitEnds => ({
   icmp: { saddr: daddr, daddr: saddr, sport, dport: NO_PORT },
   others: { saddr: daddr, daddr: saddr, sport: dport, dport: sport },
 });
-
-function isThere(place: CellPlace, wanted: Place): boolean {
-  switch (wanted.kind) {
-    case 'process':
-      return place.kind === 'process' && place.host === wanted.host;
-    case 'instance':
-      return place.kind === 'instance' && place.name === wanted.name;
-    case 'outside':
-      return (
-        place.kind === 'outside' &&
-        (wanted.name === undefined || place.name === wanted.name) &&
-        (wanted.at === undefined || (place.at.host === wanted.at.host && place.at.interface === wanted.at.interface))
-      );
-  }
-}
-
-const isSingle = (ranges: Ranges): boolean => ranges.length === 1 && ranges[0]?.from === ranges[0]?.to;
-
-/** An address that all packets of a set have is no variable: sets of many claims are then the same but for it. */
-function pinned(set: PacketSet): { readonly header: Header; readonly set: PacketSet } {
-  const value = (field: 'saddr' | 'daddr'): Value => {
-    const [first, ...rest] = set.boxes.map((box) => box[field]);
-    if (first === undefined || !isSingle(first)) return fieldValue(field);
-    const address = first[0]?.from;
-    return address !== undefined && rest.every((other) => isSingle(other) && other[0]?.from === address)
-      ? isValue(address)
-      : fieldValue(field);
-  };
-  const header: Header = { ...AS_SENT, saddr: value('saddr'), daddr: value('daddr') };
-  const free = (box: Pattern, field: 'saddr' | 'daddr'): Pattern =>
-    header[field].kind === 'is' ? { ...box, [field]: anyAddress(box.family) } : box;
-  return { header, set: { boxes: set.boxes.map((box) => free(free(box, 'saddr'), 'daddr')) } };
-}

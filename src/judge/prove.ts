@@ -12,7 +12,8 @@ import { NO, SpaceLimitError, type Node } from '../space/diagram.ts';
 import { Ground, type GroundOptions } from '../space/ground.ts';
 import { WaySpace } from '../space/way.ts';
 import { entryOf, tryPacket, type Judgement } from './judge.ts';
-import { likenessOf, Prover, type Proof } from './proof.ts';
+import { likenessOf } from './alike-claims.ts';
+import { Prover, type Proof } from './proof.ts';
 
 type Rulesets = ReadonlyMap<string, readonly Ruleset[]>;
 
