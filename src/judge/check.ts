@@ -280,7 +280,9 @@ function judged(
   }
   const { result } = proof;
   if (result === 'vacuous') return proof;
-  const isSeen = !isExact || result === 'undecided';
+  // Closed policies end ways sooner and change nothing before that: the same samples meet no other rules there.
+  const isFirst = posture === 'as-given' || claim.postures?.includes('as-given') === false;
+  const isSeen = (!isExact && isFirst) || result === 'undecided';
   if (runs === undefined && !isSeen) return proof;
   const tested = judgeClaim(world, claim, posture, {
     ...settings,
