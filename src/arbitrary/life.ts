@@ -178,6 +178,7 @@ function perform(model: Model, real: Real, operation: Operation, thorough: boole
       before,
       writes,
       after: cloud.snapshot(),
+      earlier: database,
       deployment: cloud.deployment,
       former,
       formerIds: [...real.formerIds],

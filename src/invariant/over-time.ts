@@ -6,7 +6,9 @@ import { printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, Instance, Network, Release } from '../deployment/deployment.ts';
 import { isSince, RELEASES } from '../deployment/release.ts';
 import type { Operation } from '../deployment/schema.ts';
+import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Law } from './law.ts';
+import { flowsThatGoOn, type FlowGoneOn, type Taken } from './living-flows.ts';
 import { prefixOf } from './vocabulary/chain.ts';
 import { notApplicable } from './vocabulary/claims.ts';
 
@@ -22,7 +24,8 @@ export interface History {
   /** Each write that followed, by the name of the service (or `operator`). */
   readonly writes: readonly Write[];
   readonly after: Kernels;
-  /** The database after it. */
+  /** The database before it, and after. */
+  readonly earlier: Deployment;
   readonly deployment: Deployment;
   /** The networks that were there once. */
   readonly former: readonly Network[];
@@ -46,9 +49,11 @@ export interface Write {
 export interface TimeBreach {
   readonly host: string;
   readonly message: string;
-  readonly kind: 'missing' | 'left over' | 'reordered' | 'doubled';
-  /** `filter -A CHAIN ...`. */
+  readonly kind: 'missing' | 'left over' | 'reordered' | 'doubled' | 'goes on';
+  /** `filter -A CHAIN ...`; of a flow its first packet. */
   readonly line: string;
+  /** `goes on`: which flow, and under which rules. */
+  readonly flow?: FlowGoneOn;
 }
 
 interface KnownTimeFailure {
@@ -625,6 +630,61 @@ const undoes: TimeLaw = {
   },
 };
 
+/** Nothing of nova’s calls conntrack: what was decided of a flow when it began is decided for as long as it lives. */
+const keptBy = (
+  taken: Taken,
+  releases: KnownTimeFailure['releases'],
+  bug: string,
+  because: string,
+): KnownTimeFailure => ({
+  releases,
+  bug,
+  because,
+  where: ({ flow }) => flow?.taken === taken,
+});
+
+const flowsFollow: TimeLaw = {
+  id: 'change/flows-follow',
+  severity: 'warning',
+  statement:
+    'What an operation takes away it takes from flows that are alive as well: when an association is ended or moved, an instance moves, or a group admits no more what it did, a flow that could not begin any more as it began does not go on, in no state on the way and not at the end.',
+  source: 'nova 5fb947208e (2013-04), where connections broke on what conntrack had kept of an instance that was moved',
+  brokenBy: 'Anything but a deletion of the conntrack entries: rules are asked about a flow’s first packet only.',
+  knownFailures: [
+    keptBy(
+      'association',
+      'all',
+      'A24, association',
+      'no release deletes entries of conntrack: flows to and from a floating IP keep its translation when it is disassociated, or associated with another',
+    ),
+    keptBy(
+      'place',
+      RELEASES.filter((release) => isSince(release, 'grizzly')),
+      'A24, migration',
+      'with multi_host a floating IP goes along with its instance since Grizzly, and the entries of its flows stay on the host that it leaves',
+    ),
+    keptBy(
+      'rule',
+      'all',
+      'A24, group',
+      'no release deletes entries of conntrack: an instance chain accepts what is ESTABLISHED before it asks the groups, so a rule or member that is gone keeps its flows',
+    ),
+  ],
+  breaches: (history) =>
+    flowsThatGoOn(history).map((flow): TimeBreach => {
+      const { opening, later, end } = flow;
+      const line = printArrival(opening);
+      const to = end.kind === 'process' ? `a process of ${end.host}` : (end.name ?? 'somebody outside');
+      return {
+        host: opening.entry.host ?? '',
+        kind: 'goes on',
+        line,
+        message: `${line} could not begin any more, and ${printArrival(later)} still comes to ${to} as ${printPacket(end.packet)}`,
+        flow,
+      };
+    }),
+};
+
 /** In the order of the book of laws. */
 export const TIME_LAWS: readonly TimeLaw[] = [
   equalsScratch,
@@ -636,6 +696,7 @@ export const TIME_LAWS: readonly TimeLaw[] = [
   guardedAtAllTimes,
   runningAndFuture,
   undoes,
+  flowsFollow,
 ];
 
 const OVER_TIME = 'it compares moments of a running cloud: properties/lifecycle.property.test.ts';
