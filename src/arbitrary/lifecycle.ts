@@ -259,6 +259,13 @@ const MAKERS: readonly Maker[] = [
     const name = GROUPS.find((candidate) => !groupNames(deployment).includes(candidate));
     return name === undefined ? undefined : { 'secgroup-create': name };
   },
+  (deployment, { which }) => {
+    const unused = groupNames(deployment).filter(
+      (name) =>
+        name !== 'default' && deployment.instances.every(({ securityGroups }) => !securityGroups.includes(name)),
+    );
+    return unused.length === 0 ? undefined : { 'secgroup-delete': at(unused, which) };
+  },
   (deployment, { which, what }) => ({
     'secgroup-add-rule': { secgroup: at(groupNames(deployment), which), ...at(RULES, what) },
   }),
@@ -272,6 +279,12 @@ const MAKERS: readonly Maker[] = [
     'remove-secgroup': { instance, secgroup: at(groupNames(deployment), what) },
   })),
   onInstance((instance, deployment, { what }) => ({ migrate: { instance, host: hostAt(deployment, what) } })),
+  onInstance((instance) => ({ stop: instance })),
+  onInstance((instance) => ({ reboot: instance })),
+  ({ instances }, { which }) => {
+    const stopped = instances.filter(({ isStopped }) => isStopped);
+    return stopped.length === 0 ? undefined : { start: at(stopped, which).name };
+  },
   ({ hosts }, { which, what }) => {
     const { name, services } = at(hosts, which);
     return { restart: { host: name, service: at(services, what) } };

@@ -142,6 +142,7 @@ export class Cloud {
       'secgroup-add-rule': opened,
       'secgroup-delete-rule': closed,
       migrate,
+      start,
       restart,
       refresh,
       'operator-insert': inserted,
@@ -169,6 +170,9 @@ export class Cloud {
       this.refreshMembersOf([member.secgroup]);
     } else if (migrate !== undefined) {
       this.migrate(this.instanceCalled(migrate.instance), before);
+    } else if (start !== undefined) {
+      const instance = this.instanceCalled(start);
+      this.filter(this.hostCalled(instance.host), instance);
     } else if (restart !== undefined) {
       this.restart(this.hostCalled(restart.host), restart.service);
     } else if (refresh !== undefined) {
@@ -358,7 +362,8 @@ export class Cloud {
       case 'compute':
         addFallback(memory, this.profile);
         for (const instance of this.deployment.instances) {
-          if (instance.host !== host.name) continue;
+          // D17: what does not run is left alone, and a soft reboot will not ask.
+          if (instance.host !== host.name || instance.isStopped) continue;
           if (this.profile.plugsOnStart) plug(memory, this.deployment, host, instance, this.profile);
           if (addProvider(memory, host, this.profile)) this.apply(host, process);
           process.filtered.set(instance.id, instance);
