@@ -23,8 +23,8 @@ export type Story = () => readonly string[];
 
 /** Who watches a life. */
 export interface Watcher {
-  /** A breach that is known: `LAW (bug)`, and the operations that led to it. */
-  readonly marked?: (mark: string, breach: TimeBreach, story: Story) => void;
+  /** A breach that is known: `LAW (bug)`, the operations that led to it, and what the last of them did. */
+  readonly marked?: (mark: string, breach: TimeBreach, story: Story, history: History) => void;
   /** One that is not. */
   readonly unmarked: (law: TimeLaw, breach: TimeBreach, story: Story) => void;
   /** Something of a kind that lives are to meet. */
@@ -264,7 +264,7 @@ function judge({ watcher, done }: Real, history: History, thorough: boolean): vo
     for (const breach of law.breaches(history)) {
       const mark = markOf(law, breach, history);
       if (mark === undefined) watcher.unmarked(law, breach, story);
-      else watcher.marked?.(`${law.id} (${mark.bug})`, breach, story);
+      else watcher.marked?.(`${law.id} (${mark.bug})`, breach, story, history);
     }
   }
 }

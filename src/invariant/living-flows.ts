@@ -9,7 +9,17 @@ import { groupsOf } from '../deployment/placement.ts';
 import { networkOf } from '../deployment/world.ts';
 import { copyMachine, type Machine } from '../netfilter/traverse.ts';
 import type { Network } from '../network/network.ts';
-import { answer, freshWorld, isReached, send, worldOf, type End, type Reached, type World } from '../network/walk.ts';
+import {
+  answer,
+  freshWorld,
+  isReached,
+  send,
+  worldOf,
+  type End,
+  type Reached,
+  type Way,
+  type World,
+} from '../network/walk.ts';
 import { TCP, type Arrival } from '../packet/packet.ts';
 import { intersectSets, setOf, type PacketSet } from '../packet/pattern.ts';
 import { laterThan } from '../packet/reply.ts';
@@ -55,6 +65,8 @@ export interface FlowGoneOn extends LivingFlow {
   /** The rules under which it began, and those under which it goes on. */
   readonly before: HostRules;
   readonly then: HostRules;
+  /** The way of its later packet there. */
+  readonly way: Way;
 }
 
 /** A flow to begin. */
@@ -88,9 +100,10 @@ export function flowsThatGoOn({ earlier, deployment, before, writes, after }: Hi
   for (const kernels of refused.length === 0 ? [] : statesOf(before, writes, after)) {
     const world = worldUnder(network, kernels);
     for (const flow of refused) {
-      if (found.has(flow) || beginsIn(world, flow) || !goesOnIn(world, flow)) continue;
+      const way = found.has(flow) || beginsIn(world, flow) ? undefined : wayOnIn(world, flow);
+      if (way === undefined) continue;
       const { world: _, ...own } = flow;
-      found.set(flow, { ...own, network, before: rulesOf(before), then: rulesOf(kernels) });
+      found.set(flow, { ...own, network, before: rulesOf(before), then: rulesOf(kernels), way });
     }
   }
   return [...found.values()];
@@ -251,13 +264,15 @@ function fromItsPort(
 const beginsIn = (world: World, { opening: first, end }: Begun): boolean =>
   send(freshWorld(world), first.entry.host ?? '', first).ends.some((other) => isSameEnd(other, end));
 
-function goesOnIn(world: World, { later, end, world: remembered }: Begun): boolean {
+/** The way of its later packet, where that comes to the same end. */
+function wayOnIn(world: World, { later, end, world: remembered }: Begun): Way | undefined {
   const machines = [...world.machines].map(([name, machine]): [string, Machine] => {
     const memories = remembered.machines.get(name)?.memories ?? [];
     return [name, copyMachine({ ...machine, memories })];
   });
   const going = { ...world, machines: new Map(machines) };
-  return send(going, later.entry.host ?? '', later).ends.some((other) => isSameEnd(other, end));
+  const way = send(going, later.entry.host ?? '', later);
+  return way.ends.some((other) => isSameEnd(other, end)) ? way : undefined;
 }
 
 /** The same machine gets it from the same sender. */
@@ -283,6 +298,9 @@ function* statesOf(before: Kernels, writes: readonly Write[], after: Kernels): G
 
 type BothFamilies = Readonly<Record<Family, TableLines>>;
 
+/** As iptables-save's text is written here everywhere. */
+const TABLE_ORDER = ['raw', 'mangle', 'nat', 'filter', 'security'];
+
 /** Kernels are kept from state to state where nobody writes. */
 const RULES = new WeakMap<BothFamilies, readonly Ruleset[]>();
 
@@ -290,7 +308,9 @@ function rulesIn(host: string, kernel: BothFamilies): readonly Ruleset[] {
   const known = RULES.get(kernel);
   if (known !== undefined) return known;
   const rulesets = ([4, 6] as const).map((family) => {
-    const text = [...kernel[family].values()].map((lines) => `${lines.join('\n')}\n`).join('');
+    const text = TABLE_ORDER.flatMap((name) => kernel[family].get(name) ?? [])
+      .map((line) => `${line}\n`)
+      .join('');
     return parseRuleset(text, { path: `${host}.${family === 6 ? 'v6.' : ''}rules`, family }).ruleset;
   });
   RULES.set(kernel, rulesets);

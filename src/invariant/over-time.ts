@@ -278,6 +278,12 @@ const SWALLOWED_COMMENT: KnownTimeFailure = {
   },
 };
 
+/** The id of the instance whose chain a line is about. */
+const chainIdIn = (line: string): number | undefined => {
+  const [, id] = /nova-compute-inst-(\d+)( |$)/.exec(line) ?? [];
+  return id === undefined ? undefined : Number(id);
+};
+
 /** D17: the chain of an instance that nova-compute has not seen stays as an earlier process wrote it, until the first apply takes it away. */
 const LEFT_ALONE: KnownTimeFailure = {
   releases: 'all',
@@ -285,8 +291,8 @@ const LEFT_ALONE: KnownTimeFailure = {
   because:
     'an instance that is stopped when nova-compute starts is not filtered then, and a soft reboot, which lets it run again, does not see to it',
   where: ({ kind, host, line }, { deployment, leftAlone }) => {
-    const id = /nova-compute-inst-(\d+)( |$)/.exec(line)?.[1];
-    if (id !== undefined) return leftAlone.includes(Number(id));
+    const id = chainIdIn(line);
+    if (id !== undefined) return leftAlone.includes(id);
     return (
       kind === 'missing' &&
       / -A nova-compute-(FORWARD|INPUT) |:nova-compute-provider$/.test(line) &&
@@ -377,14 +383,15 @@ const noWindow: TimeLaw = {
       bug: 'D15',
       because:
         'nova-compute that starts again applies after each instance, and the first apply removes the chains of all the others: they are open until their turn comes',
-      where: ({ kind, line }, { operation }) =>
-        kind === 'missing' &&
-        line.includes('nova-compute-') &&
-        (isComputeStart(operation.restart) ||
-          // So it does with the first that is started, whose chain was an earlier process's.
-          operation.start !== undefined ||
-          // A process that found no instance when it started applies for the first time with the next one that comes.
-          ((operation.boot ?? operation.migrate) !== undefined && / -A nova-compute-(FORWARD|INPUT) /.test(line))),
+      where: ({ kind, line }, { operation, deployment }) => {
+        if (kind !== 'missing' || !line.includes('nova-compute-')) return false;
+        if (isComputeStart(operation.restart)) return true;
+        // A process that found nothing to filter when it started applies for the first time with the next instance, whose chain may be an earlier process's.
+        const { boot, migrate, start } = operation;
+        if ((boot ?? migrate ?? start) === undefined) return false;
+        const next = deployment.instances.find(({ name }) => [boot?.name, migrate?.instance, start].includes(name));
+        return / -A nova-compute-(FORWARD|INPUT) /.test(line) || (next !== undefined && chainIdIn(line) === next.id);
+      },
     },
     // Before, all of a host are rebuilt by one apply.
     { ...PREFIX_LOSS, releases: SINCE_FOLSOM },
