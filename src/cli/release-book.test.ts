@@ -48,7 +48,7 @@ test('each counterexample of packets, flows and lines has its trace', () => {
   expect(chapters.length).toBeGreaterThan(15);
   for (const chapter of chapters) {
     // A rule that is missing stands on no line.
-    if (chapter.startsWith('dhcp/checksums-filled')) continue;
+    if (/^(dhcp\/checksums-filled|apply\/keeps-duplicates)\n/.test(chapter)) continue;
     const examples = chapter.match(/^\*[a-z0-9-, .]+\*: /gm) ?? [];
     expect((chapter.match(/^<details>$/gm) ?? []).length, chapter.slice(0, 40)).toBe(examples.length);
   }

@@ -228,8 +228,10 @@ export class Cloud {
     const host = hostOfFloatingIp(this.deployment, floatingIp);
     const process = host && this.processWith(host, 'network');
     if (host === undefined || process === undefined) return;
-    addFloatingIp(process.memory, floatingIp, this.profile);
     this.floatHosts.set(floatingIp.address, host.name);
+    // A18: the command that binds the address failed before any rule was asked for, and nobody said so.
+    if (this.has('A18')) return;
+    addFloatingIp(process.memory, floatingIp, this.profile);
     this.apply(host, process);
   }
 
@@ -394,8 +396,8 @@ export class Cloud {
         this.dnsmasqs.add(`${host.name} ${network.label}`);
         applyEach();
       }
-    // A15: floating IPs were nobody's by then.
-    for (const floatingIp of this.has('A15') ? [] : this.deployment.floatingIps)
+    // A15: floating IPs were nobody's by then; B8: their chains were not there yet.
+    for (const floatingIp of this.has('A15') || this.has('B8') ? [] : this.deployment.floatingIps)
       if (this.floatHosts.get(floatingIp.address) === host.name) {
         addFloatingIp(process.memory, floatingIp, this.profile);
         applyEach();
