@@ -278,7 +278,15 @@ const MAKERS: readonly Maker[] = [
   onInstance((instance, deployment, { what }) => ({
     'remove-secgroup': { instance, secgroup: at(groupNames(deployment), what) },
   })),
-  onInstance((instance, deployment, { what }) => ({ migrate: { instance, host: hostAt(deployment, what) } })),
+  // Floating IPs are few: every other one that moves has one, where any has.
+  (deployment, { which, what }) => {
+    const floating = deployment.floatingIps.flatMap(({ fixedIp }) => fixedIp ?? []);
+    const owners = deployment.instances.filter(({ vifs }) =>
+      vifs.some(({ fixedIps }) => fixedIps.some((own) => floating.includes(own))),
+    );
+    const instance = which % 2 === 0 && owners.length > 0 ? at(owners, which).name : instanceAt(deployment, which);
+    return instance === undefined ? undefined : { migrate: { instance, host: hostAt(deployment, what) } };
+  },
   onInstance((instance) => ({ stop: instance })),
   onInstance((instance) => ({ reboot: instance })),
   ({ instances }, { which }) => {
