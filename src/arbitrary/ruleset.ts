@@ -14,6 +14,7 @@ import type {
   Match,
   MaskedAddress,
   NatRange,
+  RawOption,
   RejectWith,
   TableName,
   Target,
@@ -292,14 +293,23 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
       const names = Object.keys(fields).filter((name) => fields[name as keyof typeof fields] !== undefined);
       const name = names[which % Math.max(1, names.length)];
       if (name === undefined) return { kind: 'physdev', isBridged: { not: false } };
-      return { kind: 'physdev', [name]: fields[name as keyof typeof fields] };
+      const second = which === 4 ? (names[0] ?? name) : name;
+      return {
+        kind: 'physdev',
+        [name]: fields[name as keyof typeof fields],
+        [second]: fields[second as keyof typeof fields],
+      };
     });
   const addresses = landmarkAddresses(marks);
   const rangeOf = fc
     .tuple(fc.constantFrom(...addresses), fc.constantFrom(...addresses))
     .map(([a, b]) => (a < b ? { from: a, to: b } : { from: b, to: a }));
   // IPv6 knows no broadcasts, and ip6tables refuses to ask for them.
-  const addressTypes = (['UNICAST', 'LOCAL', 'MULTICAST', 'BROADCAST'] as const).slice(0, family === 4 ? 4 : 3);
+  const common = ['UNICAST', 'LOCAL', 'MULTICAST', ...(family === 4 ? (['BROADCAST'] as const) : [])] as const;
+  const addressTypes = fc.oneof(
+    { arbitrary: fc.constantFrom(...common), weight: 12 },
+    { arbitrary: fc.constantFrom('UNSPEC', 'ANYCAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'THROW'), weight: 1 },
+  );
   return fc.oneof(
     { arbitrary: address('source'), weight: 6 },
     { arbitrary: address('destination'), weight: 6 },
@@ -357,9 +367,14 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
       arbitrary: fc
         .record({
           which: fc.constantFrom('source' as const, 'destination' as const),
-          types: negatable(fc.uniqueArray(fc.constantFrom(...addressTypes), { minLength: 1, maxLength: 2 })),
+          types: negatable(fc.uniqueArray(addressTypes, { minLength: 1, maxLength: 2 })),
+          limit: fc.constantFrom(undefined, undefined, undefined, 'in' as const, 'out' as const),
         })
-        .map(({ which, types }): Match => ({ kind: 'addrtype', [which]: types })),
+        .map(({ which, types, limit }): Match => ({
+          kind: 'addrtype',
+          [which]: types,
+          ...(limit === undefined ? {} : { limit }),
+        })),
       weight: 2,
     },
     {
@@ -434,7 +449,7 @@ const REJECTS: Readonly<Record<Family, readonly RejectWith[]>> = {
 /** A target with what it demands of the rule: a protocol, for ports and resets. */
 interface Choice {
   readonly target: Target | undefined;
-  readonly demands?: 'ports' | 'tcp';
+  readonly demands?: 'ports' | 'tcp' | 'syn';
 }
 
 /** Where NAT sends to: somebody's address, with or without ports. */
@@ -508,6 +523,8 @@ interface TargetChoice {
   readonly ttl: { readonly operation: 'set' | 'inc' | 'dec'; readonly value: number };
 }
 
+const SET_MSS: RawOption = { not: false, name: 'set-mss', values: ['1360'] };
+
 const withPorts = (target: Target, to: NatRange): Choice =>
   to.ports === undefined ? { target } : { target, demands: 'ports' };
 
@@ -545,6 +562,7 @@ function chooseTarget(place: Place, family: Family, choice: TargetChoice): Choic
   if (place.table === 'mangle') {
     if (kind < 20) return { target: { kind: 'MARK', value: choice.mark } };
     if (kind === 25) return { target: { kind: 'CHECKSUM' } };
+    if (kind === 23) return { target: { kind: 'TCPMSS', options: [SET_MSS] }, demands: 'syn' };
     return { target: { kind: family === 4 ? 'TTL' : 'HL', ...choice.ttl } };
   }
   if (kind < 19) return { target: { kind: choice.verdict } };
@@ -576,6 +594,11 @@ export interface GeneratedRule {
   readonly target?: Target;
 }
 
+const SYNS: readonly Match[] = [
+  { kind: 'protocol', not: false, protocol: TCP },
+  { kind: 'tcp', flags: { not: false, value: { mask: SYN | RST, compare: SYN } } },
+];
+
 function arbitraryRule(family: Family): fc.Arbitrary<GeneratedRule> {
   return fc
     .record({
@@ -591,10 +614,14 @@ function arbitraryRule(family: Family): fc.Arbitrary<GeneratedRule> {
     .map(({ place, protocolMatches, matches, target, asIs }) => {
       const { target: chosen, demands } = target(place);
       const protocol =
-        demands === undefined ||
-        protocolMatches.some((match) => match.kind === (demands === 'tcp' ? 'tcp' : 'udp') || match.kind === 'tcp')
-          ? protocolMatches
-          : ([{ kind: 'protocol', not: false, protocol: demands === 'tcp' ? TCP : UDP }] as const);
+        demands === 'syn'
+          ? SYNS
+          : demands === undefined ||
+              protocolMatches.some(
+                (match) => match.kind === (demands === 'tcp' ? 'tcp' : 'udp') || match.kind === 'tcp',
+              )
+            ? protocolMatches
+            : ([{ kind: 'protocol', not: false, protocol: demands === 'tcp' ? TCP : UDP }] as const);
       // What a built-in chain of this hook would refuse is left out, but for a few rules: refusing is a thing to compare, too.
       const allowed = asIs ? matches : matches.filter((match) => isAllowed(match, place));
       const ordered = [...allowed.filter(isBasic), ...protocol, ...allowed.filter((match) => !isBasic(match))];
@@ -619,12 +646,16 @@ function unique(matches: readonly Match[]): Match[] {
   });
 }
 
-function isAllowed(match: Match, { hook, depth }: Place): boolean {
+function isAllowed(match: Match, place: Place): boolean {
+  const { hook, depth } = place;
   switch (match.kind) {
     case 'in':
       return depth > 0 || (hook !== 'OUTPUT' && hook !== 'POSTROUTING');
     case 'out':
       return depth > 0 || (hook !== 'PREROUTING' && hook !== 'INPUT');
+    case 'addrtype':
+      // addrtype_mt_checkentry_v1: no device that the hook has not.
+      return match.limit === undefined || isAllowed({ kind: match.limit, not: false, name: '' }, place);
     case 'mac':
       return hook === 'PREROUTING' || hook === 'INPUT' || hook === 'FORWARD';
     case 'physdev':

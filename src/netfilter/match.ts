@@ -21,7 +21,7 @@ import type {
 } from '../ruleset/rule.ts';
 import type { Connection } from './conntrack.ts';
 import { setContains } from './ipset.ts';
-import { isTranslated, misread } from './misread.ts';
+import { isTranslated, misread, translatedFlags, translatedPort } from './misread.ts';
 import type { Skb } from './skb.ts';
 
 export type Truth = boolean | undefined;
@@ -76,10 +76,15 @@ function moduleTest(test: (packet: Packet) => boolean): Predicate {
   };
 }
 
+/** What a later fragment holds before what is called its payload: where a careless reader finds ports. */
+const LATER_OCTETS = 4;
+
 /** nft's own instructions compare whatever octets they find in a later fragment, if there are enough of them (S24). */
 function translatedTest(octets: number, test: (packet: Packet) => boolean): Predicate {
   return ({ packet }) =>
-    isLaterFragment(packet) ? (packet.family === 6 || packet.payload >= octets) && test(misread(packet)) : test(packet);
+    isLaterFragment(packet)
+      ? (packet.family === 6 || LATER_OCTETS + packet.payload >= octets) && test(misread(packet))
+      : test(packet);
 }
 
 /** A negated header test still needs a header to look at. */
@@ -109,7 +114,7 @@ const byBackend = (
       more(packet),
   );
   if (!isTranslated(match)) return byModule;
-  const byNft = every([...portTests(sport, dport), ...translated]);
+  const byNft = every([...portTests(translatedPort(sport), translatedPort(dport)), ...translated]);
   return (skb) => (skb.backend === 'nft' ? byNft : byModule)(skb);
 };
 
@@ -304,7 +309,7 @@ export function compileMatch(match: Match): Predicate {
         match,
         // The model's segments carry no tcp options.
         (packet) => holds(flags, (wanted) => areSet(wanted, packet)) && (option === undefined || option.not),
-        headerTest(flags, 14, areSet),
+        headerTest(translatedFlags(flags), 14, areSet),
       );
     })
     .with({ kind: 'udp' }, (match) => byBackend(match, () => true, []))

@@ -10,7 +10,13 @@ import { addressKind } from '../host/route.ts';
 import { DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE } from '../packet/packet.ts';
 import type { AddressRange, ConntrackStateName, MaskedAddress, Match, Negatable, TcpFlags } from '../ruleset/rule.ts';
 import { printMatch } from '../ruleset/print.ts';
-import { IPV6_HEADER_FLAGS, IPV6_HEADER_PORTS, isTranslated } from '../netfilter/misread.ts';
+import {
+  IPV6_HEADER_FLAGS,
+  IPV6_HEADER_PORTS,
+  isTranslated,
+  translatedFlags,
+  translatedPort,
+} from '../netfilter/misread.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
@@ -53,6 +59,7 @@ const flagsOf = ({ value: { mask, compare } }: Negatable<TcpFlags>) =>
 
 const PORT_PROTOCOLS = [TCP, UDP, DCCP, SCTP, UDPLITE];
 const INVALID = stateNumber('INVALID');
+const IPV4_HEADER = 20;
 
 export class Conditions {
   readonly #layout: Layout;
@@ -207,9 +214,9 @@ export class Conditions {
 
   /** nft's own instructions. */
   #translated(match: Extract<Match, { kind: 'tcp' | 'udp' }>): readonly Part[] {
-    const { sport, dport } = match;
-    const flags = match.kind === 'tcp' ? match.flags : undefined;
-    return [...this.#ports(sport, dport), ...(flags === undefined ? [] : [this.#flags(flags)])];
+    const flags = translatedFlags(match.kind === 'tcp' ? match.flags : undefined);
+    const ports = this.#ports(translatedPort(match.sport), translatedPort(match.dport));
+    return [...ports, ...(flags === undefined ? [] : [this.#flags(flags)])];
   }
 
   /**
@@ -221,7 +228,7 @@ export class Conditions {
     const isWhole = this.#values('part', [0]);
     const ofWhole = this.#conjunction([whole, isWhole.within(YES)]);
     const isLater = this.#values('part', [0], true).within(YES);
-    const longEnough = this.#field('length', [{ from: 24 + octets, to: 65535 }], false);
+    const longEnough = this.#field('length', [{ from: IPV4_HEADER + octets, to: 65535 }], false);
     const ofLater = this.#conjunction(
       this.#layout.family === 4 ? [later4, isLater, longEnough.within(YES)] : [later6, isLater],
     );
