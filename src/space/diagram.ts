@@ -46,6 +46,10 @@ const SMALLEST_TABLE = 12;
 const LARGEST_CACHE = 1 << 18;
 /** Operations call themselves as deep as diagrams are, and each call costs the machine's stack. */
 const MOST_DEPTH = 1000;
+/** The most edges that are kept unless something else is said. */
+export const MOST_EDGES = 60_000_000;
+/** So many operations are done for each edge that may be kept: some minutes' worth, where few edges come of much work. */
+const STEPS_FOR_EDGE = 10;
 /** What a shortcut gives where it has none. No node is so small. */
 const OPEN = -0x80000000;
 
@@ -105,6 +109,7 @@ export class Diagrams {
   #stack = new Int32Array(2 << 12);
   #top = 0;
   #depth = 0;
+  #steps = 0;
   /** Four words a result: operation, operands, result. A later one takes an earlier one's place. */
   #cache = new Int32Array(4 << 12);
   #operations = FIRST_FREE_OPERATION;
@@ -112,7 +117,7 @@ export class Diagrams {
   readonly #rewritings = new Map<number, Rewriting>();
   readonly #restrictions = new Map<string, Substitution>();
 
-  constructor(max: readonly number[], limit = 60_000_000) {
+  constructor(max: readonly number[], limit = MOST_EDGES) {
     this.#max = [...max];
     this.#limit = limit;
   }
@@ -277,6 +282,10 @@ export class Diagrams {
     if (++this.#depth > MOST_DEPTH)
       this.#stop(
         `the fate of packets depends on more than ${MOST_DEPTH} things at once, such as matches that are not modelled`,
+      );
+    if (++this.#steps > STEPS_FOR_EDGE * this.#limit)
+      this.#stop(
+        `the sets of packets need more than ${STEPS_FOR_EDGE * this.#limit} operations: these rules overlap in too many ways`,
       );
   }
 
