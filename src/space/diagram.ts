@@ -674,6 +674,33 @@ export class Diagrams {
     return this.reachable(node).filter((at) => at < 0);
   }
 
+  /** The set of what leads to each terminal but NO. By halves and their halves: a diagram with many terminals is not gone through for each of them. */
+  setsOf(node: Node): ReadonlyMap<Node, Node> {
+    const sets = new Map<Node, Node>();
+    const divide = (part: Node, ends: readonly Node[]): void => {
+      const [only] = ends;
+      if (only === undefined) return;
+      if (ends.length === 1) {
+        const set = this.mapping((end) => (end === only ? YES : NO));
+        sets.set(only, this.substitute(set, part));
+        return;
+      }
+      const middle = ends.length >>> 1;
+      for (const half of [ends.slice(0, middle), ends.slice(middle)]) {
+        const kept = new Set(half);
+        const less = this.mapping((end) => (kept.has(end) ? end : NO));
+        divide(this.substitute(less, part), half);
+      }
+    };
+    divide(
+      node,
+      this.terminalsOf(node)
+        .filter((end) => end !== NO)
+        .sort((a, b) => b - a),
+    );
+    return sets;
+  }
+
   /** The levels that matter to a diagram, in order. */
   supportOf(node: Node): readonly number[] {
     const levels = new Set(this.reachable(node).flatMap((at) => (at < 0 ? [] : [this.levelOf(at)])));
