@@ -493,7 +493,7 @@ export class Diagrams {
   #rewrite(operation: Substitution, rewriting: Rewriting, f: Node): Node {
     const level = this.levelOf(f);
     const { moves, floor, map } = rewriting;
-    if (level >= floor) return map === undefined ? f : map(f);
+    if (level >= floor) return map === undefined ? f : this.#mapped(operation, map, f);
     if (map === undefined && level >= moves.length) return f;
     const move = moves[level];
     if (typeof move === 'number') return this.#rewrite(operation, rewriting, this.#childAt(f, move));
@@ -516,6 +516,15 @@ export class Diagrams {
     }
     const result = this.#finish(level, mark);
     this.#depth--;
+    this.#remember(operation, f, 0, result);
+    return result;
+  }
+
+  /** Many edges lead to one terminal, and what a function makes of it may cost. */
+  #mapped(operation: Substitution, map: (node: Node) => Node, f: Node): Node {
+    const slot = this.#slot(operation, f, 0);
+    if (this.#isCached(slot, operation, f, 0)) return this.#cache[slot + 3] ?? NO;
+    const result = map(f);
     this.#remember(operation, f, 0, result);
     return result;
   }

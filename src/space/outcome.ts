@@ -102,27 +102,31 @@ export class Outcomes {
   }
 }
 
-/** Fields in one order, whatever they were made in. */
+/** Fields in one order, whatever they were made in. No text of theirs has a line's end in it. */
 function keyOf({ kind, with: how, oif, port, reason, rule, rewritten, logged }: Outcome): string {
   const { saddr, daddr, sport, dport, mark, ctmark, ttl, untracked, translation } = rewritten;
-  const parts: unknown[] = [
+  const texts: readonly unknown[] = [
     kind,
     how,
     oif,
     port,
     reason,
     rule,
-    logged,
-    sport,
-    dport,
-    mark,
-    ctmark,
-    ttl,
+    saddr,
+    daddr,
+    sport && `${sport.from} ${sport.to}`,
+    dport && `${dport.from} ${dport.to}`,
+    mark && affineKey(mark),
+    ctmark && affineKey(ctmark),
+    ttl?.map(({ operation, value }) => `${operation} ${value}`).join(),
     untracked,
     translation,
+    ...logged,
   ];
-  return `${JSON.stringify(parts)} ${saddr ?? ''} ${daddr ?? ''}`;
+  return texts.join('\n');
 }
+
+const affineKey = ({ own, other, xor }: Affine): string => `${own} ${other} ${xor}`;
 
 /** The packet goes on or has arrived: what has been rewritten is seen by somebody. */
 export const isAlive = ({ kind }: Outcome): boolean =>
