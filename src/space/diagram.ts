@@ -43,7 +43,7 @@ const TO_ACCEPT = 4;
 const OPEN_ENDS = 3;
 /** Slots of the unique table at first, and results that the cache holds at most: as powers of two. */
 const SMALLEST_TABLE = 12;
-const LARGEST_CACHE = 1 << 18;
+const LARGEST_CACHE = 1 << 20;
 /** Operations call themselves as deep as diagrams are, and each call costs the machine's stack. */
 const MOST_DEPTH = 1000;
 /** The most edges that are kept unless something else is said. */
