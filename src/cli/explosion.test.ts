@@ -67,7 +67,7 @@ const SHAPES: readonly Shape[] = [
   },
   {
     what: 'chains that call the next one twice',
-    size: 14,
+    size: 60,
     chains: (index) => `c${index}`,
     first: '-A FORWARD -j c0',
     rules: (index, _, size) => twice(index, size, '-p tcp -m tcp --dport 22 -j ACCEPT', ['-s 10.0.0.0/8 ', '']),
