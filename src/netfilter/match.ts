@@ -7,7 +7,7 @@
 import { match as when, P } from 'ts-pattern';
 import { familyOf, maskAddress, type Address } from '../address/address.ts';
 import { portRangeContains, type PortRange } from '../address/ports.ts';
-import { addressKind } from '../host/route.ts';
+import { isOfAddressTypes } from '../host/route.ts';
 import { TCP, hasPorts, type Packet } from '../packet/packet.ts';
 import { packetLength } from '../packet/length.ts';
 import type {
@@ -243,27 +243,12 @@ function physdevTest(match: PhysdevMatch): Predicate {
 
 type AddrtypeMatch = Extract<Match, { kind: 'addrtype' }>;
 
-/** match_type6: an IPv6 address has to be of every type that is asked for, and UNICAST is every one that is neither multicast nor unspecified. */
-function isOfTypes6(address: Address, kind: string, types: ReadonlySet<string>): boolean {
-  if (types.has('MULTICAST') && kind !== 'MULTICAST') return false;
-  if (types.has('UNICAST') && (kind === 'MULTICAST' || address === 0n)) return false;
-  if (types.has('UNSPEC') && address !== 0n) return false;
-  return !types.has('LOCAL') || kind === 'LOCAL';
-}
-
 function addrtypeTest(match: AddrtypeMatch): Predicate {
   const device = (skb: Skb): string | undefined =>
     match.limit === undefined ? undefined : match.limit === 'in' ? skb.iif : skb.oif;
   const side = (value: AddrtypeMatch['source'], of: (packet: Packet) => Address): Predicate[] => {
     if (value === undefined) return [];
-    const types = new Set<string>(value.value);
-    return [
-      (skb) => {
-        const address = of(skb.packet);
-        const kind = addressKind(skb.host, address, device(skb));
-        return (familyOf(address) === 4 ? types.has(kind) : isOfTypes6(address, kind, types)) !== value.not;
-      },
-    ];
+    return [(skb) => isOfAddressTypes(skb.host, of(skb.packet), value.value, device(skb)) !== value.not];
   };
   return every([...side(match.source, (packet) => packet.saddr), ...side(match.destination, (packet) => packet.daddr)]);
 }

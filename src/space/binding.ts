@@ -264,8 +264,8 @@ class Cutting {
     let mine = isOfRegion ? diagrams.firstEdgeOf(region) : 0;
     let theirs = isAsked ? diagrams.firstEdgeOf(f) : 0;
     let whose = isOfBy ? diagrams.firstEdgeOf(by) : 0;
-    const end = theirs + (isAsked ? diagrams.edgeCountOf(f) : 0);
-    const endOfBy = whose + (isOfBy ? diagrams.edgeCountOf(by) : 0);
+    const end = isAsked ? diagrams.endEdgeOf(f) : 0;
+    const endOfBy = isOfBy ? diagrams.endEdgeOf(by) : 0;
     // Where every other value leads to the same, that is looked up once.
     let [lastTo, lastOf, lastBy]: Node[] = [NO, NO, NO];
     let lastCut: Cut = FALL;

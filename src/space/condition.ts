@@ -2,11 +2,11 @@
  * Matches over all packets at once: the set of those that meet a rule. The same meaning, case for case, as netfilter/match.ts, whose sources are named
  * there; a match that the model does not know is an unknown of its own, and both its answers are followed.
  */
-import { familyOf, type Address } from '../address/address.ts';
+import { familyOf } from '../address/address.ts';
 import { normalizeRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
 import { portRangeContains, type PortRange } from '../address/ports.ts';
 import type { Host, IpSet, IpSetEntry, IpSetField } from '../host/host.ts';
-import { addressKind } from '../host/route.ts';
+import { isOfAddressTypes } from '../host/route.ts';
 import { DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE } from '../packet/packet.ts';
 import type { AddressRange, ConntrackStateName, MaskedAddress, Match, Negatable, TcpFlags } from '../ruleset/rule.ts';
 import { printMatch } from '../ruleset/print.ts';
@@ -498,7 +498,7 @@ export class Conditions {
     const on = (device: string | undefined): Node =>
       layout.chooseAddresses(
         field,
-        normalizeRanges(runs.filter(({ from }) => isOfTypes(from, addressKind(host, from, device), types))),
+        normalizeRanges(runs.filter(({ from }) => isOfAddressTypes(host, from, types, device))),
         YES,
         NO,
       );
@@ -612,15 +612,6 @@ const specificity = (entry: IpSetEntry): number =>
       field.kind === 'address' ? total + 128 - (BigInt(field.to) - BigInt(field.from)).toString(2).length : total,
     0,
   );
-
-/** An IPv4 address is of one type; an IPv6 one has to be of every type that is asked for (match_type6). */
-function isOfTypes(address: Address, kind: string, types: readonly string[]): boolean {
-  if (familyOf(address) === 4) return types.includes(kind);
-  if (types.includes('MULTICAST') && kind !== 'MULTICAST') return false;
-  if (types.includes('UNICAST') && (kind === 'MULTICAST' || address === 0n)) return false;
-  if (types.includes('UNSPEC') && address !== 0n) return false;
-  return !types.includes('LOCAL') || kind === 'LOCAL';
-}
 
 /** Where a match stands that may not be known. */
 export interface UnknownPlace {

@@ -205,36 +205,28 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
     YES,
     NO,
   );
-  return diagrams
-    .terminalsOf(pairs)
-    .filter((node) => node !== NO)
-    .sort((a, b) => b - a)
-    .flatMap((node) => {
-      const found = changes[valueOf(node) - 1];
-      if (found === undefined) return [];
-      const { change, except, ...rules } = found;
-      const all = diagrams.substitute(
-        diagrams.mapping((one) => (one === node ? YES : NO)),
-        pairs,
-      );
-      const packets = diagrams.less(all, except);
-      if (packets === NO) return [];
-      // Where only packets of flows that exist fare otherwise, it is their state that matters.
-      const isNew = diagrams.less(packets, flows) !== NO;
-      const classes: readonly ChangeClass[] = isNew || change === 'undecided' ? [change] : ['stateful'];
-      return [
-        {
-          hook,
-          table,
-          classes,
-          ...rules,
-          packets,
-          possible: possible(space.layout, hook, table),
-          old: plainOld,
-          now: plainNew,
-        },
-      ];
-    });
+  return [...diagrams.setsOf(pairs)].flatMap(([node, all]) => {
+    const found = changes[valueOf(node) - 1];
+    if (found === undefined) return [];
+    const { change, except, ...rules } = found;
+    const packets = diagrams.less(all, except);
+    if (packets === NO) return [];
+    // Where only packets of flows that exist fare otherwise, it is their state that matters.
+    const isNew = diagrams.less(packets, flows) !== NO;
+    const classes: readonly ChangeClass[] = isNew || change === 'undecided' ? [change] : ['stateful'];
+    return [
+      {
+        hook,
+        table,
+        classes,
+        ...rules,
+        packets,
+        possible: possible(space.layout, hook, table),
+        old: plainOld,
+        now: plainNew,
+      },
+    ];
+  });
 }
 
 /** What it means that a packet has another outcome; undefined where it means nothing. */
