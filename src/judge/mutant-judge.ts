@@ -87,6 +87,11 @@ export class MutantJudge {
     return this.#proofs.world(posture);
   }
 
+  /** Claims that are going to be proved: those that are alike are proved together, where nothing has to be kept in mind. */
+  expect(claims: readonly PacketsClaim[]): void {
+    if (!this.#remembers) this.#proofs.expect(claims);
+  }
+
   /** Proves a claim for the rules without a mistake, and keeps it in mind if it holds. */
   prove(law: Law, claim: PacketsClaim, posture: Posture): Judgement | Unproved {
     if (!this.#remembers) return this.#proofs.judge(claim, posture);

@@ -32,7 +32,7 @@ export class Conversations {
 
   constructor(ways: HostWays) {
     this.#ways = ways;
-    this.#answers = new Answers(ways.layout);
+    this.#answers = new Answers(ways.ground);
     this.#tcp = ways.layout.chooseValues('protocol', [TCP], YES, NO);
   }
 

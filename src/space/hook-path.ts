@@ -267,7 +267,9 @@ export class HookPath {
   }
 
   /** The rules are asked once for each end of a flow. */
-  #bind(cell: Cell, hook: HookName, isSource: boolean, stop: (end: LostEnd) => void): readonly Cell[] {
+  #bind(given: Cell, hook: HookName, isSource: boolean, stop: (end: LostEnd) => void): readonly Cell[] {
+    const { joining } = this.#space.ground;
+    const cell = joining?.settled(given) ?? given;
     const { tracked } = cell;
     if (tracked?.kind !== 'flow') return [cell];
     const done = isSource ? { sourceDone: true } : { destinationDone: true };
@@ -278,7 +280,7 @@ export class HookPath {
         flow: { ...(own.tracked?.kind === 'flow' ? own.tracked.flow : tracked.flow), ...done, ...more },
       },
     });
-    return this.#table(cell, 'nat', hook, stop).flatMap(({ cell: own, outcome }) => {
+    const bound = this.#table(cell, 'nat', hook, stop).flatMap(({ cell: own, outcome }) => {
       // A flow that exists stays as it is, but its packet has met the rules.
       if (tracked.flow.confirmed) return [own];
       const target = this.#space.ground.targets.get(outcome.rewritten.translation ?? '');
@@ -302,6 +304,7 @@ export class HookPath {
         return [mapped];
       });
     });
+    return joining === undefined ? bound : joining.ofTranslated(bound, isSource ? 'saddr' : 'daddr');
   }
 
   /** nf_nat_packet: every packet of the flow is rewritten as was decided. */

@@ -17,7 +17,7 @@ import type { ClassDecision } from './decisions.ts';
 import { NO, type Node } from './diagram.ts';
 import type { HostSpace } from './ground.ts';
 import { HookPath } from './hook-path.ts';
-import { TrackingPath } from './tracking-path.ts';
+import { TrackingPath, unfollowed } from './tracking-path.ts';
 import type { Layout } from './layout.ts';
 import { isValue, shifted, whereIn, type Value } from './value.ts';
 
@@ -321,6 +321,13 @@ export class HostPath {
   #decide(cell: Cell, bridge: Bridge, port: string, filtered: boolean): void {
     const { host } = this.#space;
     const decision = bridgeDecision(host, bridge, cell.dmac);
+    if (
+      cell.ports !== undefined &&
+      (decision.kind === 'flood' || (decision.kind === 'port' && cell.ports.has(decision.port)))
+    ) {
+      this.#ends.push(unfollowed(cell, 'which port it came by matters to the bridge'));
+      return;
+    }
     if (decision.kind === 'port') {
       this.#bridge(cell, bridge, port, decision.port, filtered);
       return;
