@@ -90,6 +90,16 @@ test('a port that is opened is an exposure, with a packet and both rules', () =>
   expect(code).toBe(1);
 });
 
+test('who is newly reached is told of packets that begin no flow, too', () => {
+  const invalid = RULES.replace(
+    '-A FORWARD -i eth0',
+    '-A FORWARD -m state --state INVALID -j DROP\n-A FORWARD -i eth0',
+  );
+  const { stdout } = diff(RULES, { within: 'tcp any > 10.0.0.3:8080 in eth0' }, { old: invalid });
+  expect(classes(stdout)).toEqual(['widened']);
+  expect(stdout).toContain('    exposed  tcp 10.0.0.3:8080 (eth1)  to  any !0.0.0.0  by eth0\n');
+});
+
 test('a DNAT that moves to another machine is widened and narrowed', () => {
   const { stdout } = diff(RULES.replace('10.0.0.2:8080', '10.0.0.3:8080'));
   expect(classes(stdout)).toEqual(['widened, narrowed']);
