@@ -21,7 +21,7 @@ import { CHANGE_CLASSES } from '../src/space/table-difference.ts';
 import { linesOf } from '../src/space/way-witness.ts';
 import { storedCase } from './support/case.ts';
 import { editText, weightyEdit } from './support/edit.ts';
-import { faring } from './support/fare.ts';
+import { faring } from '../src/judge/faring.ts';
 import { law } from './support/law.ts';
 
 /** As it is sent, without what sets do not speak of. */
