@@ -277,3 +277,23 @@ test('JSON has regions with the witness and both rules', () => {
     new: { path: 'new', line: 15, table: 'filter', chain: 'INPUT', rule: 1 },
   });
 });
+
+test('a target that is not modelled may end the walk, accept, or let the packet go on, and what lies behind is looked at each way', () => {
+  const queued = RULES.replace(
+    '-A FORWARD -i eth1',
+    '-A FORWARD -i eth1 -p udp -j NFQUEUE --queue-num 1\n-A FORWARD -i eth1',
+  );
+  const asked = { within: 'udp any > any in eth1' };
+  // If it goes on.
+  const behind = diff(queued.replace('-A FORWARD -i eth1 -j ACCEPT', '-A FORWARD -i eth1 -j DROP'), asked, {
+    old: queued,
+  });
+  expect(classes(behind.stdout)).toEqual(['undecided']);
+  expect(behind.stdout).toContain('it depends on old:18 and new:18, not modelled\n');
+  expect(behind.code).toBe(3);
+  // If it accepts: the next table.
+  const translated = diff(queued.replace('--to-source 192.0.2.10', '--to-source 192.0.2.11'), asked, { old: queued });
+  expect(classes(translated.stdout)).toContain('undecided');
+  expect(translated.code).toBe(3);
+  expect(diff(queued, asked, { old: queued }).code).toBe(0);
+});

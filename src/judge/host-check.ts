@@ -3,6 +3,7 @@
  * to the same ends under the old rules, and to the same under the new. Each packet must come to the ends that sets say, and be in the difference if and only if it fares otherwise. Of one packet for
  * each box of the regions, and of some that are in none, whole conversations are held as well.
  */
+import type { Address } from '../address/address.ts';
 import type { Host } from '../host/host.ts';
 import type { Journey } from '../netfilter/journey.ts';
 import { arrive, freshMachine, machineOf, type Machine } from '../netfilter/traverse.ts';
@@ -89,7 +90,14 @@ export class HostChecks {
     this.#host = host;
     this.#old = old;
     this.#options = options;
-    this.#ways = new HostWays(host, { family: old.family, backend, rulesets: [old], more: { devices }, logs: true });
+    this.#ways = new HostWays(host, {
+      family: old.family,
+      backend,
+      rulesets: [old],
+      more: { devices },
+      logs: true,
+      eachReading: true,
+    });
     this.#differences = new HostDifferences(this.#ways, old);
     this.#machine = machineOf(host, [old], backend);
     this.#labels = new Labels(this.#ways.layout);
@@ -196,17 +204,21 @@ export class HostChecks {
     wrong: string[],
   ): boolean {
     const { packet, entry } = arrival;
-    // Of conversations behind an error about a flow, and of one end talking to itself, sets say nothing.
-    if (isIcmpError(packet) || packet.saddr === packet.daddr) return false;
+    // Of conversations behind an error about a flow sets say nothing.
+    if (isIcmpError(packet)) return false;
     const { at } = pointOfArrival(this.#ways.layout, arrival);
     if (copied.some((one) => sameWay(one.entry, entry) && this.#labels.holds(one.packets, at))) return false;
-    const { told, doubtful } = faring(
+    const { told, doubtful, journeys } = faring(
       { host: this.#host, old: this.#old, now, backend: this.#options.backend },
       arrival,
     );
     const held = regions.filter(
       (region) => region.state === undefined && sameWay(region.entry, entry) && this.#labels.holds(region.packets, at),
     );
+    // Who talks to itself is both ends of one flow, which sets take for one of them.
+    const [was, is] = journeys;
+    if (packet.saddr === packet.daddr || [was, is].some((one) => one !== undefined && comesTo(one, packet.saddr)))
+      return false;
     if (doubtful || held.some(({ classes }) => classes.includes('undecided'))) return false;
     const [said, seen] = [classKey(held), classKey(told)];
     if (said !== seen)
@@ -221,6 +233,9 @@ const isFirst = ({ state, turns }: WayRegion): boolean => state === undefined &&
 
 const sameWay = (a: Entry, b: Entry): boolean =>
   a.kind === 'in' ? b.kind === 'in' && a.interface === b.interface : b.kind === 'local';
+
+const comesTo = ({ exits, deliveries }: Journey, address: Address): boolean =>
+  [...exits.map(({ packet }) => packet), ...deliveries].some(({ daddr }) => daddr === address);
 
 /** Where copies of a packet came to, as Labels say it. */
 function seenIn({ fate, exits, deliveries }: Journey): string {

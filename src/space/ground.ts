@@ -22,6 +22,7 @@ import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Openings } from './openings.ts';
 import { Outcomes } from './outcome.ts';
+import { TargetReadings } from './target-reading.ts';
 import { alphabetsOf, type MoreNames } from './vocabulary.ts';
 
 export interface GroundOptions {
@@ -34,6 +35,8 @@ export interface GroundOptions {
   readonly limit?: number;
   /** What is logged is told. */
   readonly logs?: boolean;
+  /** Targets that are not modelled are read every way. */
+  readonly eachReading?: boolean;
 }
 
 /** Packets that come to a table of a host. */
@@ -52,6 +55,7 @@ export class Ground {
   readonly outcomes = new Outcomes();
   readonly effects: Effects;
   readonly bindings: Bindings;
+  readonly readings: TargetReadings | undefined;
   readonly openings: Openings;
   /** A packet goes on to the next table. */
   readonly accepted: Node;
@@ -74,7 +78,7 @@ export class Ground {
 
   readonly #logs: boolean;
 
-  constructor({ family, backend, network, rulesets, more, limit, logs = false }: GroundOptions) {
+  constructor({ family, backend, network, rulesets, more, limit, logs = false, eachReading = false }: GroundOptions) {
     this.#logs = logs;
     this.family = family;
     this.backend = backend;
@@ -82,6 +86,7 @@ export class Ground {
     this.layout = new Layout(family, alphabetsOf(rulesets, network.hosts, more), limit);
     this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
     this.effects = new Effects(this.layout, this.outcomes);
+    if (eachReading) this.readings = new TargetReadings(this.layout);
     this.accepted = this.outcomes.node({ kind: 'accepted' });
     this.open = this.outcomes.node({ kind: 'undecided', reason: 'it matters what the kernel chooses' });
     this.bindings = new Bindings(this.layout, this.open);
@@ -120,9 +125,9 @@ export class Ground {
     const node = known.get(key);
     if (node !== undefined) return node;
     const { conditions, chains } = this.#sceneOf(host);
-    const { layout, outcomes, effects } = this;
+    const { layout, outcomes, effects, readings } = this;
     const made = new TableSpace(
-      { layout, conditions, outcomes, effects, chains },
+      { layout, conditions, outcomes, effects, chains, readings },
       { table: table.name, hook, chains: table.chains },
       { deciding: false, logs: this.#logs },
       {

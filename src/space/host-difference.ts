@@ -22,9 +22,11 @@ import { isSomeChange, rulesChange, type RulesChange } from './rules-change.ts';
 import type { HostWays } from './host-ways.ts';
 import { single, stateNumber } from './layout.ts';
 import { ChangeToMeet, Meetings } from './meetings.ts';
+import { readBothWays } from './target-reading.ts';
 import { CHANGE_CLASSES, type ChangeClass } from './table-difference.ts';
 import { whereIn } from './value.ts';
-import { onlyFields, valuesOf } from './equality.ts';
+import { onlyFields } from './equality.ts';
+import { sizeOf, type RegionSize } from './region-size.ts';
 import { witnessOf, type Witnessed, type WayWitness } from './way-witness.ts';
 import { arrivalIn } from './witness.ts';
 
@@ -44,13 +46,6 @@ export interface Exposed {
   /** The interface, and the port of a bridge; absent for the host itself. */
   readonly by?: string;
   readonly sources: readonly string[];
-}
-
-export interface RegionSize {
-  /** Of the first packets: how many addresses they come from, and go to. */
-  readonly sources: bigint;
-  readonly destinations: bigint;
-  readonly packets: bigint;
 }
 
 /** Of one way into the host. */
@@ -232,7 +227,7 @@ class Comparison {
     const now = this.#ways.ends(this.#now, entry, touched, state);
     // Of flows that exist it is their state that matters.
     const isLater = state === 'ESTABLISHED' || state === 'RELATED';
-    for (const change of endChanges(this.#ways.layout, this.#within(first.ends, touched), now))
+    for (const change of this.#changes(this.#within(first.ends, touched), now))
       this.#tell(isLater ? asStateful(change) : change, {
         entry,
         turns: ['packet'],
@@ -249,7 +244,7 @@ class Comparison {
     const touched = diagrams.and(sent, this.#touched(first));
     const now = this.#ways.ends(this.#now, entry, touched);
     this.#firsts.push({ entry, old: first.ends, now });
-    const changes = endChanges(this.#ways.layout, this.#within(first.ends, touched), now);
+    const changes = this.#changes(this.#within(first.ends, touched), now);
     for (const change of changes) this.#tell(change, { entry, turns: ['packet'], alive: false });
     const different = this.#different(changes);
     const opened = diagrams.or(openedBy(this.#ways, first.ends), openedBy(this.#ways, now));
@@ -336,13 +331,26 @@ class Comparison {
     return this.#conversations.inAnyReading(region);
   }
 
+  #changes(old: readonly HostEnd[], now: readonly HostEnd[]): readonly EndChange[] {
+    const { layout, ground } = this.#ways;
+    const changes = endChanges(layout, old, now);
+    if (ground.readings === undefined) return changes;
+    return readBothWays(
+      layout,
+      ground.readings,
+      changes,
+      ({ classes }) => classes.every(isSlight),
+      (change): EndChange => ({ ...change, classes: ['undecided'] }),
+    );
+  }
+
   /** What changed for packets of flows: what opens a flow of its own is a first packet. */
   #changesOf({ old, now }: Sides, turn: Turn): readonly EndChange[] {
     const { diagrams } = this.#ways.layout;
     const known = diagrams.orAll(
       [...old, ...now].flatMap(({ cell }) => (cell.tracked?.state === 'ESTABLISHED' ? [cell.region] : [])),
     );
-    return endChanges(this.#ways.layout, old, now).flatMap((change) => {
+    return this.#changes(old, now).flatMap((change) => {
       const packets = turn === 'packet' ? change.packets : diagrams.and(change.packets, known);
       return packets === NO ? [] : [asStateful({ ...change, packets })];
     });
@@ -447,7 +455,7 @@ function shown(ways: HostWays, found: Found, witness: WayWitness | undefined): W
     ...found,
     boxes,
     more,
-    size: sizeOf(ways, packets),
+    size: sizeOf(ways.layout, packets),
     exposed:
       found.classes.includes('widened') && found.turns.length === 1 ? exposedBy(ways, found, [opening, routed]) : [],
     ...(witness === undefined ? {} : { witness }),
@@ -483,11 +491,4 @@ function exposedBy(ways: HostWays, { packets, now }: Found, among: readonly Node
       },
     ];
   });
-}
-
-function sizeOf({ layout }: HostWays, packets: Node): RegionSize {
-  const { diagrams, family } = layout;
-  const all = diagrams.count(YES) >> (family === 4 ? 32n : 128n);
-  const addresses = (field: 'saddr' | 'daddr'): bigint => diagrams.count(valuesOf(layout, packets, field)) / all;
-  return { sources: addresses('saddr'), destinations: addresses('daddr'), packets: diagrams.count(packets) };
 }
