@@ -12,7 +12,7 @@ import { printArrival } from '../packet/notation.ts';
 import { isIcmpError, type Arrival, type Entry } from '../packet/packet.ts';
 import { anyPattern } from '../packet/pattern.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { partsOf } from '../space/box.ts';
+import { partsOf, setOfBox, type Box } from '../space/box.ts';
 import type { Node } from '../space/diagram.ts';
 import { waysIn } from '../space/host-claim.ts';
 import { HostDifferences, type WayRegion } from '../space/host-difference.ts';
@@ -51,6 +51,7 @@ export interface HostCheckOptions {
 interface Sample {
   readonly arrival: Arrival;
   readonly at: Point['at'];
+  readonly box: Box;
   readonly was: Journey;
 }
 
@@ -116,8 +117,7 @@ export class HostChecks {
       const nowEnds = this.#ways.ends(now, entry, way.sent);
       const is = this.#labels.of(nowEnds);
       copied.push({ entry, packets: this.#ways.layout.diagrams.or(way.copied, this.#copiedIn(nowEnds)) });
-      const refined = is === ends ? ends : this.#labels.pairs(ends, is);
-      const sampled = is === ends ? way.sampled : this.#samplesOf(refined, entry);
+      const sampled = is === ends ? way.sampled : this.#refined(way, is);
       boxes += sampled.samples.length + sampled.without;
       without += sampled.without;
       const firsts = regions.filter((region) => isFirst(region) && sameWay(region.entry, entry));
@@ -163,6 +163,27 @@ export class HostChecks {
     return this.#known;
   }
 
+  /** A packet of each box of the refinement: of boxes of the old ends those that have one that fares as before keep it. */
+  #refined({ entry, ends, sampled }: Way, is: Node): Sampled {
+    const { layout, ground } = this.#ways;
+    const { diagrams } = layout;
+    const changed = diagrams.pair(ground.differ, ends, is);
+    const kept = sampled.samples.filter(({ at }) => !this.#labels.holds(changed, at));
+    const cut = diagrams.orAll(
+      sampled.samples.flatMap(({ box, at }) =>
+        this.#labels.holds(changed, at) ? [diagrams.less(setOfBox(layout, box), changed)] : [],
+      ),
+    );
+    const others = [
+      this.#samplesOf(diagrams.guard(changed, this.#labels.pairs(ends, is)), entry),
+      this.#samplesOf(diagrams.guard(cut, ends), entry),
+    ];
+    return {
+      samples: [...kept, ...others.flatMap((one) => one.samples)],
+      without: others.reduce((sum, one) => sum + one.without, sampled.without),
+    };
+  }
+
   #copiedIn(ends: readonly HostEnd[]): Node {
     return this.#ways.layout.diagrams.orAll(ends.flatMap(({ cell }) => (cell.copied === true ? [cell.region] : [])));
   }
@@ -177,7 +198,7 @@ export class HostChecks {
       const arrival = arrivalInBox(layout, box, entry);
       const at = arrival === undefined ? undefined : pointOfArrival(layout, arrival).at;
       if (arrival === undefined || at === undefined || !this.#labels.leadsTo(labelled, at, to)) without++;
-      else samples.push({ arrival, at, was: arrive(freshMachine(this.#machine), arrival) });
+      else samples.push({ arrival, at, box, was: arrive(freshMachine(this.#machine), arrival) });
     }
     return { samples, without };
   }
