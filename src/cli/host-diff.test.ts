@@ -297,3 +297,19 @@ test('a target that is not modelled may end the walk, accept, or let the packet 
   expect(translated.code).toBe(3);
   expect(diff(queued, asked, { old: queued }).code).toBe(0);
 });
+
+test('an IPv6 host is told of in its own words', () => {
+  const host = HOST.replace('10.0.0.1/24]', '10.0.0.1/24, "2001:db8:1::1/64"]').replace(
+    'addresses: [198.51.100.1/24,',
+    'addresses: ["2001:db8::1/64", 198.51.100.1/24,',
+  );
+  const rules = (ports: string): string =>
+    `*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -d 2001:db8:1::2/128 -p tcp -m tcp --dport ${ports} -j ACCEPT\nCOMMIT\n`;
+  const files = { 'host.yaml': host, 'a/gate.v6.rules': rules('80'), 'b/gate.v6.rules': rules('80:81') };
+  const { code, stdout } = diff('', { old: 'a', now: 'b' }, files);
+  expect(stdout).toContain('    exposed  tcp [2001:db8:1::2]:81 (eth1)  to  any');
+  expect(stdout).not.toContain('::/0');
+  expect(stdout).toMatch(/witness {2}tcp \[2001:db8:1::7\]:1024 > \[2001:db8:1::2\]:81 in eth1\n/);
+  expect(stdout).not.toContain('mistake of ours');
+  expect(code).toBe(1);
+});

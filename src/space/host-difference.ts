@@ -462,6 +462,14 @@ function shown(ways: HostWays, found: Found, witness: WayWitness | undefined): W
   };
 }
 
+/** Exactly, unless that takes more boxes. */
+const shorter = (exact: readonly string[], short: readonly string[]): readonly string[] =>
+  exact.length <= short.length ? exact : short;
+
+const withoutSource = (text: string): string => text.replace(/(any|0\.0\.0\.0\/0|::\/0) > /, '');
+const withoutDestination = (text: string): string =>
+  text.replace(/ > (any|0\.0\.0\.0\/0|::\/0)$/, '').replace(/ (0\.0\.0\.0\/0|::\/0)$/, '');
+
 /** Who is newly reached, as packets look when they are there; what is so of all of the first of these that the packets are among goes without saying. */
 function exposedBy(ways: HostWays, { packets, now }: Found, among: readonly Node[]): readonly Exposed[] {
   const { layout } = ways;
@@ -485,8 +493,8 @@ function exposedBy(ways: HostWays, { packets, now }: Found, among: readonly Node
     const by = end.kind === 'exit' ? [end.oif, ...(end.port === undefined ? [] : [end.port])].join(' ') : undefined;
     return [
       {
-        endpoints: said(there, at(whole)).map((text) => text.replace('any > ', '')),
-        sources: said(sources(own), sources(whole)).map((text) => text.replace(' > any', '')),
+        endpoints: shorter(describe(layout, there, YES).boxes, said(there, at(whole))).map(withoutSource),
+        sources: said(sources(own), sources(whole)).map(withoutDestination),
         ...(by === undefined ? {} : { by }),
       },
     ];
