@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hostWith, LANDMARKS, PLAIN_HOST } from '../src/arbitrary/host.ts';
 import { arbitraryKernelCase, caseOf } from '../src/arbitrary/kernel-case.ts';
 import {
   arbitraryNetworkCase,
@@ -11,12 +12,16 @@ import {
   networkSubject,
   sampleDeployment,
 } from '../src/arbitrary/network-case.ts';
+import { printGenerated } from '../src/arbitrary/ruleset.ts';
 import { openKernel, type Kernel } from '../src/kernel/client.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../src/kernel/compare.ts';
 import { addCoverage, type Coverage } from '../src/kernel/coverage.ts';
+import type { Move } from '../src/kernel/dialogue.ts';
 import { liveNetworkOracle } from '../src/kernel/network-compare.ts';
 import { availableKernel } from '../src/kernel/probe.ts';
 import type { Backend } from '../src/kernel/protocol.ts';
+import { hasPorts, icmpOf, makePacket, type Arrival } from '../src/packet/packet.ts';
+import { isExtensionHeader } from '../src/packet/protocol.ts';
 
 const probe = availableKernel();
 let kernel: Kernel;
@@ -112,6 +117,51 @@ test.skipIf(!probe.backends.includes('legacy'))('kernel/the-model-of-several-hos
   expect(hosts).toBeGreaterThan(1);
   expect(packets).toBeGreaterThan(50);
 });
+
+/** Every value of one octet of the header, in packets through the host and to it: what conntrack calls them, and what REJECT answers. */
+const OCTETS = Array.from({ length: 256 }, (_, value) => value);
+
+const asking = (family: 4 | 6): string =>
+  printGenerated(
+    (['INPUT', 'FORWARD'] as const).flatMap((chain) => [
+      ...(['INVALID', 'UNTRACKED', 'NEW'] as const).map((state) => ({
+        table: 'filter' as const,
+        chain,
+        matches: [{ kind: 'state' as const, not: false, states: [state] }],
+      })),
+      {
+        table: 'filter',
+        chain,
+        matches: [],
+        target: { kind: 'REJECT', with: family === 4 ? 'icmp-port-unreachable' : 'icmp6-port-unreachable' },
+      },
+    ]),
+  );
+
+test.skipIf(!probe.backends.includes('legacy')).each([4, 6] as const)(
+  'kernel/every-icmp-type-and-protocol-is-what-it-is-to-linux: IPv%i',
+  (family) => {
+    const { instances, metadata, outside } = LANDMARKS[family];
+    const icmp = icmpOf(family);
+    const hasNoFields = (protocol: number): boolean =>
+      !hasPorts(protocol) && protocol !== icmp && !(family === 6 && isExtensionHeader(protocol));
+    const arrivals = [metadata, outside].flatMap((daddr) =>
+      [
+        ...OCTETS.map((type) => ({ protocol: icmp, type })),
+        ...OCTETS.filter(hasNoFields).map((protocol) => ({ protocol })),
+      ].map((fields): Arrival => ({
+        packet: makePacket({ family, saddr: instances[0], daddr, ...fields }),
+        entry: { kind: 'in', interface: 'vnet0' },
+      })),
+    );
+    const texts = family === 4 ? { text4: asking(4) } : { text6: asking(6) };
+    const given = { host: hostWith(PLAIN_HOST), backend: 'legacy' as const, texts };
+    const moves = arrivals.map((arrival): Move => ({ kind: 'packet', arrival }));
+    const { difference, packets } = compareCase({ ...given, moves }, liveOracle(kernel));
+    expect(difference === undefined ? '' : printDifference(difference)).toBe('');
+    expect(packets).toBeGreaterThan(980);
+  },
+);
 
 /**
  * Models that read a rule wrongly: each loads in the kernel what it takes the rules for. `wrong` is to be found in what is left of a case once it is as small as

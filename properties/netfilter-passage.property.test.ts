@@ -204,7 +204,7 @@ law<[WorldCase]>(
     stored,
     cover: {
       ...COVER,
-      'dropped for another reason': { atLeast: 20 },
+      'dropped for another reason': { atLeast: 15 },
       'dropped by a policy': { atLeast: 3 },
       rejected: { atLeast: 4 },
       undecided: { atLeast: 2 },

@@ -29,14 +29,18 @@ const PLACES: readonly (readonly [TableName, HookName])[] = [
 /** The ruleset with a rule gone, another's verdict turned round, or two neighbours in the other order. */
 function edited(text: string, family: 4 | 6, draw: number, known: KnownRules): Ruleset {
   const lines = text.split('\n');
+  const [kind, which] = [draw % 4, draw >>> 2];
   const rules = lines.flatMap((line, index) => (line.startsWith('-A ') ? [index] : []));
-  const index = rules.length === 0 ? -1 : at(rules, draw >>> 2);
+  const turned = rules.filter((index) => / -j (ACCEPT|DROP)$/.test(lines[index] ?? ''));
+  const among = kind > 1 && turned.length > 0 ? turned : rules;
+  if (among.length === 0) return parseRuleset(text, { path: 'new', family, known }).ruleset;
+  const index = at(among, which);
   const line = lines[index] ?? '';
   const next = lines[index + 1] ?? '';
-  if (draw % 4 === 0) lines.splice(index, index < 0 ? 0 : 1);
-  else if (draw % 4 === 1 && next.startsWith('-A ')) lines.splice(index, 2, next, line);
-  else if (index >= 0)
+  if (kind === 1 && next.startsWith('-A ')) lines.splice(index, 2, next, line);
+  else if (kind > 1)
     lines[index] = line.endsWith('-j ACCEPT') ? line.replace(/ACCEPT$/, 'DROP') : line.replace(/-j DROP$/, '-j ACCEPT');
+  else lines.splice(index, 1);
   return parseRuleset(lines.join('\n'), { path: 'new', family, known }).ruleset;
 }
 

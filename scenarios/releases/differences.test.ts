@@ -2,8 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { readDeployment } from '../../src/deployment/read.ts';
 import { RELEASES } from '../../src/deployment/release.ts';
+import { readSource } from '../../src/diagnostic/yaml.ts';
 import { rulesetTextFor } from '../../src/nova/ruleset.ts';
 import { ROOT, read } from '../scenario.ts';
 
@@ -111,4 +113,36 @@ test('for every release the article’s cloud differs from folsom-2’s as it is
   const text = `# What a release writes (+) that folsom-2 does not, and the other way round (-). Of a variant: what the plain cloud has not.\n\n${lines.join('\n')}`;
   if (process.env['UPDATE'] === '1') writeFileSync(join(ROOT, FILE), text);
   expect(read(FILE)).toBe(text);
+});
+
+/** rows.yaml, which people write from nova's source: what the plain cloud has, and in which releases. */
+const WRITERS = new Map(
+  readSource(
+    read('releases/rows.yaml'),
+    'rows.yaml',
+    z.array(
+      z.object({
+        cloud: z.unknown().optional(),
+        family: z.unknown().optional(),
+        releases: z.unknown().optional(),
+        has: z.record(z.string(), z.union([z.literal('all'), z.array(z.string())])),
+      }),
+    ),
+  )
+    .value.filter(
+      ({ cloud, family, releases }) => cloud === undefined && family === undefined && releases === undefined,
+    )
+    .flatMap(({ has }) => Object.entries(has))
+    .map(([line, writers]) => [line.replace(/ \[0:0\]$/, ''), writers === 'all' ? [...RELEASES] : writers]),
+);
+
+test.each(RELEASES)('each difference of %s is one that rows.yaml says, and it says no other', (release) => {
+  const [before, after] = [linesOf(article, 'folsom-2'), linesOf(article, release)];
+  const said = [...WRITERS];
+  expect(after.filter((line) => !before.includes(line)).sort()).toEqual(
+    said.flatMap(([line, by]) => (by.includes(release) && !by.includes('folsom-2') ? [line] : [])).sort(),
+  );
+  expect(before.filter((line) => !after.includes(line)).sort()).toEqual(
+    said.flatMap(([line, by]) => (!by.includes(release) && by.includes('folsom-2') ? [line] : [])).sort(),
+  );
 });

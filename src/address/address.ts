@@ -159,9 +159,9 @@ export function lastAddress(prefix: Prefix): Address {
 
 /** The address `offset` after `address`; undefined outside the family's range. */
 export function addToAddress(address: Address, offset: number): Address | undefined {
-  const value = BigInt(address) + BigInt(offset);
   const family = familyOf(address);
-  return value < 0n || value > BigInt(onesAddress(family)) ? undefined : fromBigint(family, value);
+  const value = typeof address === 'number' ? address + offset : address + BigInt(offset);
+  return value < 0 || value > onesAddress(family) ? undefined : value;
 }
 
 /** 224.0.0.0/4 or ff00::/8. */

@@ -7,6 +7,7 @@ import { familyOf, isMulticast, zeroAddress, type Address, type Family } from '.
 import type { Change, Move } from '../kernel/dialogue.ts';
 import {
   ACK,
+  DCCP,
   FIN,
   GRE,
   PSH,
@@ -17,12 +18,14 @@ import {
   UDP,
   UDPLITE,
   URG,
+  hasPorts,
   icmpOf,
   makePacket,
   type Arrival,
   type Entry,
   type Packet,
 } from '../packet/packet.ts';
+import { isExtensionHeader } from '../packet/protocol.ts';
 import { LANDMARKS, type Landmarks } from './host.ts';
 import { PORTS, landmarkAddresses } from './ruleset.ts';
 
@@ -52,9 +55,10 @@ function arbitraryTransport(family: Family): fc.Arbitrary<Partial<Packet> & { re
   const payload = fc.constantFrom(0, 0, 0, 5, 100);
   const badsum = fc.integer({ min: 0, max: 19 }).map((value) => value === 19);
   const icmp = icmpOf(family);
+  const octet = fc.nat({ max: 255 });
   const types = family === 4 ? [8, 8, 8, 0, 13, 17, 5, 10] : [128, 128, 128, 129, 133, 135];
   return fc.oneof(
-    { arbitrary: fc.record({ protocol: fc.constant(UDP), ...ports, payload, badsum }), weight: 5 },
+    { arbitrary: fc.record({ protocol: fc.constant(UDP), ...ports, payload, badsum }), weight: 10 },
     {
       arbitrary: fc.record({
         protocol: fc.constant(TCP),
@@ -64,24 +68,31 @@ function arbitraryTransport(family: Family): fc.Arbitrary<Partial<Packet> & { re
         flags: fc.oneof(
           { arbitrary: fc.constant(SYN), weight: 4 },
           { arbitrary: fc.constantFrom(...FLAGS), weight: 2 },
+          { arbitrary: octet, weight: 1 },
         ),
       }),
-      weight: 6,
+      weight: 12,
     },
     {
       arbitrary: fc.record({
         protocol: fc.constant(icmp),
-        type: fc.constantFrom(...types),
-        code: fc.constant(0),
+        type: fc.oneof({ arbitrary: fc.constantFrom(...types), weight: 4 }, { arbitrary: octet, weight: 1 }),
+        code: fc.oneof({ arbitrary: fc.constant(0), weight: 4 }, { arbitrary: octet, weight: 1 }),
         badsum,
       }),
-      weight: 3,
+      weight: 6,
     },
-    { arbitrary: fc.record({ protocol: fc.constantFrom(SCTP, UDPLITE), ...ports }), weight: 1 },
+    { arbitrary: fc.record({ protocol: fc.constantFrom(SCTP, UDPLITE, SCTP, UDPLITE, DCCP), ...ports }), weight: 2 },
     // GRE's header is payload here; without one the kernel cannot translate it.
-    { arbitrary: fc.record({ protocol: fc.constantFrom(GRE, 253), payload: fc.constant(8) }), weight: 1 },
+    { arbitrary: fc.record({ protocol: fc.constantFrom(GRE, 253), payload: fc.constant(8) }), weight: 2 },
+    // Any other protocol: the kernel knows some of them, and rules name them.
+    { arbitrary: fc.record({ protocol: octet.map((value) => fieldless(value, family)), payload }), weight: 1 },
   );
 }
+
+/** A protocol of which only the number is known: the value itself, or 253 where that is a protocol with fields or none that an IPv6 packet has. */
+const fieldless = (value: number, family: Family): number =>
+  hasPorts(value) || value === icmpOf(family) || (family === 6 && isExtensionHeader(value)) ? 253 : value;
 
 /** A packet that a machine of one side sends to somebody. */
 function arbitraryArrival(family: Family): fc.Arbitrary<Arrival> {

@@ -2,7 +2,7 @@
 import type fc from 'fast-check';
 import { isDeepStrictEqual } from 'node:util';
 import { printAddress, printPrefix, type Address, type Prefix } from '../address/address.ts';
-import type { Deployment, ManagerName, Network, Release } from '../deployment/deployment.ts';
+import type { Deployment, Instance, ManagerName, Network, Release } from '../deployment/deployment.ts';
 import { OperationError } from '../deployment/operation.ts';
 import { deploymentOf, deploymentOfFile } from '../deployment/read.ts';
 import { deploymentSchema, type Operation } from '../deployment/schema.ts';
@@ -23,8 +23,8 @@ export type Story = () => readonly string[];
 
 /** Who watches a life. */
 export interface Watcher {
-  /** A breach that is known: `LAW (bug)`, and the operations that led to it. */
-  readonly marked?: (mark: string, breach: TimeBreach, story: Story) => void;
+  /** A breach that is known: `LAW (bug)`, the operations that led to it, and what the last of them did. */
+  readonly marked?: (mark: string, breach: TimeBreach, story: Story, history: History) => void;
   /** One that is not. */
   readonly unmarked: (law: TimeLaw, breach: TimeBreach, story: Story) => void;
   /** Something of a kind that lives are to meet. */
@@ -40,6 +40,8 @@ export interface Real {
   readonly cloud: Cloud;
   readonly former: Network[];
   readonly formerIds: Set<number>;
+  /** Instances that did not run when their nova-compute started, and that it has not filtered since. */
+  readonly leftAlone: Set<number>;
   readonly watcher: Watcher;
   readonly done: Operation[];
   /** Before the last operation: its database, and what the kernels held. */
@@ -65,11 +67,14 @@ const OPERATIONS = [
   'floating-disassociate',
   'floating-release',
   'secgroup-create',
+  'secgroup-delete',
   'secgroup-add-rule',
   'secgroup-delete-rule',
   'add-secgroup',
   'remove-secgroup',
   'migrate',
+  'stop',
+  'reboot',
   'restart',
   'refresh',
   'operator-insert',
@@ -95,6 +100,7 @@ export const LIFE_FLOORS = {
   'refresh of all': 5,
   'migration with a floating IP': 0.3,
   'taken back': 10,
+  'operation start': 2,
   refused: 20,
   'a state on the way': 40,
 } as const satisfies Readonly<Record<string, number>>;
@@ -168,7 +174,12 @@ function perform(model: Model, real: Real, operation: Operation, thorough: boole
   real.last = { before: database, kernels: before };
   model.deployment = cloud.deployment;
   if (deleted !== undefined) former.push(deleted);
-  for (const { id } of cloud.deployment.instances) real.formerIds.add(id);
+  for (const instance of cloud.deployment.instances) {
+    real.formerIds.add(instance.id);
+    const filtered = isFilteredBy(operation, instance);
+    if (filtered === true) real.leftAlone.delete(instance.id);
+    if (filtered === false) real.leftAlone.add(instance.id);
+  }
   for (const kind of kindsOf(operation, database, writes.length)) watcher.seen?.(kind);
   if (undone !== undefined) watcher.seen?.('taken back');
   judge(
@@ -178,15 +189,26 @@ function perform(model: Model, real: Real, operation: Operation, thorough: boole
       before,
       writes,
       after: cloud.snapshot(),
+      earlier: database,
       deployment: cloud.deployment,
       former,
       formerIds: [...real.formerIds],
+      leftAlone: [...real.leftAlone],
       ...(undone === undefined ? {} : { undone }),
       settled: kept(() => settledKernels(cloud.deployment)),
       again: kept(() => cloud.reapplied()),
     },
     thorough,
   );
+}
+
+/** Whether nova-compute filters an instance because of an operation, or forgets it; undefined where it does neither. */
+function isFilteredBy(
+  { boot, start, migrate, restart }: Operation,
+  { name, host, isStopped }: Instance,
+): boolean | undefined {
+  if (restart?.service === 'nova-compute' && restart.host === host) return !isStopped;
+  return [boot?.name, start, migrate?.instance].includes(name) ? true : undefined;
 }
 
 const kept = <T>(make: () => T): (() => T) => {
@@ -207,6 +229,7 @@ function* kindsOf(
   writes: number,
 ): Generator<LifeKind> {
   for (const name of OPERATIONS) if (operation[name] !== undefined) yield `operation ${name}`;
+  if (operation.start !== undefined) yield 'operation start';
   const { restart, refresh, boot, migrate } = operation;
   for (const service of ['nova-api', 'nova-network', 'nova-compute', 'nova-api-metadata'] as const)
     if (restart?.service === service) yield `restart ${service}`;
@@ -241,7 +264,7 @@ function judge({ watcher, done }: Real, history: History, thorough: boolean): vo
     for (const breach of law.breaches(history)) {
       const mark = markOf(law, breach, history);
       if (mark === undefined) watcher.unmarked(law, breach, story);
-      else watcher.marked?.(`${law.id} (${mark.bug})`, breach, story);
+      else watcher.marked?.(`${law.id} (${mark.bug})`, breach, story, history);
     }
   }
 }
@@ -271,6 +294,7 @@ const lifeOf = (cloud: Cloud, watcher: Watcher): Life => ({
     cloud,
     former: [],
     formerIds: new Set(cloud.deployment.instances.map(({ id }) => id)),
+    leftAlone: new Set(),
     watcher,
     done: [],
   },

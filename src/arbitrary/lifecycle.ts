@@ -259,6 +259,13 @@ const MAKERS: readonly Maker[] = [
     const name = GROUPS.find((candidate) => !groupNames(deployment).includes(candidate));
     return name === undefined ? undefined : { 'secgroup-create': name };
   },
+  (deployment, { which }) => {
+    const unused = groupNames(deployment).filter(
+      (name) =>
+        name !== 'default' && deployment.instances.every(({ securityGroups }) => !securityGroups.includes(name)),
+    );
+    return unused.length === 0 ? undefined : { 'secgroup-delete': at(unused, which) };
+  },
   (deployment, { which, what }) => ({
     'secgroup-add-rule': { secgroup: at(groupNames(deployment), which), ...at(RULES, what) },
   }),
@@ -271,7 +278,21 @@ const MAKERS: readonly Maker[] = [
   onInstance((instance, deployment, { what }) => ({
     'remove-secgroup': { instance, secgroup: at(groupNames(deployment), what) },
   })),
-  onInstance((instance, deployment, { what }) => ({ migrate: { instance, host: hostAt(deployment, what) } })),
+  // Floating IPs are few: every other one that moves has one, where any has.
+  (deployment, { which, what }) => {
+    const floating = deployment.floatingIps.flatMap(({ fixedIp }) => fixedIp ?? []);
+    const owners = deployment.instances.filter(({ vifs }) =>
+      vifs.some(({ fixedIps }) => fixedIps.some((own) => floating.includes(own))),
+    );
+    const instance = which % 2 === 0 && owners.length > 0 ? at(owners, which).name : instanceAt(deployment, which);
+    return instance === undefined ? undefined : { migrate: { instance, host: hostAt(deployment, what) } };
+  },
+  onInstance((instance) => ({ stop: instance })),
+  onInstance((instance) => ({ reboot: instance })),
+  ({ instances }, { which }) => {
+    const stopped = instances.filter(({ isStopped }) => isStopped);
+    return stopped.length === 0 ? undefined : { start: at(stopped, which).name };
+  },
   ({ hosts }, { which, what }) => {
     const { name, services } = at(hosts, which);
     return { restart: { host: name, service: at(services, what) } };

@@ -5,14 +5,16 @@
 import fc from 'fast-check';
 import { maskOf, widthOf, type Address, type Family } from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
-import { ACK, FIN, ICMP, ICMPV6, PSH, RST, SCTP, SYN, TCP, UDP, URG, icmpOf } from '../packet/packet.ts';
+import { ACK, DCCP, FIN, ICMP, ICMPV6, PSH, RST, SCTP, SYN, TCP, UDP, UDPLITE, URG, icmpOf } from '../packet/packet.ts';
 import { printRuleBody } from '../ruleset/print.ts';
 import type {
   ConntrackStateName,
+  ConntrackStatusName,
   HookName,
   Match,
   MaskedAddress,
   NatRange,
+  RawOption,
   RejectWith,
   TableName,
   Target,
@@ -83,13 +85,34 @@ const maskedWith = (family: Family, address: Address, length: number): MaskedAdd
   };
 };
 
+/** Mostly a network that somebody would write, now and then one of any length, or a mask with holes. */
 const arbitraryNetwork = (family: Family): fc.Arbitrary<MaskedAddress> =>
   fc
     .tuple(
       arbitraryAddress(family),
-      fc.constantFrom(...(family === 4 ? [32, 32, 24, 16, 30, 8] : [128, 128, 64, 48, 126])),
+      fc.oneof(
+        {
+          arbitrary: fc.constantFrom(...(family === 4 ? [32, 32, 24, 16, 30, 8] : [128, 128, 64, 48, 126])),
+          weight: 8,
+        },
+        { arbitrary: fc.integer({ min: 1, max: widthOf(family) }), weight: 1 },
+      ),
+      fc.tuple(fc.nat({ max: 11 }), fc.nat({ max: widthOf(family) - 1 })),
     )
-    .map(([address, length]) => maskedWith(family, address, length));
+    .map(([address, length, [holed, hole]]) => {
+      const network = maskedWith(family, address, length);
+      return holed === 11 ? withHole(network, widthOf(family) - 1 - hole) : network;
+    });
+
+/** The same network, but that one bit does not count. */
+function withHole({ address, mask }: MaskedAddress, bit: number): MaskedAddress {
+  if (typeof address === 'bigint' || typeof mask === 'bigint') {
+    const rest = ~(1n << BigInt(bit));
+    return { address: BigInt(address) & rest, mask: BigInt(mask) & rest };
+  }
+  const rest = ~(1 << bit);
+  return { address: (address & rest) >>> 0, mask: (mask & rest) >>> 0 };
+}
 
 const negated = fc.boolean();
 const rarely = fc.integer({ min: 0, max: 3 }).map((value) => value === 3);
@@ -99,6 +122,7 @@ const DEVICES = ['br100', 'eth0', 'eth2', 'lo', 'eth+', 'br+', '+', 'vnet0'] as 
 
 const STATES = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'] as const;
 const CT_STATES: readonly ConntrackStateName[] = [...STATES, 'SNAT', 'DNAT'];
+const CT_STATUSES: readonly ConntrackStatusName[] = ['NONE', 'EXPECTED', 'SEEN_REPLY', 'ASSURED', 'CONFIRMED'];
 
 const FLAG_MASKS = [
   { mask: SYN | ACK | RST | FIN, compare: SYN },
@@ -108,6 +132,8 @@ const FLAG_MASKS = [
   { mask: FIN | URG | PSH, compare: FIN },
   { mask: 0x3f, compare: 0 },
 ];
+
+const octet = fc.nat({ max: 255 });
 
 const optional = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined });
 
@@ -128,7 +154,8 @@ function arbitraryProtocolMatches(family: Family): fc.Arbitrary<readonly Match[]
       kind: fc.constant('multiport' as const),
       which: fc.constantFrom('sports' as const, 'dports' as const, 'ports' as const),
       not: rarely,
-      ports: fc.array(arbitraryPortRange(), { minLength: 1, maxLength: 4 }),
+      // A range counts as two of the fifteen that there may be.
+      ports: fc.array(arbitraryPortRange(), { minLength: 1, maxLength: 7 }),
     })
     .map((match): Match => match);
   const withOptional = (number: number, matches: fc.Arbitrary<readonly Match[]>) =>
@@ -140,7 +167,18 @@ function arbitraryProtocolMatches(family: Family): fc.Arbitrary<readonly Match[]
       arbitrary: withOptional(
         TCP,
         fc
-          .record({ ...ports, flags: optional(negatable(fc.constantFrom(...FLAG_MASKS))) })
+          .record({
+            ...ports,
+            flags: optional(
+              negatable(
+                fc.oneof(
+                  { arbitrary: fc.constantFrom(...FLAG_MASKS), weight: 4 },
+                  { arbitrary: fc.record({ mask: fc.nat({ max: 63 }), compare: fc.nat({ max: 63 }) }), weight: 1 },
+                ),
+              ),
+            ),
+            option: rarely.map((is) => (is ? { not: true, value: 5 } : undefined)),
+          })
           .map((fields): Match[] => [{ kind: 'tcp', ...present(fields) }]),
       ),
       weight: 4,
@@ -159,8 +197,14 @@ function arbitraryProtocolMatches(family: Family): fc.Arbitrary<readonly Match[]
           .tuple(
             negatable(
               fc.record({
-                type: fc.constantFrom(...types),
-                codes: fc.constantFrom({ from: 0, to: 255 }, { from: 0, to: 0 }, { from: 3, to: 3 }),
+                type: fc.oneof({ arbitrary: fc.constantFrom(...types), weight: 6 }, { arbitrary: octet, weight: 1 }),
+                codes: fc.oneof(
+                  {
+                    arbitrary: fc.constantFrom({ from: 0, to: 255 }, { from: 0, to: 0 }, { from: 3, to: 3 }),
+                    weight: 6,
+                  },
+                  { arbitrary: octet.map((code) => ({ from: code, to: code })), weight: 1 },
+                ),
               }),
             ),
             fc.integer({ min: 0, max: 59 }),
@@ -180,14 +224,22 @@ function arbitraryProtocolMatches(family: Family): fc.Arbitrary<readonly Match[]
       weight: 1,
     },
     {
-      arbitrary: fc.tuple(fc.constantFrom(TCP, UDP), multiport).map(([number, match]) => [protocol(number), match]),
+      arbitrary: fc
+        .tuple(fc.constantFrom(TCP, UDP, TCP, UDP, TCP, UDP, SCTP, UDPLITE, DCCP), multiport)
+        .map(([number, match]) => [protocol(number), match]),
       weight: 3,
     },
     {
       arbitrary: fc
-        .tuple(fc.constantFrom(TCP, UDP, ICMP, ICMPV6, SCTP, 47), negated)
+        .tuple(
+          fc.oneof(
+            { arbitrary: fc.constantFrom(TCP, UDP, ICMP, ICMPV6, SCTP, 47), weight: 4 },
+            { arbitrary: fc.integer({ min: 1, max: 255 }), weight: 1 },
+          ),
+          negated,
+        )
         .map(([number, not]): readonly Match[] => [{ kind: 'protocol', not, protocol: number }]),
-      weight: 2,
+      weight: 3,
     },
   );
 }
@@ -203,6 +255,7 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
     .record({
       ctstate: optional(negatable(fc.uniqueArray(fc.constantFrom(...CT_STATES), { minLength: 1, maxLength: 3 }))),
       ctdir: optional(fc.constantFrom('ORIGINAL' as const, 'REPLY' as const)),
+      ctstatus: optional(negatable(fc.uniqueArray(fc.constantFrom(...CT_STATUSES), { minLength: 1, maxLength: 2 }))),
       ctproto: optional(negatable(fc.constantFrom(TCP, UDP, icmpOf(family)))),
       ctorigsrc: optional(negatable(arbitraryNetwork(family))),
       ctorigdst: optional(negatable(arbitraryNetwork(family))),
@@ -214,12 +267,17 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
       ctrepldstport: optional(negatable(arbitraryPortRange())),
       which: fc.integer({ min: 0, max: 20 }),
     })
-    // One test a rule, ctstate most often: a conjunction of many would never match.
+    // One test a rule, ctstate most often, or two: a conjunction of many would never match.
     .map(({ which, ...fields }): Match => {
       const names = Object.keys(fields).filter((name) => fields[name as keyof typeof fields] !== undefined);
       const name = which < 12 && fields.ctstate !== undefined ? 'ctstate' : names[which % Math.max(1, names.length)];
       if (name === undefined) return { kind: 'conntrack', ctstate: { not: false, value: ['NEW'] } };
-      return { kind: 'conntrack', [name]: fields[name as keyof typeof fields] };
+      const second = which % 5 === 0 ? (names[(which * 3) % names.length] ?? name) : name;
+      return {
+        kind: 'conntrack',
+        [name]: fields[name as keyof typeof fields],
+        [second]: fields[second as keyof typeof fields],
+      };
     });
   const portNames = ['vnet0', 'vnet1', 'vnet+', 'eth1'] as const;
   const physdev = fc
@@ -235,14 +293,23 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
       const names = Object.keys(fields).filter((name) => fields[name as keyof typeof fields] !== undefined);
       const name = names[which % Math.max(1, names.length)];
       if (name === undefined) return { kind: 'physdev', isBridged: { not: false } };
-      return { kind: 'physdev', [name]: fields[name as keyof typeof fields] };
+      const second = which === 4 ? (names[0] ?? name) : name;
+      return {
+        kind: 'physdev',
+        [name]: fields[name as keyof typeof fields],
+        [second]: fields[second as keyof typeof fields],
+      };
     });
   const addresses = landmarkAddresses(marks);
   const rangeOf = fc
     .tuple(fc.constantFrom(...addresses), fc.constantFrom(...addresses))
     .map(([a, b]) => (a < b ? { from: a, to: b } : { from: b, to: a }));
   // IPv6 knows no broadcasts, and ip6tables refuses to ask for them.
-  const addressTypes = (['UNICAST', 'LOCAL', 'MULTICAST', 'BROADCAST'] as const).slice(0, family === 4 ? 4 : 3);
+  const common = ['UNICAST', 'LOCAL', 'MULTICAST', ...(family === 4 ? (['BROADCAST'] as const) : [])] as const;
+  const addressTypes = fc.oneof(
+    { arbitrary: fc.constantFrom(...common), weight: 12 },
+    { arbitrary: fc.constantFrom('UNSPEC', 'ANYCAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'THROW'), weight: 1 },
+  );
   return fc.oneof(
     { arbitrary: address('source'), weight: 6 },
     { arbitrary: address('destination'), weight: 6 },
@@ -265,7 +332,10 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
         .record({
           kind: fc.constantFrom('mark' as const, 'connmark' as const),
           not: rarely,
-          value: fc.record({ value: fc.constantFrom(0, 1, 2, 3), mask: fc.constantFrom(0xffffffff, 1, 3) }),
+          value: fc.record({
+            value: fc.constantFrom(0, 1, 2, 3, 0x80000001),
+            mask: fc.constantFrom(0xffffffff, 0xffffffff, 1, 3, 0x80000000, 0),
+          }),
         })
         .map(({ kind, not, value }): Match => ({
           kind,
@@ -297,9 +367,14 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
       arbitrary: fc
         .record({
           which: fc.constantFrom('source' as const, 'destination' as const),
-          types: negatable(fc.uniqueArray(fc.constantFrom(...addressTypes), { minLength: 1, maxLength: 2 })),
+          types: negatable(fc.uniqueArray(addressTypes, { minLength: 1, maxLength: 2 })),
+          limit: fc.constantFrom(undefined, undefined, undefined, 'in' as const, 'out' as const),
         })
-        .map(({ which, types }): Match => ({ kind: 'addrtype', [which]: types })),
+        .map(({ which, types, limit }): Match => ({
+          kind: 'addrtype',
+          [which]: types,
+          ...(limit === undefined ? {} : { limit }),
+        })),
       weight: 2,
     },
     {
@@ -307,7 +382,14 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
         .record({
           kind: fc.constant('pkttype' as const),
           not: rarely,
-          type: fc.constantFrom('unicast' as const, 'broadcast' as const, 'multicast' as const),
+          type: fc.constantFrom(
+            'unicast' as const,
+            'broadcast' as const,
+            'multicast' as const,
+            'unicast' as const,
+            'broadcast' as const,
+            'otherhost' as const,
+          ),
         })
         .map((match): Match => match),
       weight: 1,
@@ -317,7 +399,13 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
         .record({
           kind: fc.constant('length' as const),
           not: rarely,
-          range: fc.constantFrom({ from: 0, to: 40 }, { from: 28, to: 28 }, { from: 41, to: 65535 }),
+          range: fc.constantFrom(
+            { from: 0, to: 40 },
+            { from: 28, to: 28 },
+            { from: 48, to: 48 },
+            { from: 0, to: 65535 },
+            { from: 41, to: 65535 },
+          ),
         })
         .map((match): Match => match),
       weight: 1,
@@ -326,7 +414,7 @@ function arbitraryMatch(family: Family): fc.Arbitrary<Match> {
       arbitrary: fc
         .record({
           test: fc.constantFrom('eq' as const, 'ne' as const, 'lt' as const, 'gt' as const),
-          value: fc.constantFrom(64, 63, 2, 1),
+          value: fc.constantFrom(64, 63, 2, 1, 0, 255),
         })
         .map(({ test, value }): Match => ({ kind: family === 4 ? 'ttl' : 'hl', test, value })),
       weight: 1,
@@ -361,7 +449,7 @@ const REJECTS: Readonly<Record<Family, readonly RejectWith[]>> = {
 /** A target with what it demands of the rule: a protocol, for ports and resets. */
 interface Choice {
   readonly target: Target | undefined;
-  readonly demands?: 'ports' | 'tcp';
+  readonly demands?: 'ports' | 'tcp' | 'syn';
 }
 
 /** Where NAT sends to: somebody's address, with or without ports. */
@@ -372,19 +460,28 @@ function arbitraryNatRange(family: Family, source: boolean): fc.Arbitrary<NatRan
     : [...marks.instances, marks.host, marks.bridge, marks.thirdMachine, marks.client, ...marks.odd.slice(0, 1)];
   const address = fc.constantFrom(...addresses).map((one) => ({ from: one, to: one }));
   const ports = fc.constantFrom<PortRange>({ from: 8775, to: 8775 }, { from: 22, to: 22 }, { from: 2000, to: 2003 });
+  const flag = rarely.map((is): Pick<NatRange, 'persistent'> => (is ? { persistent: true } : {}));
   return fc.oneof(
-    { arbitrary: address.map((addresses) => ({ addresses })), weight: 4 },
-    { arbitrary: fc.record({ addresses: address, ports }), weight: 3 },
-    { arbitrary: ports.map((range) => ({ ports: range })), weight: 1 },
+    { arbitrary: fc.tuple(address, flag).map(([addresses, more]) => ({ addresses, ...more })), weight: 8 },
+    { arbitrary: fc.record({ addresses: address, ports }), weight: 6 },
+    { arbitrary: ports.map((range) => ({ ports: range })), weight: 2 },
+    // Behind these the kernel chooses for itself: which packets meet the rule is compared, and what it leaves as it was.
+    {
+      arbitrary: fc
+        .tuple(address, fc.constantFrom<Partial<NatRange>>({ random: true }, { randomFully: true }))
+        .map(([addresses, more]) => ({ addresses, ...more })),
+      weight: 1,
+    },
   );
 }
 
 function arbitraryTarget(family: Family): fc.Arbitrary<(place: Place) => Choice> {
   const verdicts = fc.constantFrom('ACCEPT' as const, 'DROP' as const, 'RETURN' as const);
-  const mark = fc.record({ value: fc.constantFrom(0, 1, 2, 3), mask: fc.constantFrom(0xffffffff, 1, 2) });
+  const mask = fc.constantFrom(0xffffffff, 0xffffffff, 1, 2, 0x80000000, 0);
+  const mark = fc.record({ value: fc.constantFrom(0, 1, 2, 3, 0x80000001), mask });
   return fc
     .record({
-      kind: fc.nat({ max: 23 }),
+      kind: fc.nat({ max: 25 }),
       verdict: verdicts,
       reject: fc.constantFrom(...REJECTS[family]),
       sourceRange: arbitraryNatRange(family, true),
@@ -400,6 +497,8 @@ function arbitraryTarget(family: Family): fc.Arbitrary<(place: Place) => Choice>
         maskedWith(family, LANDMARKS[family].third, widthOf(family) - 8),
       ),
       mark,
+      ctmask: mask,
+      nfmask: mask,
       operation: fc.constantFrom('set' as const, 'save' as const, 'restore' as const),
       ttl: fc.record({
         operation: fc.constantFrom('set' as const, 'inc' as const, 'dec' as const),
@@ -418,9 +517,13 @@ interface TargetChoice {
   readonly ports: PortRange | undefined;
   readonly netmap: MaskedAddress;
   readonly mark: { readonly value: number; readonly mask: number };
+  readonly ctmask: number;
+  readonly nfmask: number;
   readonly operation: 'set' | 'save' | 'restore';
   readonly ttl: { readonly operation: 'set' | 'inc' | 'dec'; readonly value: number };
 }
+
+const SET_MSS: RawOption = { not: false, name: 'set-mss', values: ['1360'] };
 
 const withPorts = (target: Target, to: NatRange): Choice =>
   to.ports === undefined ? { target } : { target, demands: 'ports' };
@@ -440,16 +543,26 @@ function chooseTarget(place: Place, family: Family, choice: TargetChoice): Choic
         kind: 'CONNMARK',
         operation: choice.operation,
         value: choice.mark,
-        ctmask: 0xffffffff,
-        nfmask: 0xffffffff,
+        ctmask: choice.ctmask,
+        nfmask: choice.nfmask,
       },
     };
+  if (kind === 24) return { target: { kind: 'NFLOG', options: [] } };
   if (place.table === 'nat') return natTarget(place, choice);
   if (kind < 16) return { target: { kind: choice.verdict === 'DROP' && kind > 12 ? 'ACCEPT' : choice.verdict } };
   if (place.table === 'raw')
-    return { target: kind < 20 ? { kind: 'CT', notrack: true, options: [] } : { kind: 'MARK', value: choice.mark } };
+    return {
+      target:
+        kind < 19
+          ? { kind: 'CT', notrack: true, options: [] }
+          : kind === 19
+            ? { kind: 'NOTRACK' }
+            : { kind: 'MARK', value: choice.mark },
+    };
   if (place.table === 'mangle') {
     if (kind < 20) return { target: { kind: 'MARK', value: choice.mark } };
+    if (kind === 25) return { target: { kind: 'CHECKSUM' } };
+    if (kind === 23) return { target: { kind: 'TCPMSS', options: [SET_MSS] }, demands: 'syn' };
     return { target: { kind: family === 4 ? 'TTL' : 'HL', ...choice.ttl } };
   }
   if (kind < 19) return { target: { kind: choice.verdict } };
@@ -481,6 +594,11 @@ export interface GeneratedRule {
   readonly target?: Target;
 }
 
+const SYNS: readonly Match[] = [
+  { kind: 'protocol', not: false, protocol: TCP },
+  { kind: 'tcp', flags: { not: false, value: { mask: SYN | RST, compare: SYN } } },
+];
+
 function arbitraryRule(family: Family): fc.Arbitrary<GeneratedRule> {
   return fc
     .record({
@@ -496,10 +614,14 @@ function arbitraryRule(family: Family): fc.Arbitrary<GeneratedRule> {
     .map(({ place, protocolMatches, matches, target, asIs }) => {
       const { target: chosen, demands } = target(place);
       const protocol =
-        demands === undefined ||
-        protocolMatches.some((match) => match.kind === (demands === 'tcp' ? 'tcp' : 'udp') || match.kind === 'tcp')
-          ? protocolMatches
-          : ([{ kind: 'protocol', not: false, protocol: demands === 'tcp' ? TCP : UDP }] as const);
+        demands === 'syn'
+          ? SYNS
+          : demands === undefined ||
+              protocolMatches.some(
+                (match) => match.kind === (demands === 'tcp' ? 'tcp' : 'udp') || match.kind === 'tcp',
+              )
+            ? protocolMatches
+            : ([{ kind: 'protocol', not: false, protocol: demands === 'tcp' ? TCP : UDP }] as const);
       // What a built-in chain of this hook would refuse is left out, but for a few rules: refusing is a thing to compare, too.
       const allowed = asIs ? matches : matches.filter((match) => isAllowed(match, place));
       const ordered = [...allowed.filter(isBasic), ...protocol, ...allowed.filter((match) => !isBasic(match))];
@@ -524,12 +646,16 @@ function unique(matches: readonly Match[]): Match[] {
   });
 }
 
-function isAllowed(match: Match, { hook, depth }: Place): boolean {
+function isAllowed(match: Match, place: Place): boolean {
+  const { hook, depth } = place;
   switch (match.kind) {
     case 'in':
       return depth > 0 || (hook !== 'OUTPUT' && hook !== 'POSTROUTING');
     case 'out':
       return depth > 0 || (hook !== 'PREROUTING' && hook !== 'INPUT');
+    case 'addrtype':
+      // addrtype_mt_checkentry_v1: no device that the hook has not.
+      return match.limit === undefined || isAllowed({ kind: match.limit, not: false, name: '' }, place);
     case 'mac':
       return hook === 'PREROUTING' || hook === 'INPUT' || hook === 'FORWARD';
     case 'physdev':

@@ -37,6 +37,8 @@ export interface DiffOptions extends OutputOptions {
   readonly ignore: readonly string[];
   readonly failOn: readonly string[];
   readonly backend: Backend;
+  /** Most edges of diagrams that are kept, where each table is compared (space.ts). */
+  readonly limit?: number;
   /** Each witness is sent through Linux as well. */
   readonly confirm?: boolean;
 }
@@ -89,6 +91,7 @@ export const runDiff = (options: DiffOptions, io: Io): number =>
         const difference = tableDifference(old, now, {
           backend: options.backend,
           ...(within === undefined ? {} : { within }),
+          ...(options.limit === undefined ? {} : { limit: options.limit }),
         });
         return {
           old: old.path,

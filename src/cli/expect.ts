@@ -24,6 +24,8 @@ export interface ExpectOptions extends OutputOptions, HostOptions {
   readonly ruleset: string;
   readonly claims: string;
   readonly backend: Backend;
+  /** Most edges of diagrams that are kept, where each table is asked (space.ts). */
+  readonly limit?: number;
 }
 
 export const runExpect = (options: ExpectOptions, io: Io): number =>
@@ -37,9 +39,9 @@ export const runExpect = (options: ExpectOptions, io: Io): number =>
     const wrong = claims.flatMap((claim) => complaints(claim, path, ruleset, place?.host));
     if (wrong.length > 0) throw new InputError(wrong);
     return undecidedWhereTooLarge(io, () => {
-      const { backend } = options;
+      const { backend, limit } = options;
       const judged =
-        place === undefined ? atTables(ruleset, claims, backend) : onHost(place.host, ruleset, claims, backend);
+        place === undefined ? atTables(ruleset, claims, backend, limit) : onHost(place.host, ruleset, claims, backend);
       const subject: ExpectSubject = {
         path,
         rulesetPath: ruleset.path,
@@ -60,8 +62,13 @@ export const runExpect = (options: ExpectOptions, io: Io): number =>
     });
   });
 
-function atTables(ruleset: Ruleset, claims: readonly WrittenClaim[], backend: Backend): readonly Judged[] {
-  const tables = new TableClaims(ruleset, claims, backend);
+function atTables(
+  ruleset: Ruleset,
+  claims: readonly WrittenClaim[],
+  backend: Backend,
+  limit: number | undefined,
+): readonly Judged[] {
+  const tables = new TableClaims(ruleset, claims, backend, limit);
   return claims.map((claim) => ({ kind: 'tables', judged: tables.judge(claim) }));
 }
 

@@ -13,6 +13,8 @@ import { TOOL, writeOutputs, type OutputOptions } from './output.ts';
 export interface LintOptions extends OutputOptions {
   readonly ruleset: string;
   readonly backend: Backend;
+  /** Most edges of diagrams that are kept (space.ts). */
+  readonly limit?: number;
 }
 
 const ASSUMPTIONS = [
@@ -28,7 +30,10 @@ export const runLint = (options: LintOptions, io: Io): number =>
       const subject: LintSubject = {
         path: ruleset.path,
         textAt: textsOf(ruleset),
-        ...idleRules(ruleset, { backend: options.backend }),
+        ...idleRules(ruleset, {
+          backend: options.backend,
+          ...(options.limit === undefined ? {} : { limit: options.limit }),
+        }),
       };
       writeOutputs(io, options, {
         text: (paint) => printLint(subject, paint),

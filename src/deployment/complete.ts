@@ -464,6 +464,7 @@ function completeInstances(
       ...(file.project_id == null ? {} : { projectId: file.project_id }),
       securityGroups: [...new Set(groups)],
       vifs,
+      isStopped: file.stopped === true,
     };
   });
 }

@@ -115,6 +115,8 @@ export interface Instance {
   readonly projectId?: string;
   readonly securityGroups: readonly string[];
   readonly vifs: readonly Vif[];
+  /** It is not running, and may at any time. */
+  readonly isStopped: boolean;
 }
 
 /** One interface of an instance: its bridge port, and its addresses, all of one network. */

@@ -255,6 +255,30 @@ test.each(WRONG)('%s is told with its place', (_, text, messages) => {
   expect(messagesOf(text)).toEqual(messages);
 });
 
+const RUNNING = `${HOST}${NETWORK}security_groups: { web: [] }
+instances: [{ id: 1, name: vm1, host: a, fixed_ips: [10.1.0.2], security_groups: [web] }]
+operations:
+`;
+
+test.each([
+  ['- start: vm1', 'd.yaml:10:3: operations[0]: vm1 is running'],
+  ['- stop: vm1\n- stop: vm1', 'd.yaml:11:3: operations[1]: vm1 is stopped already'],
+  ['- secgroup-delete: web', 'd.yaml:10:3: operations[0]: security group web is in use: vm1'],
+  ['- secgroup-delete: default', 'd.yaml:10:3: operations[0]: group default stays'],
+  ['- secgroup-delete: wib', 'd.yaml:10:3: operations[0]: there is no security group `wib`: did you mean web?'],
+])('nova refuses %s', (operations, message) => {
+  expect(messagesOf(`${RUNNING}${operations}\n`)).toEqual([message]);
+});
+
+test('a stopped instance that is rebooted runs, and a deleted group is gone', () => {
+  const { deployment } = readDeployment(
+    `${RUNNING}- stop: vm1\n- reboot: vm1\n- remove-secgroup: { instance: vm1, secgroup: web }\n- secgroup-delete: web\n`,
+    'd.yaml',
+  );
+  expect(deployment.instances.map(({ isStopped }) => isStopped)).toEqual([false]);
+  expect(deployment.securityGroups.map(({ name }) => name)).toEqual(['default']);
+});
+
 test('anchors and aliases may share what is said twice', () => {
   const text = `hosts:
   - { name: a, my_ip: 192.0.2.1, interfaces: &both [{ name: eth0 }], services: &s [nova-compute] }

@@ -111,6 +111,7 @@ const instance = z.strictObject({
   security_groups: z.array(nameField).nullish().describe('default: default'),
   project_id: nameField.nullish(),
   network: nameField.nullish().describe('default: the network whose CIDR holds the fixed IP'),
+  stopped: z.boolean().nullish().describe('it is not running: a nova-compute that starts leaves it alone'),
 });
 
 const floatingIp = z.strictObject({
@@ -149,11 +150,17 @@ const operation = z
     'floating-disassociate': address4Field.optional(),
     'floating-release': address4Field.optional(),
     'secgroup-create': nameField.optional(),
+    'secgroup-delete': nameField.optional().describe('a group that no instance is in'),
     'secgroup-add-rule': securityGroupRule.extend({ secgroup: nameField }).optional(),
     'secgroup-delete-rule': securityGroupRule.extend({ secgroup: nameField }).optional(),
     'add-secgroup': instanceAnd({ secgroup: nameField }).optional(),
     'remove-secgroup': instanceAnd({ secgroup: nameField }).optional(),
     migrate: instanceAnd({ host: hostNameField }).optional(),
+    stop: nameField.optional().describe("an instance's name"),
+    start: nameField.optional().describe('a stopped instance; its chain is made anew, as in a hard reboot'),
+    reboot: nameField
+      .optional()
+      .describe('softly: an instance that is stopped runs again, and nothing is done about its chain'),
     restart: z.strictObject({ host: hostNameField, service: z.enum(SERVICE_NAMES) }).optional(),
     refresh: z
       .strictObject({ host: hostNameField, instance: nameField.nullish() })

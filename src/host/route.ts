@@ -64,6 +64,33 @@ export function addressKind(host: Host, address: Address, device?: string): Addr
   return 'UNICAST';
 }
 
+/** What of an IPv6 address's types the routing table says (match_lookup_rt6): one of those that are asked for is enough. */
+const LOOKED_UP = ['LOCAL', 'ANYCAST', 'UNREACHABLE'];
+
+/**
+ * Whether the address is of these types, by the names of `-m addrtype`; with `device` only that device's addresses and routes count. IPv4: its one kind is among
+ * them. IPv6 (match_type6): every one of MULTICAST, UNICAST (neither multicast nor `::`) and UNSPEC that is asked for holds, and one of LOCAL, ANYCAST and
+ * UNREACHABLE if any is. Source: net/netfilter/xt_addrtype.c.
+ */
+export function isOfAddressTypes(host: Host, address: Address, types: readonly string[], device?: string): boolean {
+  if (familyOf(address) === 4) return types.includes(addressKind(host, address, device));
+  if (types.includes('MULTICAST') && !isMulticast(address)) return false;
+  if (types.includes('UNICAST') && (isMulticast(address) || address === 0n)) return false;
+  if (types.includes('UNSPEC') && address !== 0n) return false;
+  const asked = types.filter((type) => LOOKED_UP.includes(type));
+  return asked.length === 0 || asked.some((type) => lookedUpTypes(host, address, device).includes(type));
+}
+
+function lookedUpTypes(host: Host, address: Address, device: string | undefined): readonly string[] {
+  // Each device has a route to the groups.
+  if (!isMulticast(address) && routeOutput(host, { saddr: 0n, daddr: address }, device).kind === 'refused')
+    return ['UNREACHABLE'];
+  return [
+    ...(addressKind(host, address, device) === 'LOCAL' ? ['LOCAL'] : []),
+    ...(isRoutersAnycast(host, address, device) ? ['ANYCAST'] : []),
+  ];
+}
+
 const tables = new WeakMap<Host, readonly TableRoute[]>();
 
 /** The main table, longest prefix first; connected routes stand before configured ones of the same length. */

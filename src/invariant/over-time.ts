@@ -6,7 +6,9 @@ import { printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, Instance, Network, Release } from '../deployment/deployment.ts';
 import { isSince, RELEASES } from '../deployment/release.ts';
 import type { Operation } from '../deployment/schema.ts';
+import { printArrival, printPacket } from '../packet/notation.ts';
 import type { Law } from './law.ts';
+import { flowsThatGoOn, type FlowGoneOn, type Taken } from './living-flows.ts';
 import { prefixOf } from './vocabulary/chain.ts';
 import { notApplicable } from './vocabulary/claims.ts';
 
@@ -22,12 +24,15 @@ export interface History {
   /** Each write that followed, by the name of the service (or `operator`). */
   readonly writes: readonly Write[];
   readonly after: Kernels;
-  /** The database after it. */
+  /** The database before it, and after. */
+  readonly earlier: Deployment;
   readonly deployment: Deployment;
   /** The networks that were there once. */
   readonly former: readonly Network[];
   /** The ids of instances that were there once. */
   readonly formerIds: readonly number[];
+  /** The ids of instances that did not run when their nova-compute started, and that it has had no reason to filter since. */
+  readonly leftAlone: readonly number[];
   /** What the kernels held before the operation that this one undoes, if it undoes one. */
   readonly undone?: Kernels;
   /** What every kernel would hold if all that the database asks for were applied to hosts that had only the operator's rules. */
@@ -46,9 +51,11 @@ export interface Write {
 export interface TimeBreach {
   readonly host: string;
   readonly message: string;
-  readonly kind: 'missing' | 'left over' | 'reordered' | 'doubled';
-  /** `filter -A CHAIN ...`. */
+  readonly kind: 'missing' | 'left over' | 'reordered' | 'doubled' | 'goes on';
+  /** `filter -A CHAIN ...`; of a flow its first packet. */
   readonly line: string;
+  /** `goes on`: which flow, and under which rules. */
+  readonly flow?: FlowGoneOn;
 }
 
 interface KnownTimeFailure {
@@ -271,6 +278,29 @@ const SWALLOWED_COMMENT: KnownTimeFailure = {
   },
 };
 
+/** The id of the instance whose chain a line is about. */
+const chainIdIn = (line: string): number | undefined => {
+  const [, id] = /nova-compute-inst-(\d+)( |$)/.exec(line) ?? [];
+  return id === undefined ? undefined : Number(id);
+};
+
+/** D17: the chain of an instance that nova-compute has not seen stays as an earlier process wrote it, until the first apply takes it away. */
+const LEFT_ALONE: KnownTimeFailure = {
+  releases: 'all',
+  bug: 'D17',
+  because:
+    'an instance that is stopped when nova-compute starts is not filtered then, and a soft reboot, which lets it run again, does not see to it',
+  where: ({ kind, host, line }, { deployment, leftAlone }) => {
+    const id = chainIdIn(line);
+    if (id !== undefined) return leftAlone.includes(id);
+    return (
+      kind === 'missing' &&
+      / -A nova-compute-(FORWARD|INPUT) |:nova-compute-provider$/.test(line) &&
+      deployment.instances.some((instance) => instance.host === host && leftAlone.includes(instance.id))
+    );
+  },
+};
+
 const servicesOn = ({ hosts }: Deployment, host: string): readonly string[] =>
   hosts.find(({ name }) => name === host)?.services ?? [];
 
@@ -291,6 +321,7 @@ const equalsScratch: TimeLaw = {
     FORWARD_EMPTY,
     FIRST_FLOAT,
     SWALLOWED_NAME,
+    LEFT_ALONE,
   ],
   breaches: ({ after, settled }) => {
     const found: TimeBreach[] = [];
@@ -352,12 +383,15 @@ const noWindow: TimeLaw = {
       bug: 'D15',
       because:
         'nova-compute that starts again applies after each instance, and the first apply removes the chains of all the others: they are open until their turn comes',
-      where: ({ kind, line }, { operation }) =>
-        kind === 'missing' &&
-        line.includes('nova-compute-') &&
-        (isComputeStart(operation.restart) ||
-          // A process that found no instance when it started applies for the first time with the next one that comes.
-          ((operation.boot ?? operation.migrate) !== undefined && / -A nova-compute-(FORWARD|INPUT) /.test(line))),
+      where: ({ kind, line }, { operation, deployment }) => {
+        if (kind !== 'missing' || !line.includes('nova-compute-')) return false;
+        if (isComputeStart(operation.restart)) return true;
+        // A process that found nothing to filter when it started applies for the first time with the next instance, whose chain may be an earlier process's.
+        const { boot, migrate, start } = operation;
+        if ((boot ?? migrate ?? start) === undefined) return false;
+        const next = deployment.instances.find(({ name }) => [boot?.name, migrate?.instance, start].includes(name));
+        return / -A nova-compute-(FORWARD|INPUT) /.test(line) || (next !== undefined && chainIdIn(line) === next.id);
+      },
     },
     // Before, all of a host are rebuilt by one apply.
     { ...PREFIX_LOSS, releases: SINCE_FOLSOM },
@@ -521,7 +555,7 @@ const restartRestores: TimeLaw = {
   statement: 'A service that starts again brings back every rule that was there and that the database asks for.',
   source: 'nova/network/manager.py init_host, nova/compute/manager.py init_host',
   brokenBy: 'A start that does not do what was done when the network was set up, or the instance booted.',
-  knownFailures: [LOST_ON_HUP, FORWARD_EMPTY, SWALLOWED_NAME],
+  knownFailures: [LOST_ON_HUP, FORWARD_EMPTY, SWALLOWED_NAME, LEFT_ALONE],
   breaches: ({ operation, before, after, settled }) => {
     if (operation.restart === undefined) return [];
     const { host } = operation.restart;
@@ -548,7 +582,7 @@ const guardedAtAllTimes: TimeLaw = {
     'At the end of every operation each live address has exactly one jump, to its own instance’s chain, on the host where the instance lives.',
   source: 'nova/virt/firewall.py add_filters_for_instance; the law instance-chain/guards-every-address, over time',
   brokenBy: 'The removal of one instance’s chain that takes the jumps to another’s along.',
-  knownFailures: [NONE_WRITTEN, PREFIX_LOSS],
+  knownFailures: [NONE_WRITTEN, PREFIX_LOSS, LEFT_ALONE],
   breaches: ({ deployment, after }) =>
     deployment.instances.flatMap((instance) => guardBreaches(deployment, instance, after)),
 };
@@ -586,7 +620,7 @@ const runningAndFuture: TimeLaw = {
   source:
     'The article: "The new rules are automatically enforced for all running instances and instances launched from then on"',
   brokenBy: 'A change of a group, or of its members, that some instance does not hear of.',
-  knownFailures: [],
+  knownFailures: [LEFT_ALONE],
   breaches: ({ deployment, after, settled }) => {
     const found: TimeBreach[] = [];
     for (const [host, wanted] of settled())
@@ -625,6 +659,61 @@ const undoes: TimeLaw = {
   },
 };
 
+/** Nothing of nova’s calls conntrack: what was decided of a flow when it began is decided for as long as it lives. */
+const keptBy = (
+  taken: Taken,
+  releases: KnownTimeFailure['releases'],
+  bug: string,
+  because: string,
+): KnownTimeFailure => ({
+  releases,
+  bug,
+  because,
+  where: ({ flow }) => flow?.taken === taken,
+});
+
+const flowsFollow: TimeLaw = {
+  id: 'change/flows-follow',
+  severity: 'warning',
+  statement:
+    'What an operation takes away it takes from flows that are alive as well: when an association is ended or moved, an instance moves, or a group admits no more what it did, a flow that could not begin any more as it began does not go on, in no state on the way and not at the end.',
+  source: 'nova 5fb947208e (2013-04), where connections broke on what conntrack had kept of an instance that was moved',
+  brokenBy: 'Anything but a deletion of the conntrack entries: rules are asked about a flow’s first packet only.',
+  knownFailures: [
+    keptBy(
+      'association',
+      'all',
+      'A24, association',
+      'no release deletes entries of conntrack: flows to and from a floating IP keep its translation when it is disassociated, or associated with another',
+    ),
+    keptBy(
+      'place',
+      RELEASES.filter((release) => isSince(release, 'grizzly')),
+      'A24, migration',
+      'with multi_host a floating IP goes along with its instance since Grizzly, and the entries of its flows stay on the host that it leaves',
+    ),
+    keptBy(
+      'rule',
+      'all',
+      'A24, group',
+      'no release deletes entries of conntrack: an instance chain accepts what is ESTABLISHED before it asks the groups, so a rule or member that is gone keeps its flows',
+    ),
+  ],
+  breaches: (history) =>
+    flowsThatGoOn(history).map((flow): TimeBreach => {
+      const { opening, later, end } = flow;
+      const line = printArrival(opening);
+      const to = end.kind === 'process' ? `a process of ${end.host}` : (end.name ?? 'somebody outside');
+      return {
+        host: opening.entry.host ?? '',
+        kind: 'goes on',
+        line,
+        message: `${line} could not begin any more, and ${printArrival(later)} still comes to ${to} as ${printPacket(end.packet)}`,
+        flow,
+      };
+    }),
+};
+
 /** In the order of the book of laws. */
 export const TIME_LAWS: readonly TimeLaw[] = [
   equalsScratch,
@@ -636,6 +725,7 @@ export const TIME_LAWS: readonly TimeLaw[] = [
   guardedAtAllTimes,
   runningAndFuture,
   undoes,
+  flowsFollow,
 ];
 
 const OVER_TIME = 'it compares moments of a running cloud: properties/lifecycle.property.test.ts';

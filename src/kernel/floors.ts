@@ -74,6 +74,7 @@ export const FLOORS: Readonly<Record<number, readonly string[]>> = {
     'match udp',
     'target CT',
     'target HL',
+    'target NFLOG',
   ],
   5: [
     'chain 12 deep',
@@ -83,7 +84,9 @@ export const FLOORS: Readonly<Record<number, readonly string[]>> = {
     'match source negated',
     'match state',
     'match state negated',
+    'protocol 33',
     'target NETMAP',
+    'target NOTRACK',
     'target REDIRECT',
   ],
   2: [
@@ -115,10 +118,13 @@ export const FLOORS: Readonly<Record<number, readonly string[]>> = {
     'match iprange destination',
     'match iprange source',
     'match pkttype',
+    'target CHECKSUM',
     'target MASQUERADE',
   ],
   0.5: ['match addrtype source negated', 'match iprange destination negated', 'match mac', 'match mac negated'],
   0.2: [
+    'match conntrack ctstatus',
+    'match conntrack ctstatus negated',
     'match conntrack ctorigdst negated',
     'match conntrack ctrepldstport negated',
     'match physdev out negated',

@@ -2,7 +2,7 @@
 import { portRangeContains, type PortRange } from '../address/ports.ts';
 import type { Memory } from '../netfilter/passage.ts';
 import type { Tuple } from '../netfilter/tuple.ts';
-import { SCTP, TCP, UDP, isIcmp, type Packet } from '../packet/packet.ts';
+import { SCTP, TCP, UDP, hasIdentifier, isIcmp, type Packet } from '../packet/packet.ts';
 import type { Match, Rule } from '../ruleset/rule.ts';
 
 /** A port or an icmp identifier that the kernel chose at random where the model chose another, in the flow with `peer`. */
@@ -73,7 +73,8 @@ export function substituted(packet: Packet, substitutions: readonly Substitution
     const from = saddr === address && daddr === peer;
     const to = daddr === address && saddr === peer;
     if (isIcmp(packet)) {
-      if (packet.id === model && (from || to)) result = { ...result, id: kernel };
+      // An error has no identifier of its own.
+      if (hasIdentifier(packet) && packet.id === model && (from || to)) result = { ...result, id: kernel };
     } else {
       if (from && packet.sport === model && packet.dport === peerPort) result = { ...result, sport: kernel };
       else if (to && packet.dport === model && packet.sport === peerPort) result = { ...result, dport: kernel };

@@ -161,7 +161,7 @@ export class Conntrack {
     if (packet.protocol === UDPLITE && checksums) return INVALID;
     // ipv6_get_l4proto() finds no header after "no next header".
     if (packet.family === 6 && packet.protocol === NO_NEXT_HEADER) return INVALID;
-    if (packet.protocol === ICMPV6 && isNeighbourDiscovery(packet.type)) return UNTRACKED;
+    if (packet.protocol === ICMPV6 && isNeverTracked(packet.type)) return UNTRACKED;
     if (packet.protocol === ICMP && packet.type > 18) return INVALID;
     if (packet.protocol === TCP && !flagsAreValid(packet.flags)) return INVALID;
     if (isIcmpError(packet)) return this.#relatedByError(packet);
@@ -274,8 +274,12 @@ const verifiesChecksum = (protocol: number): boolean =>
   protocol === ICMPV6 ||
   protocol === 132;
 
-/** Multicast listener and neighbour discovery messages are never tracked (nf_conntrack_proto_icmpv6.c: noct_valid_new). */
-const isNeighbourDiscovery = (type: number): boolean => (type >= 130 && type <= 136) || type === 143;
+/**
+ * Messages of multicast listeners, of neighbour discovery and of multicast router discovery, but for its termination, are never tracked
+ * (nf_conntrack_proto_icmpv6.c: noct_valid_new; all 256 types were asked on 6.18).
+ */
+const isNeverTracked = (type: number): boolean =>
+  (type >= 130 && type <= 136) || type === 143 || type === 151 || type === 152;
 
 /** The tuple of a flow in one direction. */
 export const tupleIn = (connection: Connection, direction: Direction): Tuple =>

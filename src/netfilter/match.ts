@@ -7,7 +7,7 @@
 import { match as when, P } from 'ts-pattern';
 import { familyOf, maskAddress, type Address } from '../address/address.ts';
 import { portRangeContains, type PortRange } from '../address/ports.ts';
-import { addressKind } from '../host/route.ts';
+import { isOfAddressTypes } from '../host/route.ts';
 import { TCP, hasPorts, type Packet } from '../packet/packet.ts';
 import { packetLength } from '../packet/length.ts';
 import type {
@@ -17,10 +17,11 @@ import type {
   MaskedAddress,
   Match,
   Negatable,
+  TcpFlags,
 } from '../ruleset/rule.ts';
 import type { Connection } from './conntrack.ts';
 import { setContains } from './ipset.ts';
-import { misread } from './misread.ts';
+import { isTranslated, misread, translatedFlags, translatedPort } from './misread.ts';
 import type { Skb } from './skb.ts';
 
 export type Truth = boolean | undefined;
@@ -65,18 +66,25 @@ function interfaceTest(pattern: string): (name: string | undefined) => boolean {
 
 const isLaterFragment = (packet: Packet): boolean => packet.fragment !== undefined && packet.fragment.offset > 0;
 
-/**
- * Tests of a tcp or udp header. A later fragment has none: legacy does not match (and drops a tcp fragment at offset 1 outright), nft compares
- * whatever octets it finds, if there are enough of them (S24).
- */
-function transportTest(octets: number, test: (packet: Packet) => boolean): Predicate {
+/** xt_tcpudp: a later fragment has no header and does not match; a tcp fragment at offset 1 is dropped outright, in IPv4, whose offsets are counted in eights (S24). */
+function moduleTest(test: (packet: Packet) => boolean): Predicate {
   return (skb) => {
     const { packet } = skb;
     if (!isLaterFragment(packet)) return test(packet);
-    if (skb.backend === 'nft') return (packet.family === 6 || packet.payload >= octets) && test(misread(packet));
-    if (packet.protocol === TCP && packet.fragment?.offset === 1) skb.hotdrop = true;
+    if (packet.family === 4 && packet.protocol === TCP && packet.fragment?.offset === 1) skb.hotdrop = true;
     return false;
   };
+}
+
+/** What a later fragment holds before what is called its payload: where a careless reader finds ports. */
+const LATER_OCTETS = 4;
+
+/** nft's own instructions compare whatever octets they find in a later fragment, if there are enough of them (S24). */
+function translatedTest(octets: number, test: (packet: Packet) => boolean): Predicate {
+  return ({ packet }) =>
+    isLaterFragment(packet)
+      ? (packet.family === 6 || LATER_OCTETS + packet.payload >= octets) && test(misread(packet))
+      : test(packet);
 }
 
 /** A negated header test still needs a header to look at. */
@@ -85,22 +93,42 @@ const headerTest = <T>(
   octets: number,
   test: (value: T, packet: Packet) => boolean,
 ): Predicate[] =>
-  value === undefined ? [] : [transportTest(octets, (packet) => test(value.value, packet) !== value.not)];
+  value === undefined ? [] : [translatedTest(octets, (packet) => test(value.value, packet) !== value.not)];
+
+const holds = <T>(value: Negatable<T> | undefined, test: (value: T) => boolean): boolean =>
+  value === undefined || test(value.value) !== value.not;
 
 type Ports = Negatable<PortRange> | undefined;
 
+/** Legacy's reading of a tcp or udp match, and nft's where it has one of its own. */
+const byBackend = (
+  match: Extract<Match, { kind: 'tcp' | 'udp' }>,
+  more: (packet: Packet) => boolean,
+  translated: readonly Predicate[],
+): Predicate => {
+  const { sport, dport } = match;
+  const byModule = moduleTest(
+    (packet) =>
+      holds(sport, (range) => portRangeContains(range, packet.sport)) &&
+      holds(dport, (range) => portRangeContains(range, packet.dport)) &&
+      more(packet),
+  );
+  if (!isTranslated(match)) return byModule;
+  const byNft = every([...portTests(translatedPort(sport), translatedPort(dport)), ...translated]);
+  return (skb) => (skb.backend === 'nft' ? byNft : byModule)(skb);
+};
+
 /**
- * The ports of tcp and udp. iptables-nft 1.8.9 compares two single ports that are negated alike with one instruction for both (add_nft_tcpudp), so
+ * nft's reading of ports. iptables-nft 1.8.9 compares two single ports that are negated alike with one instruction for both (add_nft_tcpudp), so
  * `! --sport 1000 ! --dport 22` matches whatever is not both, where legacy wants neither.
  */
 function portTests(sport: Ports, dport: Ports): Predicate[] {
-  const apart = every([
+  if (isComparedAsOne(sport, dport))
+    return [translatedTest(4, (packet) => packet.sport !== sport?.value.from || packet.dport !== dport?.value.from)];
+  return [
     ...headerTest(sport, 2, (range, packet) => portRangeContains(range, packet.sport)),
     ...headerTest(dport, 4, (range, packet) => portRangeContains(range, packet.dport)),
-  ]);
-  if (!isComparedAsOne(sport, dport)) return [apart];
-  const asOne = transportTest(4, (packet) => packet.sport !== sport?.value.from || packet.dport !== dport?.value.from);
-  return [(skb) => (skb.backend === 'nft' ? asOne : apart)(skb)];
+  ];
 }
 
 /** Two negated single ports, of which iptables-nft does not treat 0 so. */
@@ -164,13 +192,12 @@ const hasStatus = (names: readonly ConntrackStatusName[], connection: Connection
 
 type ConntrackMatch = Extract<Match, { kind: 'conntrack' }>;
 
-/** conntrack_mt: without a connection only the state can be asked, everything else is false, negated or not. */
+/** conntrack_mt: without a connection the state is all that is asked. A rule that does not ask for it does not match then, negated or not. */
 function conntrackTest(match: ConntrackMatch): Predicate {
   const ct = <T>(value: Negatable<T> | undefined, test: (value: T, connection: Connection) => boolean): Predicate[] =>
     value === undefined ? [] : [ofConnection((connection) => test(value.value, connection) !== value.not)];
-  const { ctdir } = match;
-  return every([
-    ...optional(match.ctstate, inStates),
+  const { ctdir, ctstate } = match;
+  const ofFlow = every([
     ...(ctdir === undefined
       ? []
       : [((skb) => skb.tracked?.kind === 'flow' && skb.tracked.direction === ctdir) satisfies Predicate]),
@@ -184,9 +211,13 @@ function conntrackTest(match: ConntrackMatch): Predicate {
     ...ct(match.ctreplsrcport, (range, { reply }) => portRangeContains(range, reply.sport)),
     ...ct(match.ctrepldstport, (range, { reply }) => portRangeContains(range, reply.dport)),
     ...ct(match.ctstatus, hasStatus),
-    ...(match.ctexpire === undefined ? [] : [(() => undefined) satisfies Predicate]),
+    ...(match.ctexpire === undefined ? [] : [((skb) => (hasFlow(skb) ? undefined : false)) satisfies Predicate]),
   ]);
+  if (ctstate === undefined) return ofFlow;
+  return every([...optional(ctstate, inStates), (skb) => !hasFlow(skb) || ofFlow(skb)]);
 }
+
+const hasFlow = (skb: Skb): boolean => connectionOf(skb) !== undefined;
 
 type PhysdevMatch = Extract<Match, { kind: 'physdev' }>;
 
@@ -212,27 +243,12 @@ function physdevTest(match: PhysdevMatch): Predicate {
 
 type AddrtypeMatch = Extract<Match, { kind: 'addrtype' }>;
 
-/** match_type6: an IPv6 address has to be of every type that is asked for, and UNICAST is every one that is neither multicast nor unspecified. */
-function isOfTypes6(address: Address, kind: string, types: ReadonlySet<string>): boolean {
-  if (types.has('MULTICAST') && kind !== 'MULTICAST') return false;
-  if (types.has('UNICAST') && (kind === 'MULTICAST' || address === 0n)) return false;
-  if (types.has('UNSPEC') && address !== 0n) return false;
-  return !types.has('LOCAL') || kind === 'LOCAL';
-}
-
 function addrtypeTest(match: AddrtypeMatch): Predicate {
   const device = (skb: Skb): string | undefined =>
     match.limit === undefined ? undefined : match.limit === 'in' ? skb.iif : skb.oif;
   const side = (value: AddrtypeMatch['source'], of: (packet: Packet) => Address): Predicate[] => {
     if (value === undefined) return [];
-    const types = new Set<string>(value.value);
-    return [
-      (skb) => {
-        const address = of(skb.packet);
-        const kind = addressKind(skb.host, address, device(skb));
-        return (familyOf(address) === 4 ? types.has(kind) : isOfTypes6(address, kind, types)) !== value.not;
-      },
-    ];
+    return [(skb) => isOfAddressTypes(skb.host, of(skb.packet), value.value, device(skb)) !== value.not];
   };
   return every([...side(match.source, (packet) => packet.saddr), ...side(match.destination, (packet) => packet.daddr)]);
 }
@@ -271,18 +287,17 @@ export function compileMatch(match: Match): Predicate {
         (skb) =>
           isLaterFragment(skb.packet) !== negate,
     )
-    .with({ kind: 'tcp' }, ({ sport, dport, flags, option }) =>
-      every([
-        ...portTests(sport, dport),
-        ...headerTest(flags, 14, ({ mask, compare }, packet) => (packet.flags & mask) === compare),
+    .with({ kind: 'tcp' }, (match) => {
+      const { flags, option } = match;
+      const areSet = ({ mask, compare }: TcpFlags, packet: Packet): boolean => (packet.flags & mask) === compare;
+      return byBackend(
+        match,
         // The model's segments carry no tcp options.
-        ...(option === undefined ? [] : [unfragmented(() => option.not)]),
-        ...((sport ?? dport ?? flags ?? option) ? [] : [transportTest(0, () => true)]),
-      ]),
-    )
-    .with({ kind: 'udp' }, ({ sport, dport }) =>
-      every([...portTests(sport, dport), ...((sport ?? dport) ? [] : [transportTest(0, () => true)])]),
-    )
+        (packet) => holds(flags, (wanted) => areSet(wanted, packet)) && (option === undefined || option.not),
+        headerTest(translatedFlags(flags), 14, areSet),
+      );
+    })
+    .with({ kind: 'udp' }, (match) => byBackend(match, () => true, []))
     .with({ kind: 'sctp' }, ({ sport, dport, chunks }) =>
       every([
         unfragmented(

@@ -1,5 +1,28 @@
-/** What nft takes for the transport header of a fragment that has none (S24, Linux 6.18). */
+/** What nft takes for the transport header of a fragment that has none, and which rules nft reads itself (S24, Linux 6.18). */
+import type { PortRange } from '../address/ports.ts';
 import type { Packet } from '../packet/packet.ts';
+import type { Match, Negatable, TcpFlags } from '../ruleset/rule.ts';
+
+/**
+ * Whether iptables-nft writes a tcp or udp match in nft's own instructions; one that asks nothing, or for a tcp option, it leaves to legacy's module
+ * (iptables 1.8.9, nft.c add_nft_tcp and add_nft_udp).
+ */
+export function isTranslated(match: Extract<Match, { kind: 'tcp' | 'udp' }>): boolean {
+  if (match.kind === 'tcp' && match.option !== undefined) return false;
+  const flags = match.kind === 'tcp' ? match.flags : undefined;
+  return (
+    [match.sport, match.dport].some((port) => port !== undefined && (port.not || !isEveryPort(port.value))) ||
+    (flags !== undefined && (flags.not || flags.value.mask !== 0 || flags.value.compare !== 0))
+  );
+}
+
+const isEveryPort = ({ from, to }: PortRange): boolean => from === 0 && to === 65535;
+
+/** The tests that iptables-nft writes of a match: none of every port and none of no flags, negated or not. */
+export const translatedPort = (port: Negatable<PortRange> | undefined): Negatable<PortRange> | undefined =>
+  port === undefined || isEveryPort(port.value) ? undefined : port;
+export const translatedFlags = (flags: Negatable<TcpFlags> | undefined): Negatable<TcpFlags> | undefined =>
+  flags === undefined || flags.value.mask === 0 ? undefined : flags;
 
 /** The first four octets of an IPv6 header as ports: version 6 and traffic class 0, then the end of the flow label, which the model's packets do not use. */
 export const IPV6_HEADER_PORTS = { sport: 0x6000, dport: 0 };

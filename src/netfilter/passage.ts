@@ -579,7 +579,6 @@ export class Passage {
         if (redirected === undefined) return;
         dmac = redirected;
         skb.packet = { ...skb.packet, dmac };
-        skb.packetType = 'unicast';
       }
     }
     const decision = bridgeDecision(host, bridge, dmac);
@@ -608,8 +607,8 @@ export class Passage {
   }
 
   /**
-   * br_nf_pre_routing_finish: a new destination behind the same bridge is bridged to, any other is pulled up to the IP layer (S19). The MAC to go on with;
-   * undefined when the packet was refused.
+   * br_nf_pre_routing_finish: a new destination behind the same bridge is bridged to, any other is pulled up to the IP layer (S19). Only what is pulled up
+   * becomes a frame for this machine: everybody's frame that is bridged to one stays everybody's. The MAC to go on with; undefined when the packet was refused.
    */
   #bridgedDnat(skb: Skb, bridge: Bridge): Mac | undefined {
     const { host } = this.#around;
@@ -623,6 +622,7 @@ export class Passage {
       return neighbourMac(host, bridge.name, decision.nextHop);
     // Delivered here, routed elsewhere, or routed nowhere: the IP layer sees to it.
     skb.cameBy = decision.kind === 'forward' ? decision.oif : localDevice(host, skb.packet.daddr);
+    skb.packetType = 'unicast';
     return interfaceOf(host, bridge.name)?.mac ?? BROADCAST_MAC;
   }
 

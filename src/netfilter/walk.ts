@@ -56,14 +56,18 @@ export function walkTable(
     }
     frame.next++;
     const truth = rule.test(skb);
-    if (skb.hotdrop) return { kind: 'drop', line: rule.line };
+    const matched = (): void => {
+      around.record(table, frame.chain.name, rule.number, rule.line, rule.label);
+    };
+    if (skb.hotdrop) {
+      // To nft a module's refusal is the rule's own verdict (nft_match_eval); legacy leaves without a word.
+      if (skb.backend === 'nft') matched();
+      return { kind: 'drop', line: rule.line };
+    }
     // nomatch
     if (truth === false || (truth === undefined && !around.assume(rule))) continue;
 
     const { action } = rule;
-    const matched = (): void => {
-      around.record(table, frame.chain.name, rule.number, rule.line, rule.label);
-    };
     switch (action.kind) {
       case 'accept':
         matched();

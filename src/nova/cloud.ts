@@ -142,6 +142,7 @@ export class Cloud {
       'secgroup-add-rule': opened,
       'secgroup-delete-rule': closed,
       migrate,
+      start,
       restart,
       refresh,
       'operator-insert': inserted,
@@ -169,6 +170,9 @@ export class Cloud {
       this.refreshMembersOf([member.secgroup]);
     } else if (migrate !== undefined) {
       this.migrate(this.instanceCalled(migrate.instance), before);
+    } else if (start !== undefined) {
+      const instance = this.instanceCalled(start);
+      this.filter(this.hostCalled(instance.host), instance);
     } else if (restart !== undefined) {
       this.restart(this.hostCalled(restart.host), restart.service);
     } else if (refresh !== undefined) {
@@ -224,8 +228,10 @@ export class Cloud {
     const host = hostOfFloatingIp(this.deployment, floatingIp);
     const process = host && this.processWith(host, 'network');
     if (host === undefined || process === undefined) return;
-    addFloatingIp(process.memory, floatingIp, this.profile);
     this.floatHosts.set(floatingIp.address, host.name);
+    // A18: the command that binds the address failed before any rule was asked for, and nobody said so.
+    if (this.has('A18')) return;
+    addFloatingIp(process.memory, floatingIp, this.profile);
     this.apply(host, process);
   }
 
@@ -358,7 +364,8 @@ export class Cloud {
       case 'compute':
         addFallback(memory, this.profile);
         for (const instance of this.deployment.instances) {
-          if (instance.host !== host.name) continue;
+          // D17: what does not run is left alone, and a soft reboot will not ask.
+          if (instance.host !== host.name || instance.isStopped) continue;
           if (this.profile.plugsOnStart) plug(memory, this.deployment, host, instance, this.profile);
           if (addProvider(memory, host, this.profile)) this.apply(host, process);
           process.filtered.set(instance.id, instance);
@@ -389,8 +396,8 @@ export class Cloud {
         this.dnsmasqs.add(`${host.name} ${network.label}`);
         applyEach();
       }
-    // A15: floating IPs were nobody's by then.
-    for (const floatingIp of this.has('A15') ? [] : this.deployment.floatingIps)
+    // A15: floating IPs were nobody's by then; B8: their chains were not there yet.
+    for (const floatingIp of this.has('A15') || this.has('B8') ? [] : this.deployment.floatingIps)
       if (this.floatHosts.get(floatingIp.address) === host.name) {
         addFloatingIp(process.memory, floatingIp, this.profile);
         applyEach();

@@ -131,8 +131,7 @@ function floatRules(
 
 /** add_floating_forward. */
 export function addFloatingIp(memory: Memory, floatingIp: FloatingIp, profile: Profile): void {
-  // A18: a command failed, and nobody said so.
-  if (floatingIp.fixedIp === undefined || profile.bugs.has('A18')) return;
+  if (floatingIp.fixedIp === undefined) return;
   if (profile.purgesFloats) memory.nat.removeRulesNaming(printAddress(floatingIp.address));
   const rules = floatRules(floatingIp, floatingIp.fixedIp, profile);
   // A19: a misspelt name ended it after the first.

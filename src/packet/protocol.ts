@@ -49,9 +49,9 @@ export function printProtocol(protocol: number, family: Family): string {
 }
 
 /**
- * Next-header values of IPv6 that announce an extension header, so that no packet has them as its protocol: hop-by-hop options,
- * routing, fragment, destination options (RFC 8200 section 4; net/ipv6/exthdrs_core.c ipv6_ext_hdr(), which also counts AH
- * and "no next header"; those two can end a chain and are left as protocols here).
+ * Next-header values of IPv6 that announce an extension header, so that no packet has them as its protocol: hop-by-hop options, routing, fragment, authentication,
+ * destination options (RFC 8200 section 4; net/ipv6/exthdrs_core.c ipv6_ext_hdr() and ipv6_skip_exthdr(), by which conntrack and `-p` find what is behind
+ * AH: one that nothing follows is INVALID). The kernel counts "no next header" as well; it ends a chain and is left as a protocol here.
  */
 export const isExtensionHeader = (protocol: number): boolean =>
-  protocol === 0 || protocol === 43 || protocol === 44 || protocol === 60;
+  protocol === 0 || protocol === 43 || protocol === 44 || protocol === AH || protocol === 60;

@@ -8,8 +8,8 @@
  * for nobody who reassembles: `encodeFragments` cuts a whole packet up.
  *
  * Two things that a right checksum does not change in Linux 6.18, tried there: conntrack calls every UDP-Lite packet that arrives
- * INVALID (net/netfilter/nf_conntrack_proto_udp.c udplite_error() sums it up as if it were UDP), and never looks at DCCP's, which
- * it no longer tracks as a protocol of its own.
+ * INVALID (net/netfilter/nf_conntrack_proto_udp.c udplite_error() sums it up as if it were UDP), and neither looks at DCCP's, which
+ * it no longer tracks as a protocol of its own, nor mends it where it translates. Decoding does not say whether that one is right.
  *
  * Decoding reads what Linux and others emit: IP and TCP options and IPv6 extension headers are skipped, icmp errors give the packet
  * that they quote, cut as it may be. The mark and the reason why a packet was sent are on no wire.
@@ -20,6 +20,7 @@ import { crc32c, internetChecksum, onesSum } from './checksum.ts';
 import { LONGEST_ERROR, transportHeaderLength } from './length.ts';
 import type { Packet } from './packet.ts';
 import {
+  AH,
   DCCP,
   hasChecksum,
   hasIdentifier,
@@ -342,7 +343,8 @@ function readIpv6(octets: Uint8Array): IpHeader | NotDecoded {
       const bits = view.getUint16(start + 2);
       fragment = { offset: bits >> 3, more: (bits & 1) !== 0 };
       start += FRAGMENT_HEADER;
-    } else start += (view.getUint8(start + 1) + 1) * 8;
+    } else if (protocol === AH) start += (view.getUint8(start + 1) + 2) * 4;
+    else start += (view.getUint8(start + 1) + 1) * 8;
     protocol = next;
   }
   if (end < start) return { reason: 'the IPv6 payload length is shorter than the extension headers' };

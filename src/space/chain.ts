@@ -38,6 +38,8 @@ export type Chains = ReadonlyMap<string, Chain>;
 
 /** Chains called within chains called: deeper than this nobody writes them, and each level costs the machine's stack. */
 const MAX_DEPTH = 256;
+/** Chains that change packets are made for each thing that can come behind them: twice as often with each chain that calls the next one twice. */
+const MOST_WAYS = 1 << 18;
 
 /** What the table's surroundings make of its verdicts. */
 export interface TableContext {
@@ -375,6 +377,8 @@ export class TableSpace {
     const key = `${after} ${name}`;
     const known = this.#continued.get(key);
     if (known !== undefined) return known;
+    if (this.#continued.size > MOST_WAYS)
+      throw new SpaceLimitError(`there are more than ${MOST_WAYS} ways through the chains that change packets`);
     const { diagrams } = this.#layout;
     const { rules } = chain;
     const passedBy = this.#passedBy.get(name);

@@ -2,15 +2,21 @@
  * Matches over all packets at once: the set of those that meet a rule. The same meaning, case for case, as netfilter/match.ts, whose sources are named
  * there; a match that the model does not know is an unknown of its own, and both its answers are followed.
  */
-import { familyOf, type Address } from '../address/address.ts';
+import { familyOf } from '../address/address.ts';
 import { normalizeRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
 import { portRangeContains, type PortRange } from '../address/ports.ts';
 import type { Host, IpSet, IpSetEntry, IpSetField } from '../host/host.ts';
-import { addressKind } from '../host/route.ts';
+import { isOfAddressTypes } from '../host/route.ts';
 import { DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE } from '../packet/packet.ts';
-import type { AddressRange, ConntrackStateName, MaskedAddress, Match, Negatable } from '../ruleset/rule.ts';
+import type { AddressRange, ConntrackStateName, MaskedAddress, Match, Negatable, TcpFlags } from '../ruleset/rule.ts';
 import { printMatch } from '../ruleset/print.ts';
-import { IPV6_HEADER_FLAGS, IPV6_HEADER_PORTS } from '../netfilter/misread.ts';
+import {
+  IPV6_HEADER_FLAGS,
+  IPV6_HEADER_PORTS,
+  isTranslated,
+  translatedFlags,
+  translatedPort,
+} from '../netfilter/misread.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
@@ -47,8 +53,13 @@ type Part = Test | Node;
 const isMisreadAs = (field: 'sport' | 'dport', { value, not }: Negatable<PortRange>): boolean =>
   portRangeContains(value, IPV6_HEADER_PORTS[field]) !== not;
 
+/** The values of the octet of flags that `--tcp-flags` accepts. */
+const flagsOf = ({ value: { mask, compare } }: Negatable<TcpFlags>) =>
+  (compare & ~mask) === 0 ? maskedRanges(compare, mask, 255) : [];
+
 const PORT_PROTOCOLS = [TCP, UDP, DCCP, SCTP, UDPLITE];
 const INVALID = stateNumber('INVALID');
+const IPV4_HEADER = 20;
 
 export class Conditions {
   readonly #layout: Layout;
@@ -83,20 +94,13 @@ export class Conditions {
   }
 
   /**
-   * Legacy only: the packets that these matches drop, whatever the rule says (a tcp fragment at offset 1, S24): those that the matches before the tcp
-   * header's let through.
+   * The packets that these matches drop, whatever the rule says (an IPv4 tcp fragment at offset 1 at legacy's module, S24): those that the matches before
+   * the tcp header's let through.
    */
   dropped(matches: readonly Match[], place: UnknownPlace): Node {
-    if (this.#scene.backend === 'nft' || !this.#scene.parts) return NO;
+    if (!this.#scene.parts || this.#layout.family === 6) return NO;
     const { diagrams } = this.#layout;
-    const at = matches.findIndex(
-      (match) =>
-        match.kind === 'tcp' &&
-        (match.sport !== undefined ||
-          match.dport !== undefined ||
-          match.flags !== undefined ||
-          match.option === undefined),
-    );
+    const at = matches.findIndex((match) => match.kind === 'tcp' && this.#isByModule(match));
     if (at < 0) return NO;
     const before = this.all(matches.slice(0, at), place);
     const possible = diagrams.substitute(
@@ -190,17 +194,41 @@ export class Conditions {
     return this.#scene.parts ? [this.#values('part', [0])] : [];
   }
 
+  #isByModule(match: Extract<Match, { kind: 'tcp' | 'udp' }>): boolean {
+    return this.#scene.backend === 'legacy' || !isTranslated(match);
+  }
+
+  /** xt_tcpudp: what has no header does not match. */
+  #byModule(match: Extract<Match, { kind: 'tcp' | 'udp' }>): readonly Part[] {
+    const { sport, dport } = match;
+    const { flags, option } = match.kind === 'tcp' ? match : {};
+    return [
+      ...this.#whole(),
+      ...(sport === undefined ? [] : [this.#field('sport', [sport.value], sport.not)]),
+      ...(dport === undefined ? [] : [this.#field('dport', [dport.value], dport.not)]),
+      ...(flags === undefined ? [] : [this.#field('flags', flagsOf(flags), flags.not)]),
+      // The model's segments carry no tcp options.
+      ...(option === undefined || option.not ? [] : [NO]),
+    ];
+  }
+
+  /** nft's own instructions. */
+  #translated(match: Extract<Match, { kind: 'tcp' | 'udp' }>): readonly Part[] {
+    const flags = translatedFlags(match.kind === 'tcp' ? match.flags : undefined);
+    const ports = this.#ports(translatedPort(match.sport), translatedPort(match.dport));
+    return [...ports, ...(flags === undefined ? [] : [this.#flags(flags)])];
+  }
+
   /**
-   * A test of the transport header. A later fragment has none: legacy does not match, nft compares what it takes for one (S24): in IPv4 `later4`, if
-   * there are so many octets, in IPv6 `later6` (netfilter/match.ts, misread).
+   * nft's test of the transport header. A later fragment has none, and what nft takes for one is compared (S24): in IPv4 `later4`, if there are so many octets, in
+   * IPv6 `later6` (netfilter/misread.ts).
    */
   #header(octets: number, whole: Part, later4: Part, later6: Part): Part {
     if (!this.#scene.parts) return whole;
     const isWhole = this.#values('part', [0]);
     const ofWhole = this.#conjunction([whole, isWhole.within(YES)]);
-    if (this.#scene.backend === 'legacy') return ofWhole;
     const isLater = this.#values('part', [0], true).within(YES);
-    const longEnough = this.#field('length', [{ from: 24 + octets, to: 65535 }], false);
+    const longEnough = this.#field('length', [{ from: IPV4_HEADER + octets, to: 65535 }], false);
     const ofLater = this.#conjunction(
       this.#layout.family === 4 ? [later4, isLater, longEnough.within(YES)] : [later6, isLater],
     );
@@ -209,9 +237,8 @@ export class Conditions {
 
   #ports(sport: Negatable<PortRange> | undefined, dport: Negatable<PortRange> | undefined): readonly Part[] {
     // iptables-nft 1.8.9 compares two negated single ports as one, but for port 0.
-    const asOne = (port: Negatable<PortRange>): boolean =>
-      port.not && port.value.from > 0 && port.value.from === port.value.to;
-    if (this.#scene.backend === 'nft' && sport !== undefined && dport !== undefined && asOne(sport) && asOne(dport)) {
+    const asOne = (port: Negatable<PortRange>) => port.not && port.value.from === port.value.to && port.value.from > 0;
+    if (sport !== undefined && dport !== undefined && asOne(sport) && asOne(dport)) {
       const either = this.#or(this.#field('sport', [sport.value], true), this.#field('dport', [dport.value], true));
       return [this.#header(4, either, either, isMisreadAs('sport', sport) || isMisreadAs('dport', dport) ? YES : NO)];
     }
@@ -263,20 +290,9 @@ export class Conditions {
       case 'fragment':
         if (!this.#scene.parts) return match.not ? [] : [NO];
         return [this.#values('part', [0], !match.not)];
-      case 'tcp': {
-        const { sport, dport, flags, option } = match;
-        return [
-          ...this.#ports(sport, dport),
-          ...(flags === undefined ? [] : [this.#flags(flags)]),
-          // The model's segments carry no tcp options.
-          ...(option === undefined ? [] : [...this.#whole(), ...(option.not ? [] : [NO])]),
-          ...((sport ?? dport ?? flags ?? option) ? [] : [this.#header(0, YES, YES, YES)]),
-        ];
-      }
-      case 'udp': {
-        const { sport, dport } = match;
-        return (sport ?? dport) ? this.#ports(sport, dport) : [this.#header(0, YES, YES, YES)];
-      }
+      case 'tcp':
+      case 'udp':
+        return this.#isByModule(match) ? this.#byModule(match) : this.#translated(match);
       case 'sctp': {
         const { sport, dport, chunks } = match;
         return [
@@ -384,8 +400,10 @@ export class Conditions {
     }
   }
 
-  #flags({ value: { mask, compare }, not }: Negatable<{ mask: number; compare: number }>): Part {
-    const held = (compare & ~mask) === 0 ? maskedRanges(compare, mask, 255) : [];
+  #flags(flags: Negatable<TcpFlags>): Part {
+    const { value, not } = flags;
+    const { mask, compare } = value;
+    const held = flagsOf(flags);
     const octet = { address: BigInt(compare) << IPV6_HEADER_FLAGS, mask: BigInt(mask) << IPV6_HEADER_FLAGS };
     const later6 =
       this.#layout.family === 4 || held.length === 0 ? (not ? YES : NO) : this.#masked('saddr', octet, not);
@@ -396,18 +414,16 @@ export class Conditions {
     return this.#field('dport', [{ from: type * 256 + codes.from, to: type * 256 + Math.min(255, codes.to) }], not);
   }
 
+  /** Without a flow the state is all that is asked; a rule that does not ask for it does not match then. */
   #conntrack(match: Extract<Match, { kind: 'conntrack' }>, place: UnknownPlace): readonly Part[] {
-    const flow = (parts: readonly Part[]): readonly Part[] => parts.map((part) => this.#ofFlow(part));
-    const address = (field: AddressField, value: Negatable<MaskedAddress> | undefined) =>
-      value === undefined ? [] : flow([this.#masked(field, value.value, value.not)]);
-    const port = (field: Field, value: Negatable<PortRange> | undefined) =>
-      value === undefined ? [] : flow([this.#field(field, [value.value], value.not)]);
     const { ctstate, ctdir, ctproto, ctstatus } = match;
-    const states = ctstate === undefined ? undefined : this.#conjunction(this.#inStates(ctstate.value));
-    return [
-      ...(states === undefined ? [] : [ctstate?.not === true ? this.#not(states) : states]),
-      ...(ctdir === undefined ? [] : flow([this.#values('reply', [ctdir === 'REPLY' ? 1 : 0])])),
-      ...(ctproto === undefined ? [] : flow([this.#values('origProtocol', [ctproto.value], ctproto.not)])),
+    const address = (field: AddressField, value: Negatable<MaskedAddress> | undefined) =>
+      value === undefined ? [] : [this.#masked(field, value.value, value.not)];
+    const port = (field: Field, value: Negatable<PortRange> | undefined) =>
+      value === undefined ? [] : [this.#field(field, [value.value], value.not)];
+    const ofFlow = [
+      ...(ctdir === undefined ? [] : [this.#values('reply', [ctdir === 'REPLY' ? 1 : 0])]),
+      ...(ctproto === undefined ? [] : [this.#values('origProtocol', [ctproto.value], ctproto.not)]),
       ...address('origSaddr', match.ctorigsrc),
       ...address('origDaddr', match.ctorigdst),
       ...address('replySaddr', match.ctreplsrc),
@@ -418,9 +434,13 @@ export class Conditions {
       ...port('replyDport', match.ctrepldstport),
       ...(ctstatus === undefined
         ? []
-        : flow([ctstatus.not ? this.#not(this.#status(ctstatus.value)) : this.#status(ctstatus.value)])),
+        : [ctstatus.not ? this.#not(this.#status(ctstatus.value)) : this.#status(ctstatus.value)]),
       ...(match.ctexpire === undefined ? [] : [this.#unknown(match, place)]),
     ];
+    if (ctstate === undefined) return ofFlow.map((part) => this.#ofFlow(part));
+    const states = this.#conjunction(this.#inStates(ctstate.value));
+    const flowless = this.#not(this.#ofFlow(YES));
+    return [ctstate.not ? this.#not(states) : states, ...ofFlow.map((part) => this.#or(flowless, part))];
   }
 
   #status(names: readonly string[]): Node {
@@ -478,7 +498,7 @@ export class Conditions {
     const on = (device: string | undefined): Node =>
       layout.chooseAddresses(
         field,
-        normalizeRanges(runs.filter(({ from }) => isOfTypes(from, addressKind(host, from, device), types))),
+        normalizeRanges(runs.filter(({ from }) => isOfAddressTypes(host, from, types, device))),
         YES,
         NO,
       );
@@ -592,15 +612,6 @@ const specificity = (entry: IpSetEntry): number =>
       field.kind === 'address' ? total + 128 - (BigInt(field.to) - BigInt(field.from)).toString(2).length : total,
     0,
   );
-
-/** An IPv4 address is of one type; an IPv6 one has to be of every type that is asked for (match_type6). */
-function isOfTypes(address: Address, kind: string, types: readonly string[]): boolean {
-  if (familyOf(address) === 4) return types.includes(kind);
-  if (types.includes('MULTICAST') && kind !== 'MULTICAST') return false;
-  if (types.includes('UNICAST') && (kind === 'MULTICAST' || address === 0n)) return false;
-  if (types.includes('UNSPEC') && address !== 0n) return false;
-  return !types.includes('LOCAL') || kind === 'LOCAL';
-}
 
 /** Where a match stands that may not be known. */
 export interface UnknownPlace {

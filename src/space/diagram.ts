@@ -36,8 +36,20 @@ export class SpaceLimitError extends Error {
 
 /** A terminal's level: below every field. */
 const BOTTOM = 0x7fffffff;
+/** Bits beside a node's level: it leads to the terminal. */
+const TO_FALL = 1;
+const TO_RETURN = 2;
+const TO_ACCEPT = 4;
+const OPEN_ENDS = 3;
+/** Slots of the unique table at first, and results that the cache holds at most: as powers of two. */
+const SMALLEST_TABLE = 12;
+const LARGEST_CACHE = 1 << 20;
 /** Operations call themselves as deep as diagrams are, and each call costs the machine's stack. */
 const MOST_DEPTH = 1000;
+/** The most edges that are kept unless something else is said. */
+export const MOST_EDGES = 60_000_000;
+/** So many operations are done for each edge that may be kept: some minutes' worth, where few edges come of much work. */
+const STEPS_FOR_EDGE = 10;
 /** What a shortcut gives where it has none. No node is so small. */
 const OPEN = -0x80000000;
 
@@ -78,20 +90,26 @@ export interface Edge {
 export class Diagrams {
   /** The greatest value of each level. */
   readonly #max: number[];
-  /** The most edges that are kept before a SpaceLimitError: 8 octets each, and 16 a node. */
+  /** The most edges that are kept before a SpaceLimitError: 8 octets each; a node costs about three times as much. */
   readonly #limit: number;
-  /** Four words a node: its level, its first edge, their number, its hash. */
-  #node = new Int32Array(4 << 10);
+  /** Two words a node: its level, with what it leads to, and its first edge. Its edges end where the next node's begin. */
+  #node = new Int32Array(2 << 10);
   #nodes = 0;
   /** Two words an edge: `hi`, without its sign, and where it goes. */
   #edge = new Int32Array(2 << 12);
   #edges = 0;
-  /** The unique table: node + 1, open addressing. */
-  #table = new Int32Array(1 << 12);
+  /**
+   * The unique table, open addressing, two words a slot: node + 1, and its hash, so that few other nodes are looked at. A node's place are the upper bits of its hash:
+   * in a larger table all stand in the same order, and it is filled from one end to the other.
+   */
+  #table = new Int32Array(2 << SMALLEST_TABLE);
+  /** How far a hash is shifted to the right for its place. */
+  #shift = 32 - SMALLEST_TABLE;
   /** Edges of the nodes that are being built. */
   #stack = new Int32Array(2 << 12);
   #top = 0;
   #depth = 0;
+  #steps = 0;
   /** Four words a result: operation, operands, result. A later one takes an earlier one's place. */
   #cache = new Int32Array(4 << 12);
   #operations = FIRST_FREE_OPERATION;
@@ -99,7 +117,7 @@ export class Diagrams {
   readonly #rewritings = new Map<number, Rewriting>();
   readonly #restrictions = new Map<string, Substitution>();
 
-  constructor(max: readonly number[], limit = 60_000_000) {
+  constructor(max: readonly number[], limit = MOST_EDGES) {
     this.#max = [...max];
     this.#limit = limit;
   }
@@ -127,28 +145,30 @@ export class Diagrams {
   }
 
   levelOf(node: Node): number {
-    return node < 0 ? BOTTOM : (this.#node[4 * node] ?? BOTTOM);
+    return node < 0 ? BOTTOM : (this.#node[2 * node] ?? 0) >> OPEN_ENDS;
+  }
+
+  /** Which of the terminals that stand for something else, FALL, RETURN and ACCEPT, a node leads to. */
+  #openEndsOf(node: Node): number {
+    if (node >= 0) return (this.#node[2 * node] ?? 0) & (TO_FALL | TO_RETURN | TO_ACCEPT);
+    return node === FALL ? TO_FALL : node === RETURN ? TO_RETURN : node === ACCEPT ? TO_ACCEPT : 0;
   }
 
   /** The edges of an inner node. */
   edgesOf(node: Node): readonly Edge[] {
-    const first = this.#firstOf(node);
-    const end = first + this.#countOf(node);
+    const end = this.#endOf(node);
     const edges: Edge[] = [];
-    for (let at = first; at < end; at++) edges.push({ hi: this.#hiOf(at), to: this.#toOf(at) });
+    for (let at = this.#firstOf(node); at < end; at++) edges.push({ hi: this.#hiOf(at), to: this.#toOf(at) });
     return edges;
   }
 
   #firstOf(node: Node): number {
-    return this.#node[4 * node + 1] ?? 0;
+    return this.#node[2 * node + 1] ?? 0;
   }
 
-  #countOf(node: Node): number {
-    return this.#node[4 * node + 2] ?? 0;
-  }
-
-  #hashOf(node: Node): number {
-    return this.#node[4 * node + 3] ?? 0;
+  /** Behind its last edge. */
+  #endOf(node: Node): number {
+    return this.#node[2 * node + 3] ?? 0;
   }
 
   #hiOf(edge: number): number {
@@ -207,22 +227,22 @@ export class Diagrams {
       hash = Math.imul(hash ^ (stack[i] ?? 0), 0x85ebca6b);
       hash = Math.imul(hash ^ (stack[i + 1] ?? 0) ^ (hash >>> 15), 0xc2b2ae35);
     }
-    hash = (hash ^ (hash >>> 16)) & 0x7fffffff;
-    const mask = this.#table.length - 1;
-    let slot = hash & mask;
+    hash ^= hash >>> 16;
+    const table = this.#table;
+    const mask = table.length - 1;
+    let slot = 2 * (hash >>> this.#shift);
     for (;;) {
-      const entry = this.#table[slot] ?? 0;
-      if (entry === 0) break;
-      if (this.#hashOf(entry - 1) === hash && this.#isSame(entry - 1, level, mark, count)) return entry - 1;
-      slot = (slot + 1) & mask;
+      const entry = table[slot] ?? 0;
+      if (entry === 0) return this.#insert(level, mark, count, hash, slot);
+      if (table[slot + 1] === hash && this.#isSame(entry - 1, level, mark, count)) return entry - 1;
+      slot = (slot + 2) & mask;
     }
-    return this.#insert(level, mark, count, hash, slot);
   }
 
   #isSame(node: Node, level: number, mark: number, count: number): boolean {
-    if (this.#node[4 * node] !== level || this.#countOf(node) !== count) return false;
-    const first = 2 * this.#firstOf(node);
-    for (let i = 0; i < 2 * count; i++) if (this.#edge[first + i] !== this.#stack[2 * mark + i]) return false;
+    const first = this.#firstOf(node);
+    if (this.levelOf(node) !== level || this.#endOf(node) - first !== count) return false;
+    for (let i = 0; i < 2 * count; i++) if (this.#edge[2 * first + i] !== this.#stack[2 * mark + i]) return false;
     return true;
   }
 
@@ -230,17 +250,23 @@ export class Diagrams {
     if (this.#edges + count > this.#limit)
       this.#stop(`the sets of packets need more than ${this.#limit} edges: these rules overlap in too many ways`);
     const node = this.#nodes++;
-    if (4 * node === this.#node.length) this.#node = grown(this.#node);
+    if (2 * node + 3 >= this.#node.length) this.#node = grown(this.#node);
     while (2 * (this.#edges + count) > this.#edge.length) this.#edge = grown(this.#edge);
-    this.#node[4 * node] = level;
-    this.#node[4 * node + 1] = this.#edges;
-    this.#node[4 * node + 2] = count;
-    this.#node[4 * node + 3] = hash;
-    const first = 2 * this.#edges;
-    for (let i = 0; i < 2 * count; i++) this.#edge[first + i] = this.#stack[2 * mark + i] ?? 0;
+    const first = this.#edges;
     this.#edges += count;
+    let openEnds = 0;
+    for (let i = 0; i < 2 * count; i += 2) {
+      const to = this.#stack[2 * mark + i + 1] ?? 0;
+      openEnds |= this.#openEndsOf(to);
+      this.#edge[2 * first + i] = this.#stack[2 * mark + i] ?? 0;
+      this.#edge[2 * first + i + 1] = to;
+    }
+    this.#node[2 * node] = (level << OPEN_ENDS) | openEnds;
+    this.#node[2 * node + 1] = first;
+    this.#node[2 * node + 3] = this.#edges;
     this.#table[slot] = node + 1;
-    if (this.#nodes * 2 > this.#table.length) this.#rehash();
+    this.#table[slot + 1] = hash;
+    if (this.#nodes * 3 > this.#table.length) this.#enlargeTable();
     return node;
   }
 
@@ -257,19 +283,29 @@ export class Diagrams {
       this.#stop(
         `the fate of packets depends on more than ${MOST_DEPTH} things at once, such as matches that are not modelled`,
       );
+    if (++this.#steps > STEPS_FOR_EDGE * this.#limit)
+      this.#stop(
+        `the sets of packets need more than ${STEPS_FOR_EDGE * this.#limit} operations: these rules overlap in too many ways`,
+      );
   }
 
-  #rehash(): void {
-    const table = new Int32Array(this.#table.length * 2);
+  #enlargeTable(): void {
+    const old = this.#table;
+    const table = new Int32Array(old.length * 2);
     const mask = table.length - 1;
-    for (let node = 0; node < this.#nodes; node++) {
-      let slot = this.#hashOf(node) & mask;
-      while (table[slot] !== 0) slot = (slot + 1) & mask;
-      table[slot] = node + 1;
+    this.#shift--;
+    for (let from = 0; from < old.length; from += 2) {
+      const entry = old[from] ?? 0;
+      if (entry === 0) continue;
+      const hash = old[from + 1] ?? 0;
+      let slot = 2 * (hash >>> this.#shift);
+      while (table[slot] !== 0) slot = (slot + 2) & mask;
+      table[slot] = entry;
+      table[slot + 1] = hash;
     }
     this.#table = table;
-    // The cache of results grows with what there is to remember.
-    const size = 4 * Math.min(table.length, 1 << 22);
+    // The cache of results grows with what there is to remember, as far as the processor keeps it close by.
+    const size = 4 * Math.min(table.length / 2, LARGEST_CACHE);
     if (size > this.#cache.length) this.#enlargeCache(size);
   }
 
@@ -379,8 +415,8 @@ export class Diagrams {
     const [isAtF, isAtG] = [levelF <= levelG, levelG <= levelF];
     let i = this.#firstOf(f);
     let j = this.#firstOf(g);
-    const endF = i + (isAtF ? this.#countOf(f) : 0);
-    const endG = j + (isAtG ? this.#countOf(g) : 0);
+    const endF = isAtF ? this.#endOf(f) : i;
+    const endG = isAtG ? this.#endOf(g) : j;
     let found = false;
     while (!found && (i < endF || j < endG)) {
       found = this.somewhere(operation, isAtF ? this.#toOf(i) : f, isAtG ? this.#toOf(j) : g);
@@ -439,8 +475,7 @@ export class Diagrams {
   }
 
   #childAt(node: Node, value: number): Node {
-    const first = this.#firstOf(node);
-    return this.#toOf(this.#edgeFrom(first, first + this.#countOf(node), value));
+    return this.#toOf(this.#edgeFrom(this.#firstOf(node), this.#endOf(node), value));
   }
 
   /** Of these edges the one for a value; the last for what is beyond all. */
@@ -458,7 +493,7 @@ export class Diagrams {
   #rewrite(operation: Substitution, rewriting: Rewriting, f: Node): Node {
     const level = this.levelOf(f);
     const { moves, floor, map } = rewriting;
-    if (level >= floor) return map === undefined ? f : map(f);
+    if (level >= floor) return map === undefined ? f : this.#mapped(operation, map, f);
     if (map === undefined && level >= moves.length) return f;
     const move = moves[level];
     if (typeof move === 'number') return this.#rewrite(operation, rewriting, this.#childAt(f, move));
@@ -467,9 +502,8 @@ export class Diagrams {
     this.#enter();
     const mark = this.#top;
     if (move === undefined) {
-      const first = this.#firstOf(f);
-      const end = first + this.#countOf(f);
-      for (let i = first; i < end; i++) {
+      const end = this.#endOf(f);
+      for (let i = this.#firstOf(f); i < end; i++) {
         const child = this.#rewrite(operation, rewriting, this.#toOf(i));
         this.#push(mark, this.#hiOf(i), child);
       }
@@ -482,6 +516,15 @@ export class Diagrams {
     }
     const result = this.#finish(level, mark);
     this.#depth--;
+    this.#remember(operation, f, 0, result);
+    return result;
+  }
+
+  /** Many edges lead to one terminal, and what a function makes of it may cost. */
+  #mapped(operation: Substitution, map: (node: Node) => Node, f: Node): Node {
+    const slot = this.#slot(operation, f, 0);
+    if (this.#isCached(slot, operation, f, 0)) return this.#cache[slot + 3] ?? NO;
+    const result = map(f);
     this.#remember(operation, f, 0, result);
     return result;
   }
@@ -521,23 +564,20 @@ export class Diagrams {
         return g === NO ? f : OPEN;
       case LESS:
         if (f === NO || g === YES || f === g) return NO;
-        if (g === NO) return f;
-        return OPEN;
+        return g === NO ? f : OPEN;
       case OVER:
         if (f === FALL) return g;
-        if (f < 0 || f === g || g === FALL) return f;
-        return OPEN;
+        if (f === g || g === FALL) return f;
+        return (this.#openEndsOf(f) & TO_FALL) === 0 ? f : OPEN;
       case GUARD:
         if (f === YES) return g;
-        if (f === NO || g === FALL) return FALL;
-        return OPEN;
+        return f === NO || g === FALL ? FALL : OPEN;
       case THEN:
         if (f === ACCEPT) return g;
-        if (f < 0 || g === ACCEPT) return f;
-        return OPEN;
+        return g === ACCEPT || (this.#openEndsOf(f) & TO_ACCEPT) === 0 ? f : OPEN;
       case RETURNING:
         if (f === RETURN) return g;
-        return f < 0 ? f : OPEN;
+        return (this.#openEndsOf(f) & TO_RETURN) === 0 ? f : OPEN;
       default: {
         const pairing = this.#pairings.get(operation);
         if (pairing === undefined) return OPEN;
@@ -562,18 +602,18 @@ export class Diagrams {
     let i = this.#firstOf(f);
     let j = this.#firstOf(g);
     if (levelF < levelG) {
-      for (const end = i + this.#countOf(f); i < end; i++) {
+      for (const end = this.#endOf(f); i < end; i++) {
         const child = this.#apply(operation, this.#toOf(i), g);
         this.#push(mark, this.#hiOf(i), child);
       }
     } else if (levelG < levelF) {
-      for (const end = j + this.#countOf(g); j < end; j++) {
+      for (const end = this.#endOf(g); j < end; j++) {
         const child = this.#apply(operation, f, this.#toOf(j));
         this.#push(mark, this.#hiOf(j), child);
       }
     } else {
-      const end = i + this.#countOf(f);
-      const endG = j + this.#countOf(g);
+      const end = this.#endOf(f);
+      const endG = this.#endOf(g);
       while (i < end) {
         const hiF = this.#hiOf(i);
         const hiG = this.#hiOf(j);
@@ -621,7 +661,7 @@ export class Diagrams {
     const open: { readonly node: Node; edge: number; readonly end: number }[] = [];
     const enter = (at: Node): void => {
       const edge = at < 0 ? 0 : this.#firstOf(at);
-      open.push({ node: at, edge, end: edge + (at < 0 ? 0 : this.#countOf(at)) });
+      open.push({ node: at, edge, end: at < 0 ? 0 : this.#endOf(at) });
     };
     enter(node);
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
@@ -641,6 +681,33 @@ export class Diagrams {
   /** The terminals of a diagram. */
   terminalsOf(node: Node): readonly Node[] {
     return this.reachable(node).filter((at) => at < 0);
+  }
+
+  /** The set of what leads to each terminal but NO. By halves and their halves: a diagram with many terminals is not gone through for each of them. */
+  setsOf(node: Node): ReadonlyMap<Node, Node> {
+    const sets = new Map<Node, Node>();
+    const divide = (part: Node, ends: readonly Node[]): void => {
+      const [only] = ends;
+      if (only === undefined) return;
+      if (ends.length === 1) {
+        const set = this.mapping((end) => (end === only ? YES : NO));
+        sets.set(only, this.substitute(set, part));
+        return;
+      }
+      const middle = ends.length >>> 1;
+      for (const half of [ends.slice(0, middle), ends.slice(middle)]) {
+        const kept = new Set(half);
+        const less = this.mapping((end) => (kept.has(end) ? end : NO));
+        divide(this.substitute(less, part), half);
+      }
+    };
+    divide(
+      node,
+      this.terminalsOf(node)
+        .filter((end) => end !== NO)
+        .sort((a, b) => b - a),
+    );
+    return sets;
   }
 
   /** The levels that matter to a diagram, in order. */

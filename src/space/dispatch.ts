@@ -2,7 +2,7 @@
  * Rules that are each for one destination, as hosts with many machines have them by the thousand. Put together one by one they would be made anew again and
  * again; as a function of the destination they are made at once.
  */
-import { fromBigint, onesAddress, type Address } from '../address/address.ts';
+import { addToAddress, onesAddress, type Address } from '../address/address.ts';
 import type { Rule } from '../ruleset/rule.ts';
 import { FALL, type Node } from './diagram.ts';
 import type { Layout } from './layout.ts';
@@ -18,8 +18,8 @@ export function destinationOf(layout: Layout, { matches }: Rule): Address | unde
 export function dispatched(layout: Layout, ends: ReadonlyMap<Address, Node>): Node {
   const sorted = [...ends].sort(([a], [b]) => (a < b ? -1 : 1));
   const cases = sorted.flatMap(([destination, to]) => {
-    const before = BigInt(destination) - 1n;
-    return [...(before < 0n ? [] : [{ last: fromBigint(layout.family, before), to: FALL }]), { last: destination, to }];
+    const before = addToAddress(destination, -1);
+    return [...(before === undefined ? [] : [{ last: before, to: FALL }]), { last: destination, to }];
   });
   return layout.addressCases('daddr', cases, FALL);
 }

@@ -52,7 +52,7 @@ export class Ground {
   readonly backend: Backend;
   readonly network: Network;
   readonly layout: Layout;
-  readonly outcomes = new Outcomes();
+  readonly outcomes: Outcomes;
   readonly effects: Effects;
   readonly bindings: Bindings;
   readonly readings: TargetReadings | undefined;
@@ -84,6 +84,7 @@ export class Ground {
     this.backend = backend;
     this.network = network;
     this.layout = new Layout(family, alphabetsOf(rulesets, network.hosts, more), limit);
+    this.outcomes = new Outcomes(limit);
     this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
     this.effects = new Effects(this.layout, this.outcomes);
     if (eachReading) this.readings = new TargetReadings(this.layout);

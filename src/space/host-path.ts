@@ -303,13 +303,14 @@ export class HostPath {
     return decisions
       .ask(cell.region, cell.header, decisions.input(bridge.name, true))
       .flatMap(({ region, to }): Cell[] => {
-        const own: Cell = { ...cell, region, packetType: 'unicast' };
+        const own: Cell = { ...cell, region };
         if (to.kind === 'refused' && (!to.noRoute || ground.family === 6)) {
           this.#drop(own, to.reason);
           return [];
         }
-        if (to.kind !== 'forward') return [{ ...own, dmac: up }];
-        if (to.oif !== bridge.name) return [{ ...own, dmac: up, cameBy: to.oif }];
+        // Only what is pulled up to the IP layer becomes a frame for this machine.
+        if (to.kind !== 'forward') return [{ ...own, dmac: up, packetType: 'unicast' }];
+        if (to.oif !== bridge.name) return [{ ...own, dmac: up, packetType: 'unicast', cameBy: to.oif }];
         if (to.via !== undefined) return [{ ...own, dmac: neighbourMac(host, bridge.name, to.via) }];
         return decisions
           .ask(region, cell.header, decisions.neighbour(bridge.name, 'daddr'))

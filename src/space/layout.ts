@@ -7,7 +7,7 @@
  *
  * `dport` holds an icmp message's type * 256 + code, and `sport` its identifier, as conntrack has them (tuple.ts).
  */
-import { familyOf, fromBigint, onesAddress, type Address, type Family } from '../address/address.ts';
+import { addToAddress, familyOf, onesAddress, type Address, type Family } from '../address/address.ts';
 import { normalizeRanges, type Range, type Ranges } from '../address/ranges.ts';
 import { CONNTRACK_STATES, type ConntrackState } from '../packet/packet.ts';
 import { Diagrams, SpaceLimitError, type Edge, type Node } from './diagram.ts';
@@ -185,10 +185,10 @@ export class Layout {
   }
 
   chooseAddresses(field: AddressField, ranges: Ranges, inside: Node, outside: Node): Node {
-    const cases = ranges.flatMap(({ from, to }): AddressCase[] => [
-      ...(BigInt(from) === 0n ? [] : [{ last: fromBigint(this.family, BigInt(from) - 1n), to: outside }]),
-      { last: to, to: inside },
-    ]);
+    const cases = ranges.flatMap(({ from, to }): AddressCase[] => {
+      const before = addToAddress(from, -1);
+      return [...(before === undefined ? [] : [{ last: before, to: outside }]), { last: to, to: inside }];
+    });
     return this.addressCases(field, cases, outside);
   }
 

@@ -2,7 +2,7 @@
 import type { Address } from '../address/address.ts';
 import type { Range } from '../address/ranges.ts';
 import type { RejectWith } from '../ruleset/rule.ts';
-import { FIRST_FREE_TERMINAL, terminal, valueOf, type Node } from './diagram.ts';
+import { FIRST_FREE_TERMINAL, MOST_EDGES, SpaceLimitError, terminal, valueOf, type Node } from './diagram.ts';
 
 /** A mark as a function of the two marks that a packet came with: (own & `own`) ^ (other & `other`) ^ `xor`. */
 export interface Affine {
@@ -54,16 +54,32 @@ export const composed = (after: Affine, own: Affine, other: Affine): Affine => (
   xor: ((own.xor & after.own) ^ (other.xor & after.other) ^ after.xor) >>> 0,
 });
 
+/** An outcome takes the room of so many edges, and each of its entries as well. */
+const EDGES_FOR_OUTCOME = 30;
+
 export class Outcomes {
   readonly #list: Outcome[] = [];
   readonly #numbers = new Map<string, number>();
+  /** Outcomes and entries of their lists that may still be kept. */
+  #left: number;
 
+  /** `limit`: the room that they may take, in edges of diagrams. */
+  constructor(limit = MOST_EDGES) {
+    this.#left = limit / EDGES_FOR_OUTCOME;
+  }
+
+  /** Throws SpaceLimitError. */
   node(outcome: Omit<Outcome, 'rewritten' | 'logged'> & Partial<Pick<Outcome, 'rewritten' | 'logged'>>): Node {
     const whole: Outcome = { rewritten: {}, logged: [], ...outcome };
     const key = keyOf(whole);
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = this.#list.length;
+      this.#left -= 1 + whole.logged.length + (whole.rewritten.ttl?.length ?? 0);
+      if (this.#left < 0)
+        throw new SpaceLimitError(
+          `packets fare in too many ways to keep them apart: ${number} of them are known, and the last has ${whole.logged.length} log entries`,
+        );
       this.#list.push(whole);
       this.#numbers.set(key, number);
     }
@@ -86,27 +102,31 @@ export class Outcomes {
   }
 }
 
-/** Fields in one order, whatever they were made in. */
+/** Fields in one order, whatever they were made in. No text of theirs has a line's end in it. */
 function keyOf({ kind, with: how, oif, port, reason, rule, rewritten, logged }: Outcome): string {
   const { saddr, daddr, sport, dport, mark, ctmark, ttl, untracked, translation } = rewritten;
-  const parts: unknown[] = [
+  const texts: readonly unknown[] = [
     kind,
     how,
     oif,
     port,
     reason,
     rule,
-    logged,
-    sport,
-    dport,
-    mark,
-    ctmark,
-    ttl,
+    saddr,
+    daddr,
+    sport && `${sport.from} ${sport.to}`,
+    dport && `${dport.from} ${dport.to}`,
+    mark && affineKey(mark),
+    ctmark && affineKey(ctmark),
+    ttl?.map(({ operation, value }) => `${operation} ${value}`).join(),
     untracked,
     translation,
+    ...logged,
   ];
-  return `${JSON.stringify(parts)} ${saddr ?? ''} ${daddr ?? ''}`;
+  return texts.join('\n');
 }
+
+const affineKey = ({ own, other, xor }: Affine): string => `${own} ${other} ${xor}`;
 
 /** The packet goes on or has arrived: what has been rewritten is seen by somebody. */
 export const isAlive = ({ kind }: Outcome): boolean =>

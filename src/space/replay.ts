@@ -5,6 +5,7 @@ import type { Skb } from '../netfilter/skb.ts';
 import { walkTable } from '../netfilter/walk.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { Ruleset, TableName } from '../ruleset/rule.ts';
+import { SpaceLimitError } from './diagram.ts';
 import type { Outcome } from './outcome.ts';
 
 /** How a table ended for one packet, and the rule that decided. */
@@ -32,6 +33,9 @@ export interface ReplayedStep {
   readonly target: string;
 }
 
+/** Where each chain calls the next one twice, one packet alone meets twice as many rules with each of them. */
+const MOST_STEPS = 1 << 18;
+
 export class Replay {
   readonly #ruleset: Ruleset;
   /** A packet or two meet few chains of many. */
@@ -49,7 +53,7 @@ export class Replay {
     return this.#onDemand.get(table);
   }
 
-  /** Leaves `skb` as it is. Other chains may stand in the place of the table's own. */
+  /** Leaves `skb` as it is. Throws SpaceLimitError. Other chains may stand in the place of the table's own. */
   walk(
     table: TableName,
     skb: Skb,
@@ -73,6 +77,10 @@ export class Replay {
           return false;
         },
         record: (_table, chain, rule, line, target) => {
+          if (steps.length === MOST_STEPS)
+            throw new SpaceLimitError(
+              `a packet meets more than ${MOST_STEPS} rules: chains call others again and again`,
+            );
           steps.push({ chain, rule, target, ...(line === undefined ? {} : { line }) });
         },
         translateTo: (target) => {

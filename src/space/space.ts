@@ -44,7 +44,7 @@ export class Space {
     this.backend = backend;
     this.layout = new Layout(family, alphabetsOf(rulesets, host === undefined ? [] : [host], more), limit);
     this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
-    this.outcomes = new Outcomes();
+    this.outcomes = new Outcomes(limit);
     this.effects = new Effects(this.layout, this.outcomes);
     if (eachReading) this.readings = new TargetReadings(this.layout);
   }

@@ -207,36 +207,28 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
     YES,
     NO,
   );
-  const regions = diagrams
-    .terminalsOf(pairs)
-    .filter((node) => node !== NO)
-    .sort((a, b) => b - a)
-    .flatMap((node): readonly Region[] => {
-      const found = changes[valueOf(node) - 1];
-      if (found === undefined) return [];
-      const { change, except, ...rules } = found;
-      const all = diagrams.substitute(
-        diagrams.mapping((one) => (one === node ? YES : NO)),
-        pairs,
-      );
-      const packets = diagrams.less(all, except);
-      if (packets === NO) return [];
-      // Where only packets of flows that exist fare otherwise, it is their state that matters.
-      const isNew = diagrams.less(packets, flows) !== NO;
-      const classes: readonly ChangeClass[] = isNew || change === 'undecided' ? [change] : ['stateful'];
-      return [
-        {
-          hook,
-          table,
-          classes,
-          ...rules,
-          packets,
-          possible: possible(space.layout, hook, table),
-          old: plainOld,
-          now: plainNew,
-        },
-      ];
-    });
+  const regions = [...diagrams.setsOf(pairs)].flatMap(([node, all]): readonly Region[] => {
+    const found = changes[valueOf(node) - 1];
+    if (found === undefined) return [];
+    const { change, except, ...rules } = found;
+    const packets = diagrams.less(all, except);
+    if (packets === NO) return [];
+    // Where only packets of flows that exist fare otherwise, it is their state that matters.
+    const isNew = diagrams.less(packets, flows) !== NO;
+    const classes: readonly ChangeClass[] = isNew || change === 'undecided' ? [change] : ['stateful'];
+    return [
+      {
+        hook,
+        table,
+        classes,
+        ...rules,
+        packets,
+        possible: possible(space.layout, hook, table),
+        old: plainOld,
+        now: plainNew,
+      },
+    ];
+  });
   return space.readings === undefined
     ? regions
     : readBothWays(

@@ -37,8 +37,12 @@ import type { Backend, Delivery, FlowSpec, SeenState, TraceEvent } from '../prot
 
 /** Our own table: its events are never reported. */
 const TABLE = 'nfverdict';
-const SINK_GROUP = 7;
+/** Not one that rules send their own packets to: what comes there counts as delivered. */
+const SINK_GROUP = 31_013;
 const TRACE_GROUP = 0;
+
+/** What legacy's TRACE says (ip_tables.c trace_packet). A rule's own words may not look like this: the prefix of an NFLOG that did would be taken for a step. */
+const TRACE_PREFIX = /^TRACE: ((?:raw|mangle|nat|filter|security):[^:]+:(?:policy|rule|return):\d+) ?$/;
 
 // include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h, nfnetlink_log.h
 const SUBSYS_CTNETLINK = 1;
@@ -287,7 +291,7 @@ export class Tracing {
       }
     }
     if (this.#nflog !== undefined) {
-      for (const body of bodies(this.#nflog, SUBSYS_ULOG)) seen.trace.push(this.#legacyEvent(body));
+      for (const body of bodies(this.#nflog, SUBSYS_ULOG)) seen.trace.push(...this.#legacyEvents(body));
     }
     for (const body of bodies(this.#sink, SUBSYS_ULOG)) seen.local.push(this.#delivery(body));
   }
@@ -306,20 +310,25 @@ export class Tracing {
   }
 
   // The attributes are those of nfulnl_attr_type.
-  #legacyEvent(body: Buffer): TraceEvent {
+  /** One, or none where a rule's own NFLOG has said it: that comes to the same group. */
+  #legacyEvents(body: Buffer): TraceEvent[] {
     const attributes = readAttributes(body, 4);
-    return {
-      kind: 'legacy',
-      host: this.#host,
-      prefix: (readString(attributes.get(10)) ?? '').replace(/^TRACE: /, '').trimEnd(),
-      hook: attributes.get(1)?.readUInt8(2) ?? 0,
-      mark: readBe32(attributes.get(2)) ?? 0,
-      ...present('iif', this.#device(attributes.get(4))),
-      ...present('oif', this.#device(attributes.get(5))),
-      ...present('physin', this.#device(attributes.get(6))),
-      ...present('physout', this.#device(attributes.get(7))),
-      packet: attributes.get(9)?.toString('hex') ?? '',
-    };
+    const [, prefix] = TRACE_PREFIX.exec(readString(attributes.get(10)) ?? '') ?? [];
+    if (prefix === undefined) return [];
+    return [
+      {
+        kind: 'legacy',
+        host: this.#host,
+        prefix,
+        hook: attributes.get(1)?.readUInt8(2) ?? 0,
+        mark: readBe32(attributes.get(2)) ?? 0,
+        ...present('iif', this.#device(attributes.get(4))),
+        ...present('oif', this.#device(attributes.get(5))),
+        ...present('physin', this.#device(attributes.get(6))),
+        ...present('physout', this.#device(attributes.get(7))),
+        packet: attributes.get(9)?.toString('hex') ?? '',
+      },
+    ];
   }
 
   #delivery(body: Buffer): Delivery {
