@@ -59,6 +59,11 @@ export class Conversations {
     });
   }
 
+  /** Something that is not known of a packet may turn out otherwise for the next. */
+  inAnyReading(region: Node): Node {
+    return this.#answers.inAnyReading(region);
+  }
+
   /** Those as one of which all is alike that matters to the next packet. */
   #together(lasts: readonly Last[], turn: Turn): readonly Last[] {
     const grouped = new Map<string, Last[]>();

@@ -24,6 +24,7 @@ import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Openings } from './openings.ts';
 import { Outcomes } from './outcome.ts';
+import { TargetReadings } from './target-reading.ts';
 import { alphabetsOf, portsNamed, type MoreNames } from './vocabulary.ts';
 
 export interface GroundOptions {
@@ -38,6 +39,8 @@ export interface GroundOptions {
   readonly logs?: boolean;
   /** Packets that are alike but for an address go on together. */
   readonly joins?: boolean;
+  /** Targets that are not modelled are read every way. */
+  readonly eachReading?: boolean;
 }
 
 /** Packets that come to a table of a host. */
@@ -56,6 +59,7 @@ export class Ground {
   readonly outcomes: Outcomes;
   readonly effects: Effects;
   readonly bindings: Bindings;
+  readonly readings: TargetReadings | undefined;
   readonly openings: Openings;
   /** Absent: packets that are translated to several addresses go on apart. */
   readonly joining: Joining | undefined;
@@ -82,7 +86,17 @@ export class Ground {
   /** Ports of bridges, or starts of their names, that rules ask for. */
   readonly #ports: readonly string[];
 
-  constructor({ family, backend, network, rulesets, more, limit, logs = false, joins = false }: GroundOptions) {
+  constructor({
+    family,
+    backend,
+    network,
+    rulesets,
+    more,
+    limit,
+    logs = false,
+    joins = false,
+    eachReading = false,
+  }: GroundOptions) {
     this.#logs = logs;
     this.family = family;
     this.backend = backend;
@@ -91,6 +105,7 @@ export class Ground {
     this.outcomes = new Outcomes(limit);
     this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
     this.effects = new Effects(this.layout, this.outcomes);
+    if (eachReading) this.readings = new TargetReadings(this.layout);
     this.accepted = this.outcomes.node({ kind: 'accepted' });
     this.open = this.outcomes.node({ kind: 'undecided', reason: 'it matters what the kernel chooses' });
     this.bindings = new Bindings(this.layout, this.open);
@@ -145,9 +160,9 @@ export class Ground {
     const node = known.get(key);
     if (node !== undefined) return node;
     const { conditions, chains } = this.#sceneOf(host);
-    const { layout, outcomes, effects } = this;
+    const { layout, outcomes, effects, readings } = this;
     const made = new TableSpace(
-      { layout, conditions, outcomes, effects, chains },
+      { layout, conditions, outcomes, effects, chains, readings },
       { table: table.name, hook, chains: table.chains },
       { deciding: false, logs: this.#logs },
       {

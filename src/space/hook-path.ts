@@ -88,9 +88,9 @@ export class HookPath {
     hook: HookName,
     stop: (end: LostEnd) => void,
   ): readonly { readonly cell: Cell; readonly outcome: Outcome }[] {
-    if (!this.#space.has(table)) return [{ cell, outcome: PASSED }];
     const { ground, host } = this.#space;
     ground.onMeeting?.({ host, table, hook, cell });
+    if (!this.#space.has(table)) return [{ cell, outcome: PASSED }];
     const { key, values } = this.#constants(cell);
     const f = this.#space.table(table, hook, key, values);
     if (f === undefined || f === this.#space.ground.accepted) return [{ cell, outcome: PASSED }];
@@ -109,12 +109,17 @@ export class HookPath {
     });
   }
 
-  /** Is any packet of a cell, as it meets a table, one of these? `known`: what is left of them for cells of which as much is known. */
-  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
+  /**
+   * The packets of a cell, as they were sent, that are of these when they meet a table, or may be where the kernel chooses. `known`: what is left of these for cells of which as much is known.
+   */
+  meeting(cell: Cell, packets: Node, known: Map<string, Node>): Node {
     const { key, values } = this.#constants(cell);
     const own = known.get(key) ?? this.#space.ground.where(values(), packets);
     known.set(key, own);
-    return own !== NO && this.#pieces(cell, own).some(({ to }) => to !== NO);
+    if (own === NO) return NO;
+    return this.#layout.diagrams.orAll(
+      this.#pieces(cell, own).flatMap((piece) => (piece.to === NO ? [] : [piece.cell.region])),
+    );
   }
 
   /** Levels that have one value for all packets of a cell. */

@@ -76,9 +76,9 @@ export class HostPath {
     return this.#ends;
   }
 
-  /** Is any packet of a cell, as it came to a table here, one of these? */
-  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
-    return this.#hooks.meets(cell, packets, known);
+  /** The packets of a cell that are of these, as they came to a table here. */
+  meeting(cell: Cell, packets: Node, known: Map<string, Node>): Node {
+    return this.#hooks.meeting(cell, packets, known);
   }
 
   // --- entering ------------------------------------------------------------------------------------------------------------------------
