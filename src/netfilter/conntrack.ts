@@ -25,6 +25,8 @@ export interface Connection {
   /** IPS_SRC_NAT_DONE, IPS_DST_NAT_DONE: the decision has been taken, even if it was "no translation". */
   sourceNatDone: boolean;
   destinationNatDone: boolean;
+  /** The device for whose address MASQUERADE chose the source (nat->masq_index). */
+  masqueradedFor?: string;
   mark: number;
   tcp?: TcpTracking;
   /** What the kernel chose at random for this flow. */

@@ -293,6 +293,7 @@ export class Passage {
     if (skb.tracked?.kind !== 'flow') return true;
     const range = rangeOf(target, skb);
     if (range === undefined) return false;
+    if (target.kind === 'MASQUERADE' && skb.oif !== undefined) skb.tracked.connection.masqueradedFor = skb.oif;
     bind(this.#around.memory.conntrack, skb.tracked.connection, range, manipulationAt(skb.hook));
     return true;
   }
@@ -312,6 +313,9 @@ export class Passage {
         nullRange(tracked.connection, manipulation),
         manipulation,
       );
+    } else if (hasLeftItsDevice(skb, tracked)) {
+      this.#around.memory.conntrack.remove(tracked.connection);
+      return this.#drop('its flow was masqueraded for another device, and is forgotten');
     }
     const translated = translate(skb.packet, tracked, manipulation);
     if (translated === undefined)
@@ -645,6 +649,17 @@ export class Passage {
 function closeByReset(connection: Connection): void {
   if (connection.confirmed && connection.tcp !== undefined) connection.tcp = closeTcp(connection.tcp);
 }
+
+/** nf_nat_oif_changed: the address that MASQUERADE chose is of the device that the first packet left by. Icmp errors about the flow are not asked. */
+const hasLeftItsDevice = (
+  { hook, oif, packet }: Skb,
+  { connection, direction }: Extract<Tracked, { kind: 'flow' }>,
+): boolean =>
+  hook === 'POSTROUTING' &&
+  direction === 'ORIGINAL' &&
+  connection.masqueradedFor !== undefined &&
+  connection.masqueradedFor !== oif &&
+  !isIcmpError(packet);
 
 /** What an answer to a refusal goes by. */
 function refusedOf({ host, packet, hook, packetType, iif, oif, physout, cameBy }: Skb): Refused {
