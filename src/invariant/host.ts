@@ -222,10 +222,9 @@ const portsNotShadowed: Law = {
       waysOut(context).flatMap(({ fixed, gateway, open }): PacketsClaim[] => {
         const { routing_source_ip: source, metadata_port: port } = gateway.flags;
         const postures = posturesOf(open, gateway, fixed.host);
-        const shadows =
-          rangesContain(ownRanges(network, gateway.name), source) &&
-          !rangesContain(floatedAddresses(deployment), fixed.address);
-        if (postures === undefined || !shadows) return [];
+        if (postures === undefined || source === undefined || !rangesContain(ownRanges(network, gateway.name), source))
+          return [];
+        if (rangesContain(floatedAddresses(deployment), fixed.address)) return [];
         const services = only(53, 67, port);
         return [
           claimAt(portOf(fixed), {

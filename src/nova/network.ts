@@ -20,23 +20,23 @@ export function addStartUpRules(memory: Memory, host: DeploymentHost, profile: P
   memory.nat.addRule('PREROUTING', `-s 0.0.0.0/0 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j ${target}`);
 }
 
-/** init_host and add_snat_rule: who leaves the range takes routing_source_ip, except towards metadata_host, dmz_cidr and the range itself. */
+/** init_host and add_snat_rule: who leaves the range takes routing_source_ip if there is one, except towards metadata_host, dmz_cidr and the range itself. */
 function addTranslation(
   memory: Memory,
-  { flags, publicInterface }: DeploymentHost,
+  { flags, snatInterface }: DeploymentHost,
   prefix: Prefix,
   isExternal: boolean,
   profile: Profile,
 ): void {
   const range = printPrefix(prefix);
-  const outward = profile.snatAsksForInterface && !isExternal ? ` -o ${publicInterface}` : '';
+  const { routing_source_ip: source } = flags;
+  const asks = profile.snatAsksForInterface && !isExternal && snatInterface !== undefined;
+  const outward = asks ? ` -o ${snatInterface}` : '';
   const forced = flags.force_snat_range.map((destination) => ` -d ${printPrefix(destination)}`);
   const everywhere = profile.forcedSnat === 'for every network' && forced.length > 0 ? forced : [''];
-  for (const destination of isExternal ? forced : everywhere)
-    memory.nat.addRule(
-      'snat',
-      `-s ${range}${destination} -j SNAT --to-source ${printAddress(flags.routing_source_ip)}${outward}`,
-    );
+  if (source !== undefined)
+    for (const destination of isExternal ? forced : everywhere)
+      memory.nat.addRule('snat', `-s ${range}${destination} -j SNAT --to-source ${printAddress(source)}${outward}`);
   // A1: the default came before floating IPs.
   if (profile.bugs.has('A1')) memory.nat.addRule('snat', '-j $float-snat');
   memory.nat.addRule('POSTROUTING', `-s ${range} -d ${printAddress(flags.metadata_host)}/32 -j ACCEPT`);
