@@ -93,6 +93,25 @@ function checkHosts(deployment: Deployment, complaints: Complaints): void {
     const known = devicesOf(deployment, host);
     if (!known.has(host.publicInterface))
       complaints.error([...field, 'public_interface'], `${host.publicInterface} is no interface of ${host.name}`);
+    const { metadata_host: server } = host.flags;
+    if (familyOf(server) === 6) {
+      const refused = `which iptables-restore refuses: it does not start with ${printAddress(server)}`;
+      if (hasRole(host, 'metadata') && deployment.release !== 'rocky')
+        complaints.error(
+          [...field, 'flags', 'metadata_host'],
+          `nova-api of ${deployment.release} writes an IPv6 metadata_host into IPv4's table, ${refused}`,
+        );
+      else if (translates(deployment, host))
+        complaints.error(
+          [...field, 'flags', 'metadata_host'],
+          `nova-network of ${host.name} writes an IPv6 metadata_host into IPv4's nat table, ${refused}`,
+        );
+      else if (hasRole(host, 'metadata') && !host.flags.use_ipv6)
+        complaints.warning(
+          [...field, 'flags', 'metadata_host'],
+          'without use_ipv6 nova writes nothing into ip6tables: the rule for it has no effect',
+        );
+    }
     const over = networksOn(deployment, host).find((network) => uplinkOf(network) === host.publicInterface);
     const isAsked = host.snatInterface !== undefined && isSince(deployment.release, 'folsom');
     if (over !== undefined && isAsked && translates(deployment, host))

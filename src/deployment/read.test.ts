@@ -346,3 +346,17 @@ test('an empty routing_source_ip is refused where nova-network did not start wit
   expect(messagesOf(EMPTY('routing_source_ip', 'essex')).join()).toContain('it may be empty since folsom');
   expect(messagesOf(EMPTY('routing_source_ip', 'folsom-2')).join()).toContain('does not start so');
 });
+
+test('an IPv6 metadata_host is refused where a service did not start with it', () => {
+  const file = (release: string, services: string): string =>
+    `release: ${release}
+flags: { metadata_host: '2001:db8::1', use_ipv6: true }
+hosts:
+  - { name: a, my_ip: 192.0.2.1, services: [${services}], interfaces: [{ name: eth0, addresses: [192.0.2.1/24, '2001:db8::1/64'] }] }
+`;
+  expect(messagesOf(file('havana', 'nova-api, nova-compute')).join()).toContain('nova-api of havana writes');
+  expect(messagesOf(file('rocky', 'nova-api, nova-network')).join()).toContain('nova-network of a writes');
+  expect(messagesOf(file('rocky', 'nova-api, nova-compute'))).toEqual([]);
+  const { warnings } = readDeployment(file('rocky', 'nova-api').replace(', use_ipv6: true', ''), 'd.yaml');
+  expect(warnings.map(({ message }) => message).join()).toContain('without use_ipv6');
+});

@@ -32,7 +32,7 @@ const flags = z.strictObject({
     .nullish()
     .describe("'': each network's own CIDR, since grizzly"),
   dmz_cidr: z.array(prefix4Field).nullish(),
-  metadata_host: address4Field.nullish(),
+  metadata_host: addressField.nullish().describe('IPv6 since rocky, on hosts where no nova-network redirects to it'),
   metadata_port: port.nullish(),
   routing_source_ip: z
     .union([address4Field, z.literal('')])

@@ -1,5 +1,5 @@
 /** What the processes of a host are promised, or what an operator would want for them. */
-import { isLoopback, LIMITED_BROADCAST, printAddress } from '../address/address.ts';
+import { familyOf, isLoopback, LIMITED_BROADCAST, printAddress } from '../address/address.ts';
 import { rangesContain } from '../address/ranges.ts';
 import { POSTURES, type PacketsClaim } from '../claim/claim.ts';
 import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
@@ -46,6 +46,7 @@ const dnsmasqPorts = setOf({ family: 4, protocol: only(TCP, UDP), dport: DNSMASQ
 function metadataOn({ deployment, network }: LawContext, host: DeploymentHost): PacketSet {
   const { metadata_host: address, metadata_port: port } = host.flags;
   const nothing = setOf({ family: 4, daddr: [] });
+  if (familyOf(address) === 6) return nothing;
   // Since Havana a metadata_host of 127.0.0.1 stands for every address of the host ("-m addrtype --dst-type LOCAL").
   const anyOwn = isLoopback(address) && isSince(deployment.release, 'havana');
   if (!anyOwn && !rangesContain(ownRanges(network, host.name), address)) return nothing;
