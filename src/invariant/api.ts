@@ -50,6 +50,7 @@ const reachable: Law = {
                   protocol: only(TCP),
                   dport: only(port),
                 }),
+                family,
               ),
               ending: {
                 kind: 'reaches',
