@@ -35,6 +35,7 @@ export interface Flags {
   readonly use_single_default_gateway: boolean;
   readonly share_dhcp_address: boolean;
   readonly auto_assign_floating_ip: boolean;
+  readonly teardown_unused_network_gateway: boolean;
 }
 
 export interface Deployment {

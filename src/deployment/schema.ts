@@ -52,6 +52,10 @@ const flags = z.strictObject({
   use_single_default_gateway: z.boolean().nullish(),
   share_dhcp_address: z.boolean().nullish(),
   auto_assign_floating_ip: z.boolean().nullish(),
+  teardown_unused_network_gateway: z
+    .boolean()
+    .nullish()
+    .describe('VLAN networks with multi_host leave a host with their last instance there'),
   public_interface: publicInterface.nullish(),
   ...Object.fromEntries(FLAGS_WITHOUT_EFFECT.map((name) => [name, z.unknown().optional()])),
 });
