@@ -125,6 +125,7 @@ everything was measured in one run. ${machine.processor}, ${machine.cores} cores
 - **flat**: one chain of rules that overlap in source, destination and port.
 - **floats**: a cloud of one host, so many instances in security groups and a floating IP for each (the column "rules" counts those), from its file to the proof of
   \`floating-ip/round-trip\`: every packet of every client that an instance admits, through translation, routing, filter, to the instance's port, and the answer back, under both policies.
+  All claims go as one region, from rulesets whose tables have not been asked before: what the tables cost is part of it.
   **mistakes found exactly**: a missing SNAT, an SNAT of everything first, two floating IPs to one fixed address, a route too narrow; each breaks exactly the packets that it should.
 - **build**: the diagram of FORWARD from a parsed ruleset. **prove**: what the groups of each instance admit, for every packet, all instances.
   **diff, cold process**: \`nfverdict diff\` of two files of which one rule differs, from the start of the process to the witness.

@@ -1,13 +1,16 @@
 /** Mistakes in a large cloud with floating IPs, each of which must be found for exactly the packets that it breaks. */
-import type { PacketsClaim } from '../src/claim/claim.ts';
+import { POSTURES, type PacketsClaim } from '../src/claim/claim.ts';
 import type { Deployment } from '../src/deployment/deployment.ts';
 import { networkOf } from '../src/deployment/world.ts';
 import { LAWS } from '../src/invariant/laws.ts';
+import { hardenedRuleset } from '../src/judge/hardened.ts';
 import { Prover } from '../src/judge/proof.ts';
+import { Grounds, Proofs } from '../src/judge/prove.ts';
 import type { Network } from '../src/network/network.ts';
 import { rulesetTextFor } from '../src/nova/ruleset.ts';
 import { printAddress } from '../src/address/address.ts';
 import { readRuleset } from '../src/ruleset/parse.ts';
+import type { Ruleset } from '../src/ruleset/rule.ts';
 import { Ground } from '../src/space/ground.ts';
 import { WaySpace } from '../src/space/way.ts';
 import { fixedAddress, floatingAddress } from './clouds.ts';
@@ -88,12 +91,33 @@ const narrowed = (network: Network, length: number): Network => ({
   })),
 });
 
+/** The claims of the mistake's law as they are judged when those that are alike are proved together, and each by itself. */
+export function judgedTwice(
+  deployment: Deployment,
+  { law, text, network }: Mistake,
+): { readonly joint: readonly unknown[]; readonly single: readonly unknown[] } {
+  const applies = LAWS.find(({ id }) => id === law)?.claims({ deployment, network: networkOf(deployment) });
+  const claims = applies?.kind === 'claims' ? applies.claims : [];
+  const packets = claims.filter((claim): claim is PacketsClaim => claim.kind === 'packets');
+  const ruleset = readRuleset(text, { path: 'a mistake', family: 4 });
+  const closed = hardenedRuleset(ruleset);
+  const by = (own: Ruleset): ReadonlyMap<string, readonly Ruleset[]> =>
+    new Map(network.hosts.map(({ name }) => [name, [own]]));
+  const rulesets = { 'as-given': by(ruleset), hardened: by(closed) };
+  const judged = (expects: boolean): readonly unknown[] => {
+    const proofs = new Proofs(new Grounds({ network, backend: 'nft', rulesets: [ruleset, closed] }), rulesets);
+    if (expects) proofs.expect(packets);
+    return POSTURES.flatMap((posture) => packets.map((claim) => proofs.judge(claim, posture)));
+  };
+  return { joint: judged(true), single: judged(false) };
+}
+
 /** The claims of the mistake's law that are judged otherwise than they should be: none, if it is found exactly. */
 export function misjudged(deployment: Deployment, { law, text, network, breaks }: Mistake): readonly string[] {
   const applies = LAWS.find(({ id }) => id === law)?.claims({ deployment, network: networkOf(deployment) });
   const claims = applies?.kind === 'claims' ? applies.claims : [];
   const ruleset = readRuleset(text, { path: 'a mistake', family: 4 });
-  const ground = new Ground({ family: 4, backend: 'nft', network, rulesets: [ruleset] });
+  const ground = new Ground({ family: 4, backend: 'nft', network, rulesets: [ruleset], joins: true });
   const rulesets = new Map(network.hosts.map(({ name }) => [name, [ruleset]]));
   const prover = new Prover(new WaySpace(ground, rulesets));
   const broken = new Set(

@@ -52,6 +52,7 @@ export function* floatFigures(count: number): Generator<Figure> {
   const rulesets = { 'as-given': new Map([[host.name, [parsed.value]]]), hardened: new Map([[host.name, [closed]]]) };
   const proved = measure(() => {
     const proofs = new Proofs(new Grounds({ network, backend: 'nft', rulesets: [parsed.value, closed] }), rulesets);
+    proofs.expect(claimed.value);
     return POSTURES.flatMap((posture) => claimed.value.map((claim) => proofs.judge(claim, posture)));
   });
   const open = proved.value.filter(

@@ -11,6 +11,7 @@ export interface Target {
 
 /** A thousand more or fewer rules are the same size. */
 const LARGE = 100_000;
+const MANY_FLOATS = 10_000;
 
 export function targetsOf(figures: readonly Figure[]): readonly Target[] {
   const targets: Target[] = [];
@@ -66,6 +67,15 @@ export function targetsOf(figures: readonly Figure[]): readonly Target[] {
         times,
         false,
       );
+  const floats = (what: string, count: number): number | undefined => figure(what, count, 'floats')?.cpu;
+  add('10,000 floating IPs, round trip proved in both postures', floats('round trip: proved', MANY_FLOATS), 2, seconds);
+  for (const what of ['network', 'round trip: claims', 'round trip: proved'])
+    add(
+      `${what}, 1,000 to 10,000 floating IPs`,
+      over(floats(what, MANY_FLOATS), floats(what, MANY_FLOATS / 10)),
+      14,
+      times,
+    );
   add('10,000 flat rules, diff', figure('diff, cold process', 10_000, 'flat')?.cpu, 10, seconds);
   return targets;
 }

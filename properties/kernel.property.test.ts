@@ -2,9 +2,12 @@
  * The model agrees with Linux: random rules and conversations, played in both. `npm run kernel` does the same at length. Where there is no kernel to ask, this is
  * skipped, and scenarios/recorded.test.ts compares with what a kernel once said.
  */
+import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { hostWith, LANDMARKS, PLAIN_HOST } from '../src/arbitrary/host.ts';
+import { arbitraryConversation } from '../src/arbitrary/conversation.ts';
+import { arbitrarySetRules, hostWithSets } from '../src/arbitrary/ipset.ts';
 import { arbitraryKernelCase, caseOf } from '../src/arbitrary/kernel-case.ts';
 import {
   arbitraryNetworkCase,
@@ -162,6 +165,32 @@ test.skipIf(!probe.backends.includes('legacy')).each([4, 6] as const)(
     expect(packets).toBeGreaterThan(980);
   },
 );
+
+/** What `ipset` cannot be asked about here is not compared. */
+const HAS_IPSETS = probe.backends.includes('legacy') && spawnSync('ipset', ['--version']).status === 0;
+
+test.skipIf(!HAS_IPSETS).each([4, 6] as const)('kernel/a-set-holds-what-it-holds-for-linux: IPv%i', (family) => {
+  const oracle = liveOracle(kernel);
+  const host = hostWithSets(family);
+  const met = new Set<string>();
+  fc.assert(
+    fc.property(arbitrarySetRules(family), arbitraryConversation(family, 8), (rules, moves) => {
+      const text = printGenerated(rules);
+      const texts = family === 4 ? { text4: text } : { text6: text };
+      const { difference, played } = compareCase({ host, backend: 'legacy', texts, moves }, oracle);
+      for (const { journey } of played)
+        for (const { table, chain, rule } of journey?.steps ?? []) {
+          const asked = rules.filter((one) => one.table === table && one.chain === chain)[Number(rule) - 1]?.matches[0];
+          if (asked?.kind === 'set' && !asked.not) met.add(asked.name);
+        }
+      expect(difference === undefined ? '' : `${text}${printDifference(difference)}`).toBe('');
+    }),
+    { seed: SEED, numRuns: 4 * LEGACY_CASES },
+  );
+  // A rarer set is met by a longer run only.
+  for (const name of ['addresses', 'networks', 'ports', 'services', 'offers', 'devices', 'members'])
+    expect(met, `rules that ask for ${name}`).toContain(name);
+});
 
 /**
  * Models that read a rule wrongly: each loads in the kernel what it takes the rules for. `wrong` is to be found in what is left of a case once it is as small as

@@ -1,5 +1,5 @@
 /** A proof says of every packet what the model says of each: on random deployments, as nova writes their rules and with a mistake in them. */
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { at, INDEX } from '../src/arbitrary/choice.ts';
 import { deploymentFileArb } from '../src/arbitrary/deployment.ts';
 import { POSTURES } from '../src/claim/claim.ts';
@@ -9,6 +9,7 @@ import { aimOf } from '../src/judge/aim.ts';
 import { hardenedRuleset } from '../src/judge/hardened.ts';
 import { judgeClaim } from '../src/judge/judge.ts';
 import { mutantsOf } from '../src/judge/mutation.ts';
+import { Prover } from '../src/judge/proof.ts';
 import { Grounds, OWN_MISTAKE, Proofs } from '../src/judge/prove.ts';
 import { worldOf } from '../src/network/walk.ts';
 import { printArrival } from '../src/packet/notation.ts';
@@ -88,5 +89,52 @@ law<[DeploymentText, number]>(
       'broken, and no sample shows it': { atLeast: 0 },
       'not proved': { atLeast: 0 },
     },
+  },
+);
+
+/** Claims of one deployment that are compared. */
+const COMPARED = 40;
+
+law<[DeploymentText, number]>(
+  'judge/what-is-proved-together-is-what-is-proved-of-each-claim',
+  [deploymentFileArb(), INDEX],
+  (file, draw, seen) => {
+    const context = prepare(file);
+    const { rulesets, mistake } = mistaken(context.rulesets, draw);
+    const hardened = new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
+    const all = [...rulesets.values(), ...hardened.values()].flat();
+    const proofs = (): Proofs =>
+      new Proofs(new Grounds({ network: context.network, backend: 'nft', rulesets: all }), {
+        'as-given': rulesets,
+        hardened,
+      });
+    const together = vi.spyOn(Prover.prototype, 'proveTogether');
+    const [joint, single] = [proofs(), proofs()];
+    let left = COMPARED;
+    for (const one of LAWS) {
+      const applies = one.claims(context);
+      if (applies.kind === 'not-applicable') continue;
+      const claims = applies.claims.filter((claim) => claim.kind === 'packets');
+      const groups = joint.expect(claims);
+      for (const claim of claims) {
+        if (!groups.some((group) => group.includes(claim)) || left === 0) continue;
+        left--;
+        for (const posture of claim.postures ?? POSTURES)
+          expect(
+            joint.judge(claim, posture),
+            `${claim.host}: ${claim.says} (${posture}); ${mistake ?? 'no mistake'}`,
+          ).toEqual(single.judge(claim, posture));
+      }
+    }
+    for (const { value } of together.mock.results)
+      if (Array.isArray(value))
+        for (const proof of value) seen(proof === undefined ? 'not so proved' : 'proved together');
+    together.mockRestore();
+    return true;
+  },
+  {
+    runs: 10,
+    stored: DEPLOYMENT,
+    cover: { 'proved together': { atLeast: 5 }, 'not so proved': { atLeast: 1 } },
   },
 );

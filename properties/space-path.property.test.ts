@@ -11,7 +11,7 @@ import type { Cell } from '../src/space/cell.ts';
 import { YES } from '../src/space/diagram.ts';
 import { Ground } from '../src/space/ground.ts';
 import { pointOfArrival, portsOf, type Point } from '../src/space/point.ts';
-import type { Value } from '../src/space/value.ts';
+import { memberAt, type Value } from '../src/space/value.ts';
 import { devicesOf } from '../src/space/vocabulary.ts';
 import { WaySpace, type CellEnd } from '../src/space/way.ts';
 import { wellFormed } from '../src/space/well-formed.ts';
@@ -26,6 +26,10 @@ const isWhole = ({ packet }: Arrival): boolean =>
 function valueNow({ layout }: Ground, value: Value, point: Point): { from: number | bigint; to: number | bigint } {
   if (value.kind === 'any') return value;
   if (value.kind === 'is') return { from: value.value, to: value.value };
+  if (value.kind === 'each') {
+    const own = value.values[memberAt(layout.diagrams.evaluate(value.by, point.at))];
+    return { from: own ?? -1, to: own ?? -1 };
+  }
   if (value.field.endsWith('addr')) {
     const words = layout
       .wordLevels(value.field as AddressField)
@@ -116,7 +120,8 @@ law<[WorldCase, number]>(
     const { family } = first.packet;
     const { host, rulesets, backend } = drawn;
     const network = { hosts: [host], links: devicesOf(host).map((name) => wireAt(host.name, name)), stations: [] };
-    const ground = new Ground({ family, backend, network, rulesets: rulesets.filter((own) => own.family === family) });
+    const ofFamily = rulesets.filter((own) => own.family === family);
+    const ground = new Ground({ family, backend, network, rulesets: ofFamily, joins: true });
     const ways = new WaySpace(ground, new Map([[host.name, rulesets]]));
     const { layout } = ground;
     const all = wellFormed(layout);

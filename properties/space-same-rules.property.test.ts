@@ -6,7 +6,8 @@ import { mutantsOf } from '../src/judge/mutation.ts';
 import { endingOf } from '../src/netfilter/ending.ts';
 import { arrive, machineOf } from '../src/netfilter/traverse.ts';
 import { printArrival } from '../src/packet/notation.ts';
-import { areSameRules } from '../src/space/same-rules.ts';
+import { HostWays } from '../src/space/host-ways.ts';
+import { isSomeChange, rulesChange } from '../src/space/rules-change.ts';
 import { law } from './support/law.ts';
 import { storedCase } from './support/case.ts';
 
@@ -20,7 +21,8 @@ law<[WorldCase, number]>(
     if (ruleset === undefined || mutants.length === 0) return true;
     for (let count = 0; count < 4; count++) {
       const { ruleset: changed, change, text } = at(mutants, which + count * 7);
-      const isSame = areSameRules(host, ruleset, changed, backend);
+      const { ground } = new HostWays(host, { family: ruleset.family, backend, rulesets: [ruleset, changed] });
+      const isSame = !isSomeChange(rulesChange(ground, host, ruleset, changed));
       seen(isSame ? 'same' : 'not the same');
       if (!isSame) continue;
       const [before, after] = [ruleset, changed].map((own) => machineOf(host, [own], backend));

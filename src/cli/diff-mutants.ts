@@ -1,10 +1,11 @@
 /**
- * `npm run diff-mutants`: does `diff` tell of every small mistake in the rulesets of the fixtures (judge/mutation.ts) what the model says, packet by packet? Table by table on one packet for each box in which the old rules
- * make one thing of packets and the new ones one (judge/table-check.ts), and on the whole host on every witness and on packets drawn (judge/difference-check.ts). Prints what disagrees, and exits with 1 if anything does.
+ * `npm run diff-mutants`: does `diff` tell of every small mistake in the rulesets of the fixtures (judge/mutation.ts) what the model says, packet by packet? Table by table (judge/table-check.ts) and on the whole
+ * way through the host (judge/host-check.ts): each witness must fare otherwise, and on one packet for each box of the common refinement the difference must say what the model says.
+ * Prints what disagrees, a line for each ruleset, and last the sums; exits with 1 if anything disagrees.
  */
 import { parseArgs } from 'node:util';
-import { checkDifference } from '../judge/difference-check.ts';
-import { mutantsOf } from '../judge/mutation.ts';
+import { HostChecks } from '../judge/host-check.ts';
+import { mutantsOf, OTHER_INTERFACE } from '../judge/mutation.ts';
 import { checkTables } from '../judge/table-check.ts';
 import { sectionName } from '../report/mutants.ts';
 import { CLOUDS, cloudOf } from './book.ts';
@@ -15,63 +16,84 @@ const { values } = parseArgs({
     cloud: { type: 'string', multiple: true, default: [...CLOUDS] },
     /** HOST or HOST/6, as `check` names rulesets. */
     host: { type: 'string', multiple: true },
-    packets: { type: 'string', default: '12' },
-    seed: { type: 'string', default: '1' },
+    /** `tables`, which is quick, or `host`; both where neither is said. */
+    only: { type: 'string' },
+    /** Of so many packets that are in no region conversations are held, for each mistake. */
+    conversations: { type: 'string', default: '16' },
+    /** I/N: only every Nth mistake, from the Ith. */
     part: { type: 'string', default: '0/1' },
   },
 });
 
 const [part = 0, parts = 1] = values.part.split('/').map(Number);
 const sums = () => ({
-  mutants: 0,
-  ...{ boxes: 0, boxesDiffering: 0, without: 0, tableWitnesses: 0 },
-  ...{ same: 0, regions: 0, replayed: 0, asked: 0, differing: 0 },
-  wrong: 0,
+  ...{ mistakes: 0, wrong: 0 },
+  tables: { boxes: 0, without: 0, differing: 0, replayed: 0 },
+  host: { boxes: 0, without: 0, differing: 0, regions: 0, replayed: 0, held: 0, otherwise: 0 },
 });
 type Sums = ReturnType<typeof sums>;
-const add = (to: Sums, own: Sums): void => {
-  for (const key of Object.keys(to) as (keyof Sums)[]) to[key] += own[key];
+const add = <T extends Record<string, number>>(to: T, own: Record<keyof T, unknown>): void => {
+  for (const key of Object.keys(to) as (keyof T)[]) (to[key] as number) += Number(own[key]);
 };
-const printed = (of: Sums): string =>
-  `${of.mutants} mutants; tables: ${of.boxes} boxes, a packet of each, ${of.boxesDiffering} of which fare otherwise (${of.without} without a packet), ${of.tableWitnesses} witnesses walked; ` +
-  `host: ${of.same} without a difference, ${of.regions} regions, ${of.replayed} witnesses walked, ${of.asked} packets, ${of.differing} of which fare otherwise; ${of.wrong} disagree`;
+const printed = ({ mistakes, wrong, tables, host }: Sums): string =>
+  [
+    `${mistakes} mistakes`,
+    ...(values.only === 'host'
+      ? []
+      : [
+          `tables: ${tables.boxes} boxes, ${tables.differing} fare otherwise, ${tables.without} without a packet, ${tables.replayed} witnesses`,
+        ]),
+    ...(values.only === 'tables'
+      ? []
+      : [
+          `host: ${host.boxes} boxes, ${host.differing} fare otherwise, ${host.without} without a packet, ${host.regions} regions, ${host.replayed} witnesses, ` +
+            `${host.held} conversations, ${host.otherwise} go otherwise`,
+        ]),
+    `${wrong} disagreements`,
+  ].join('; ');
 
 const total = sums();
-let number = 0;
+let [rulesets, number] = [0, 0];
 for (const cloud of values.cloud) {
-  const { network, rulesets } = cloudOf(cloud);
+  const { network, rulesets: all } = cloudOf(cloud);
   for (const host of network.hosts)
-    for (const old of rulesets.get(host.name) ?? []) {
+    for (const old of all.get(host.name) ?? []) {
       if (values.host?.includes(old.family === 4 ? host.name : `${host.name}/6`) === false) continue;
       const own = sums();
+      const options = {
+        backend: 'nft',
+        devices: [OTHER_INTERFACE],
+        conversations: Number(values.conversations),
+      } as const;
+      const checks = new HostChecks(host, old, options);
       for (const mutant of mutantsOf(old)) {
         if (number++ % parts !== part) continue;
-        if (nodeIo.stderrIsTTY) nodeIo.stderr(`\r\u001b[K${cloud} ${host.name}: ${own.mutants} mutants`);
-        const tables = checkTables(old, mutant.ruleset, 'nft');
-        const subject = { host, old, now: mutant.ruleset, backend: 'nft' as const, seed: Number(values.seed) + number };
-        const found = checkDifference({ ...subject, packets: Number(values.packets) });
-        const wrong = [...tables.wrong, ...found.wrong];
-        add(own, {
-          mutants: 1,
-          boxes: tables.boxes,
-          boxesDiffering: tables.differing,
-          without: tables.without,
-          tableWitnesses: tables.replayed,
-          same: found.regions === 0 ? 1 : 0,
-          regions: found.regions,
-          replayed: found.replayed,
-          asked: found.asked,
-          differing: found.differing,
-          wrong: wrong.length,
-        });
+        if (nodeIo.stderrIsTTY) nodeIo.stderr(`\r\u001b[K${cloud} ${host.name}: ${own.mistakes} mistakes`);
+        const wrong: string[] = [];
+        if (values.only !== 'host') {
+          const found = checkTables(old, mutant.ruleset, 'nft');
+          add(own.tables, { ...found });
+          wrong.push(...found.wrong);
+        }
+        if (values.only !== 'tables') {
+          const found = checks.of(mutant.ruleset);
+          add(own.host, { ...found });
+          wrong.push(...found.wrong);
+        }
+        own.mistakes++;
+        own.wrong += wrong.length;
         for (const sentence of wrong)
           nodeIo.stdout(`${old.path}:${mutant.line} ${mutant.change}\n  ${mutant.text}\n  ${sentence}\n`);
       }
-      add(total, own);
+      rulesets++;
+      total.mistakes += own.mistakes;
+      total.wrong += own.wrong;
+      add(total.tables, own.tables);
+      add(total.host, own.host);
       if (nodeIo.stderrIsTTY) nodeIo.stderr('\r\u001b[K');
       nodeIo.stdout(`${sectionName(cloud, host.name, old.family)}: ${printed(own)}\n`);
     }
 }
 
-nodeIo.stdout(`all: ${printed(total)}\n`);
+nodeIo.stdout(`all ${rulesets} rulesets: ${printed(total)}\n`);
 process.exitCode = total.wrong === 0 ? 0 : 1;

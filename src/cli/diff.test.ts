@@ -127,7 +127,7 @@ test('a set limits what is compared', () => {
 test('what is not modelled is the same on both sides where its text is', () => {
   const other = RULES.replace('--string evil', '--string good');
   const { code, stdout } = diff(other);
-  expect(stdout).toContain('it depends on something that is not modelled');
+  expect(stdout).toContain('it depends on old:17 and new:17, not modelled\n');
   expect(code).toBe(1);
   const moved = diff(RULES.replace('-A FORWARD -d 10.0.0.0/24 -j web\n', '-A FORWARD -j web -d 10.0.0.0/24\n'));
   expect(moved.stdout).toContain('no difference');
@@ -177,4 +177,35 @@ test('a target that is not modelled is another unknown with other options, and t
   expect(stdout).toMatch(/old: {3}undecided {2}old:16 \(filter FORWARD rule 2\)\n/);
   expect(stdout).toMatch(/new: {3}undecided {2}new:16 \(filter FORWARD rule 2\)\n/);
   expect(code).toBe(3);
+});
+
+test('a rule behind a target that is not modelled matters if the walk goes on: that is undecided, with the line', () => {
+  const queued = (port: number): string =>
+    RULES.replace('-A INPUT -s', '-A INPUT -p tcp -j NFQUEUE --queue-num 1\n-A INPUT -s').replace(
+      '--dport 22',
+      `--dport ${port}`,
+    );
+  const { code, stdout } = diff(queued(23), {}, queued(22));
+  expect(stdout).toContain('? undecided  filter INPUT');
+  expect(stdout).toMatch(/added +-A INPUT -s 198\.51\.100\.0\/28 -p tcp -m tcp --dport 23 -j ACCEPT {2}new:15\n/);
+  expect(stdout).toContain('it depends on old:14 and new:14, not modelled\n');
+  expect(stdout).not.toContain('widened');
+  expect(code).toBe(3);
+  // What does not meet it is decided.
+  const rest = diff(queued(22).replace(':INPUT DROP', ':INPUT ACCEPT'), {}, queued(22));
+  expect(rest.stdout).toContain('+ widened  filter INPUT\n    packets  !tcp ');
+  expect(rest.code).toBe(1);
+});
+
+test('a change that touches much is said in a line first', () => {
+  const hosts = Array.from(
+    { length: 20 },
+    (_, index) => `-A web -d 10.0.0.${index * 2}/32 -p tcp -m tcp --dport ${9000 + index} -j ACCEPT`,
+  );
+  const old = RULES.replace('-A web -p tcp', `-A web -s 192.0.2.0/24 -j DROP\n${hosts.join('\n')}\n-A web -p tcp`);
+  const { stdout } = diff(old.replace('-A web -s 192.0.2.0/24 -j DROP\n', ''), {}, old);
+  expect(stdout).toMatch(
+    /given\n\nchanges that touch much, in all:\n {2}removed -A web -s 192\.0\.2\.0\/24 -j DROP.*\n {4}widened 1, refusal 1: up to 256 sources, 256 destinations\n\n\+ widened/,
+  );
+  expect(stdout).toMatch(/ {4}size {5}256 sources, \d+ destinations\n/);
 });

@@ -17,6 +17,7 @@ import {
   type TableDifference,
 } from '../space/table-difference.ts';
 import { pointOfSkb } from '../space/point.ts';
+import { sizeOf } from '../space/region-size.ts';
 import { witnessAt } from '../space/witness.ts';
 import { answering, UNDECIDED, undecidedWhereTooLarge, UsageError } from './failure.ts';
 import { Inputs } from './input.ts';
@@ -153,6 +154,7 @@ function shownRegions(
       classes,
       packets: boxes,
       more,
+      size: sizeOf(layout, packets),
       ...(removed === undefined ? {} : { removed, removedText: oldText(removed.line) }),
       ...(added === undefined ? {} : { added, addedText: nowText(added.line) }),
     };

@@ -90,6 +90,16 @@ test('a port that is opened is an exposure, with a packet and both rules', () =>
   expect(code).toBe(1);
 });
 
+test('who is newly reached is told of packets that begin no flow, too', () => {
+  const invalid = RULES.replace(
+    '-A FORWARD -i eth0',
+    '-A FORWARD -m state --state INVALID -j DROP\n-A FORWARD -i eth0',
+  );
+  const { stdout } = diff(RULES, { within: 'tcp any > 10.0.0.3:8080 in eth0' }, { old: invalid });
+  expect(classes(stdout)).toEqual(['widened']);
+  expect(stdout).toContain('    exposed  tcp 10.0.0.3:8080 (eth1)  to  any !0.0.0.0  by eth0\n');
+});
+
 test('a DNAT that moves to another machine is widened and narrowed', () => {
   const { stdout } = diff(RULES.replace('10.0.0.2:8080', '10.0.0.3:8080'));
   expect(classes(stdout)).toEqual(['widened, narrowed']);
@@ -266,4 +276,40 @@ test('JSON has regions with the witness and both rules', () => {
     old: { path: 'old', table: 'filter', chain: 'INPUT', rule: 'policy' },
     new: { path: 'new', line: 15, table: 'filter', chain: 'INPUT', rule: 1 },
   });
+});
+
+test('a target that is not modelled may end the walk, accept, or let the packet go on, and what lies behind is looked at each way', () => {
+  const queued = RULES.replace(
+    '-A FORWARD -i eth1',
+    '-A FORWARD -i eth1 -p udp -j NFQUEUE --queue-num 1\n-A FORWARD -i eth1',
+  );
+  const asked = { within: 'udp any > any in eth1' };
+  // If it goes on.
+  const behind = diff(queued.replace('-A FORWARD -i eth1 -j ACCEPT', '-A FORWARD -i eth1 -j DROP'), asked, {
+    old: queued,
+  });
+  expect(classes(behind.stdout)).toEqual(['undecided']);
+  expect(behind.stdout).toContain('it depends on old:18 and new:18, not modelled\n');
+  expect(behind.code).toBe(3);
+  // If it accepts: the next table.
+  const translated = diff(queued.replace('--to-source 192.0.2.10', '--to-source 192.0.2.11'), asked, { old: queued });
+  expect(classes(translated.stdout)).toContain('undecided');
+  expect(translated.code).toBe(3);
+  expect(diff(queued, asked, { old: queued }).code).toBe(0);
+});
+
+test('an IPv6 host is told of in its own words', () => {
+  const host = HOST.replace('10.0.0.1/24]', '10.0.0.1/24, "2001:db8:1::1/64"]').replace(
+    'addresses: [198.51.100.1/24,',
+    'addresses: ["2001:db8::1/64", 198.51.100.1/24,',
+  );
+  const rules = (ports: string): string =>
+    `*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -d 2001:db8:1::2/128 -p tcp -m tcp --dport ${ports} -j ACCEPT\nCOMMIT\n`;
+  const files = { 'host.yaml': host, 'a/gate.v6.rules': rules('80'), 'b/gate.v6.rules': rules('80:81') };
+  const { code, stdout } = diff('', { old: 'a', now: 'b' }, files);
+  expect(stdout).toContain('    exposed  tcp [2001:db8:1::2]:81 (eth1)  to  any');
+  expect(stdout).not.toContain('::/0');
+  expect(stdout).toMatch(/witness {2}tcp \[2001:db8:1::7\]:1024 > \[2001:db8:1::2\]:81 in eth1\n/);
+  expect(stdout).not.toContain('mistake of ours');
+  expect(code).toBe(1);
 });

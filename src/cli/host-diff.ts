@@ -46,6 +46,7 @@ export const runHostDiff = (options: DiffOptions, io: Io): number =>
             backend: options.backend,
             rulesets: [old, now],
             logs: true,
+            eachReading: true,
           });
           const all = hostDifference(ways, old, now, within === undefined ? {} : { within });
           const regions = all.filter(({ classes }) => !classes.every((one) => ignored.includes(one)));

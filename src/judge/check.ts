@@ -9,6 +9,7 @@ import {
   type RulesetClaim,
 } from '../claim/claim.ts';
 import type { Deployment } from '../deployment/deployment.ts';
+import { firstBy, keptFor } from '../deployment/kept.ts';
 import type { Law, LawContext } from '../invariant/law.ts';
 import type { Network } from '../network/network.ts';
 import type { Way } from '../network/walk.ts';
@@ -235,6 +236,7 @@ const nothingToJudge = (law: Law, claims: number): Finding => ({
 function packetsFindings(law: Law, claims: readonly PacketsClaim[], input: CheckInput, judges: Judges): Finding[] {
   const given = claims.filter((claim) => rulesetOf(input.rulesets, claim.host, claim.family) !== undefined);
   if (given.length === 0) return [nothingToJudge(law, claims.length)];
+  judges.judge.expect(given);
   return POSTURES.flatMap((posture) => {
     const judgements: Judgement[] = [];
     let late = false;
@@ -278,7 +280,9 @@ function judged(
   }
   const { result } = proof;
   if (result === 'vacuous') return proof;
-  const isSeen = !isExact || result === 'undecided';
+  // Closed policies end ways sooner and change nothing before that: the same samples meet no other rules there.
+  const isFirst = posture === 'as-given' || claim.postures?.includes('as-given') === false;
+  const isSeen = (!isExact && isFirst) || result === 'undecided';
   if (runs === undefined && !isSeen) return proof;
   const tested = judgeClaim(world, claim, posture, {
     ...settings,
@@ -374,9 +378,10 @@ function locationOf(judgement: Judgement, rulesets: CheckInput['rulesets']): { r
   const last = lastHop(way);
   const rulesetAt = (host: string | undefined): Ruleset | undefined =>
     rulesetOf(rulesets, host ?? claim.host, claim.family);
-  const path = rulesetAt(last?.host)?.path ?? '';
+  const ruleset = rulesetAt(last?.host);
+  const path = ruleset?.path ?? '';
   const line = witness.line ?? last?.journey.fate.line;
-  const named = rulesOf(rulesetAt(last?.host)).find((rule) => rule.line === line);
+  const named = ruleset && line !== undefined ? rulesByLine(ruleset).get(line) : undefined;
   if (witness.line !== undefined && named !== undefined) {
     const { text, ...place } = named;
     return { location: { path, ...place } };
@@ -396,7 +401,9 @@ function locationOf(judgement: Judgement, rulesets: CheckInput['rulesets']): { r
     return { location: { path, ...claim.chain, ...(line === undefined ? {} : { line }) } };
   const { table, chain } = claim.chain;
   const keeper = way.hops.findLast(({ host }) =>
-    rulesOf(rulesetAt(host)).some((rule) => rule.table === table && rule.chain === chain),
+    [...(rulesetAt(host)?.tables.values() ?? [])].some(
+      ({ name, chains }) => name === table && (chains.get(chain)?.rules.length ?? 0) > 0,
+    ),
   );
   return { location: { path: rulesetAt(keeper?.host)?.path ?? path, table, chain } };
 }
@@ -444,8 +451,10 @@ interface PlacedRule {
   readonly text: Rule['text'];
 }
 
-const rulesOf = (ruleset: Ruleset | undefined): PlacedRule[] =>
-  [...(ruleset?.tables.values() ?? [])].flatMap((table) =>
+const rulesByLine = keptFor((ruleset: Ruleset) => firstBy(rulesOf(ruleset), ({ line }) => line));
+
+const rulesOf = (ruleset: Ruleset): PlacedRule[] =>
+  [...ruleset.tables.values()].flatMap((table) =>
     [...table.chains.values()].flatMap((chain) =>
       chain.rules.map((rule, index) => ({
         table: table.name,

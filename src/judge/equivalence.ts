@@ -13,7 +13,7 @@ import { anyPattern, type PacketSet } from '../packet/pattern.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { hostDifference, type WayRegion } from '../space/host-difference.ts';
 import { HostWays } from '../space/host-ways.ts';
-import { isSomeChange, rulesChange } from '../space/same-rules.ts';
+import { isSomeChange, rulesChange } from '../space/rules-change.ts';
 import { hardenedRuleset } from './hardened.ts';
 import { OTHER_INTERFACE } from './mutation.ts';
 

@@ -1,6 +1,6 @@
 /**
  * Which law a mistake in a ruleset breaks. Every claim is proved once for the rules without a mistake, and where its packets came to tables is remembered. A mistake makes something
- * else of some packets at some tables (space/same-rules.ts), and can only break claims whose packets are among those: only they are proved again, first the one that found the
+ * else of some packets at some tables (space/rules-change.ts), and can only break claims whose packets are among those: only they are proved again, first the one that found the
  * last mistake.
  */
 import type { Family } from '../address/address.ts';
@@ -14,7 +14,7 @@ import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { SpaceLimitError } from '../space/diagram.ts';
 import { ChangeToMeet, Meetings } from '../space/meetings.ts';
-import { rulesChange } from '../space/same-rules.ts';
+import { rulesChange } from '../space/rules-change.ts';
 import { hardenedRuleset } from './hardened.ts';
 import type { Judgement } from './judge.ts';
 import { OTHER_INTERFACE } from './mutation.ts';
@@ -85,6 +85,11 @@ export class MutantJudge {
   /** The hosts without a mistake, as the netfilter judge has them. */
   world(posture: Posture): World {
     return this.#proofs.world(posture);
+  }
+
+  /** Claims that are going to be proved: those that are alike are proved together, where nothing has to be kept in mind. */
+  expect(claims: readonly PacketsClaim[]): void {
+    if (!this.#remembers) this.#proofs.expect(claims);
   }
 
   /** Proves a claim for the rules without a mistake, and keeps it in mind if it holds. */

@@ -5,18 +5,18 @@
  * that lasts, any length).
  */
 import type { Address, Family } from '../address/address.ts';
-import { anyAddress, type Ranges } from '../address/ranges.ts';
+import type { Ranges } from '../address/ranges.ts';
 import type { Attachment } from '../network/network.ts';
-import type { Ending, Image, PacketsClaim, Place, Wanted } from '../claim/claim.ts';
+import type { Ending, PacketsClaim, Place, Wanted } from '../claim/claim.ts';
 import { GRE, ICMP, ICMPV6 } from '../packet/packet.ts';
-import type { PacketSet, Pattern } from '../packet/pattern.ts';
-import { AS_SENT, endsOf, type Ends, type Header } from '../space/cell.ts';
+import { endsOf, type Ends, type Header } from '../space/cell.ts';
 import { NO, YES, type Node, type Substitution } from '../space/diagram.ts';
 import type { Layout } from '../space/layout.ts';
 import { fromSet } from '../space/packet-set.ts';
-import { fieldValue, isValue, whereEqual, whereIn, type Value } from '../space/value.ts';
-import type { CellEnd, CellPlace, WaySpace } from '../space/way.ts';
+import { isValue, whereEqual, whereIn, type Value } from '../space/value.ts';
+import type { CellEnd, ReachedEnd, WaySpace } from '../space/way.ts';
 import { wellFormed } from '../space/well-formed.ts';
+import { AlikeClaims, destinationOf, isThere, pinned, type Own, type OwnImage, type Wanting } from './alike-claims.ts';
 import { entryOf, openers } from './judge.ts';
 
 export type Proof =
@@ -35,7 +35,8 @@ const isUnclear = (end: CellEnd): end is Exclude<CellEnd, SomewhereEnd> => end.k
 
 const isCopied = ({ cell }: CellEnd): boolean => cell.copied === true;
 
-type ReachedEnd = Extract<CellEnd, { kind: 'reached' }>;
+const copiedOf = (ends: readonly CellEnd[]): readonly Node[] => ends.filter(isCopied).map(({ cell }) => cell.region);
+
 type LeftEnd = Extract<CellEnd, { kind: 'left' }>;
 type AstrayEnd = Extract<CellEnd, { kind: 'astray' }>;
 type SomewhereEnd = ReachedEnd | LeftEnd | AstrayEnd;
@@ -99,7 +100,7 @@ export class Prover {
   regionOf(claim: PacketsClaim): { readonly header: Header; readonly region: Node } {
     const { header, set } = pinned(claim.set);
     const sendable = claim.state === 'NEW' ? this.#openable : this.#possible;
-    return { header, region: this.#layout.diagrams.and(fromSet(this.#layout, set), sendable) };
+    return { header, region: fromSet(this.#layout, set, sendable) };
   }
 
   /** Throws SpaceLimitError. */
@@ -132,6 +133,54 @@ export class Prover {
     if (possible === NO) return { kind: 'holds', copied };
     const because = unclear.find(({ cell }) => diagrams.and(cell.region, possible) !== NO)?.reason;
     return { kind: 'broken', sure, possible, header, ...(because === undefined ? {} : { because }) };
+  }
+
+  /**
+   * Proves claims that are alike (`likenessOf`) at once: one region goes all the way, of whose packets each has what its own claim says of it. By claim; undefined for those that this does not prove: each is
+   * then to be proved by itself. Throws SpaceLimitError.
+   */
+  proveTogether(claims: readonly PacketsClaim[]): readonly (Proof | undefined)[] {
+    const { diagrams } = this.#layout;
+    const regions = claims.map((claim) => this.regionOf(claim).region);
+    const alike = AlikeClaims.of(this.#layout, claims, regions);
+    if (alike === undefined) return [];
+    const { region, header, image, example } = alike;
+    const ends = this.#ways.send(example.host, entryOf(example), region, {
+      header,
+      ...(example.state === 'NEW' ? {} : { state: example.state }),
+    });
+    const original = endsOf(header);
+    const images = new Map<Header, Node>();
+    // By who is reached, for nobody is to get what another claim is about.
+    const sure = new Map<Wanting, Node>();
+    const reached: ReachedEnd[] = [];
+    for (const end of ends) {
+      const wanting = end.kind === 'reached' ? alike.wantingAt(end.place) : undefined;
+      if (end.kind !== 'reached' || wanting === undefined) continue;
+      const { cell } = end;
+      const looks =
+        images.get(cell.header) ??
+        (image === undefined ? YES : this.#hasImage(end, image, plainEnds(original), true, true));
+      images.set(cell.header, looks);
+      const got = diagrams.and(diagrams.and(cell.region, wanting.packets()), looks);
+      const before = sure.get(wanting) ?? NO;
+      const fresh = diagrams.less(got, before);
+      sure.set(wanting, diagrams.or(before, got));
+      if (fresh !== NO) reached.push({ ...end, cell: { ...cell, region: fresh } });
+    }
+    const open = [diagrams.less(region, diagrams.orAll([...sure.values()])), ...copiedOf(ends)];
+    if (example.reply !== undefined)
+      for (const { region: got, answer } of this.#ways.answerAll(reached)) {
+        const answered = this.#without(this.#inAny, diagrams.less(got, answer.unanswered));
+        const verdict = this.#judge(answer.ends, answered, example.reply, original, true);
+        open.push(verdict.broken, verdict.open, ...copiedOf(answer.ends));
+      }
+    const notProved = diagrams.orAll(open);
+    return claims.map((claim, index): Proof | undefined => {
+      if (regions[index] === NO) return { kind: 'vacuous', copied: false };
+      const own = this.#layout.restrictAddress(notProved, 'daddr', destinationOf(claim) ?? 0);
+      return own === NO ? { kind: 'holds', copied: false } : undefined;
+    });
   }
 
   /** A set without the unknowns: of packets that are in it in every reading, or in any. */
@@ -197,7 +246,7 @@ export class Prover {
   /** The packets that look so where they end: ending.ts hasImage. `must`: whatever the kernel chooses. */
   #hasImage(
     { cell: { header }, ...end }: SomewhereEnd,
-    image: Image,
+    image: OwnImage,
     original: SplitEnds,
     must: boolean,
     fresh: boolean,
@@ -220,9 +269,10 @@ export class Prover {
     return diagrams.ifThenElse(this.#messages, ofMessages, ofOthers);
   }
 
-  #meets<T extends Address>(wanted: Wanted<T> | undefined, value: Value, original: Value, must: boolean): Node {
+  #meets<T extends Address>(wanted: Wanted<T> | Own | undefined, value: Value, original: Value, must: boolean): Node {
     if (wanted === undefined) return YES;
     if (wanted === 'original') return whereEqual(this.#layout, value, original) ?? (must ? NO : YES);
+    if ('equals' in wanted) return whereEqual(this.#layout, value, wanted.equals) ?? (must ? NO : YES);
     if ('is' in wanted) return whereIn(this.#layout, value, [{ from: wanted.is, to: wanted.is }], must);
     if ('isNot' in wanted)
       return this.#layout.diagrams.not(whereIn(this.#layout, value, [{ from: wanted.isNot, to: wanted.isNot }], !must));
@@ -247,36 +297,3 @@ const mirroredEnds = ({ saddr, daddr, sport, dport }: Ends): SplitEnds => ({
   icmp: { saddr: daddr, daddr: saddr, sport, dport: NO_PORT },
   others: { saddr: daddr, daddr: saddr, sport: dport, dport: sport },
 });
-
-function isThere(place: CellPlace, wanted: Place): boolean {
-  switch (wanted.kind) {
-    case 'process':
-      return place.kind === 'process' && place.host === wanted.host;
-    case 'instance':
-      return place.kind === 'instance' && place.name === wanted.name;
-    case 'outside':
-      return (
-        place.kind === 'outside' &&
-        (wanted.name === undefined || place.name === wanted.name) &&
-        (wanted.at === undefined || (place.at.host === wanted.at.host && place.at.interface === wanted.at.interface))
-      );
-  }
-}
-
-const isSingle = (ranges: Ranges): boolean => ranges.length === 1 && ranges[0]?.from === ranges[0]?.to;
-
-/** An address that all packets of a set have is no variable: sets of many claims are then the same but for it. */
-function pinned(set: PacketSet): { readonly header: Header; readonly set: PacketSet } {
-  const value = (field: 'saddr' | 'daddr'): Value => {
-    const [first, ...rest] = set.boxes.map((box) => box[field]);
-    if (first === undefined || !isSingle(first)) return fieldValue(field);
-    const address = first[0]?.from;
-    return address !== undefined && rest.every((other) => isSingle(other) && other[0]?.from === address)
-      ? isValue(address)
-      : fieldValue(field);
-  };
-  const header: Header = { ...AS_SENT, saddr: value('saddr'), daddr: value('daddr') };
-  const free = (box: Pattern, field: 'saddr' | 'daddr'): Pattern =>
-    header[field].kind === 'is' ? { ...box, [field]: anyAddress(box.family) } : box;
-  return { header, set: { boxes: set.boxes.map((box) => free(free(box, 'saddr'), 'daddr')) } };
-}

@@ -1,7 +1,7 @@
 /**
  * The judge of all packets at work: each claim proved, or broken by a packet that the netfilter judge has been shown, or left to samples with the reason.
  */
-import type { Family } from '../address/address.ts';
+import type { Address, Family } from '../address/address.ts';
 import type { Ending, PacketsClaim, Posture } from '../claim/claim.ts';
 import { worldOf, type World } from '../network/walk.ts';
 import type { Arrival } from '../packet/packet.ts';
@@ -12,6 +12,7 @@ import { NO, SpaceLimitError, type Node } from '../space/diagram.ts';
 import { Ground, type GroundOptions } from '../space/ground.ts';
 import { WaySpace } from '../space/way.ts';
 import { entryOf, tryPacket, type Judgement } from './judge.ts';
+import { likenessOf } from './alike-claims.ts';
 import { Prover, type Proof } from './proof.ts';
 
 type Rulesets = ReadonlyMap<string, readonly Ruleset[]>;
@@ -44,7 +45,7 @@ export class Grounds {
 
   of(family: Family): Ground {
     const rulesets = this.#options.rulesets.filter((ruleset) => ruleset.family === family);
-    const ground = this.#grounds.get(family) ?? new Ground({ ...this.#options, family, rulesets });
+    const ground = this.#grounds.get(family) ?? new Ground({ ...this.#options, family, rulesets, joins: true });
     this.#grounds.set(family, ground);
     return ground;
   }
@@ -65,6 +66,23 @@ function harderPosture({ ending, reply }: PacketsClaim): Posture | undefined {
   return reply === undefined || isThrough(reply) ? 'hardened' : undefined;
 }
 
+/** Claims that are alike, and in each posture what their joint proof has said. */
+interface Alike {
+  readonly claims: readonly PacketsClaim[];
+  readonly proofs: Map<Posture, ReadonlyMap<PacketsClaim, Proof>>;
+}
+
+/** Those that are proved by one run. */
+function provedTogether(prover: Prover, claims: readonly PacketsClaim[]): ReadonlyMap<PacketsClaim, Proof> {
+  try {
+    const proofs = prover.proveTogether(claims);
+    return new Map(claims.flatMap((claim, index) => (proofs[index] === undefined ? [] : [[claim, proofs[index]]])));
+  } catch (error) {
+    if (error instanceof SpaceLimitError) return new Map();
+    throw error;
+  }
+}
+
 export interface ProofsOptions {
   readonly proverOf?: ProverOf | undefined;
   readonly infers?: boolean;
@@ -79,18 +97,48 @@ export class Proofs {
   readonly #harder = new WeakMap<PacketsClaim, Proof>();
   readonly #worlds = new Map<Posture, World>();
 
+  /** Claims that are alike, by each of them. */
+  readonly #alike = new WeakMap<PacketsClaim, Alike>();
+
   readonly #infers: boolean;
+  readonly #joins: boolean;
 
   /** `infers`: what is proved in one posture may be said of the other without a proof of its own; not where it is watched what a proof looks at. */
-  constructor(
-    grounds: Grounds,
-    rulesets: RulesetsOf,
-    { proverOf = (ways) => new Prover(ways), infers = true }: ProofsOptions = {},
-  ) {
+  constructor(grounds: Grounds, rulesets: RulesetsOf, { proverOf, infers = true }: ProofsOptions = {}) {
     this.#infers = infers;
+    this.#joins = infers && proverOf === undefined;
     this.#grounds = grounds;
     this.#rulesets = rulesets;
-    this.#proverOf = proverOf;
+    this.#proverOf = proverOf ?? ((ways) => new Prover(ways));
+  }
+
+  /** Claims that are going to be asked about: those that are alike are proved together, as soon as one of them is asked about, and by itself what that does not prove. The groups of those that are alike. */
+  expect(claims: readonly PacketsClaim[]): readonly (readonly PacketsClaim[])[] {
+    if (!this.#joins) return [];
+    const groups = new Map<string, Map<Address, PacketsClaim>>();
+    for (const claim of claims) {
+      const likeness = likenessOf(claim);
+      if (likeness === undefined) continue;
+      const { key, destination } = likeness;
+      const group = groups.get(key) ?? new Map<Address, PacketsClaim>();
+      groups.set(key, group);
+      if (!group.has(destination)) group.set(destination, claim);
+    }
+    const several = [...groups.values()].filter(({ size }) => size > 1).map((group) => [...group.values()]);
+    for (const group of several) {
+      const alike: Alike = { claims: group, proofs: new Map() };
+      for (const claim of group) this.#alike.set(claim, alike);
+    }
+    return several;
+  }
+
+  #proofOf(claim: PacketsClaim, posture: Posture): Proof {
+    const prover = this.#prover(claim.family, posture);
+    const alike = this.#alike.get(claim);
+    if (alike === undefined) return prover.prove(claim);
+    const proofs = alike.proofs.get(posture) ?? provedTogether(prover, alike.claims);
+    alike.proofs.set(posture, proofs);
+    return proofs.get(claim) ?? prover.prove(claim);
   }
 
   #prover(family: Family, posture: Posture): Prover {
@@ -137,11 +185,11 @@ export class Proofs {
   /** What holds in the posture that makes it harder holds in the other as well. */
   #proof(claim: PacketsClaim, posture: Posture): Proof {
     const harder = this.#infers && claim.postures === undefined ? harderPosture(claim) : undefined;
-    if (harder === undefined) return this.#prover(claim.family, posture).prove(claim);
-    const known = this.#harder.get(claim) ?? this.#prover(claim.family, harder).prove(claim);
+    if (harder === undefined) return this.#proofOf(claim, posture);
+    const known = this.#harder.get(claim) ?? this.#proofOf(claim, harder);
     this.#harder.set(claim, known);
     const isSame = harder === posture || (known.kind !== 'broken' && !known.copied);
-    return isSame ? known : this.#prover(claim.family, posture).prove(claim);
+    return isSame ? known : this.#proofOf(claim, posture);
   }
 
   #broken(

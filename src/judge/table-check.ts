@@ -5,6 +5,7 @@
 import { STAGES, tablesAt } from '../netfilter/hooks.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { printPacket } from '../packet/notation.ts';
+import { isExtensionHeader } from '../packet/protocol.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
 import { partsOf } from '../space/box.ts';
 import { FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES } from '../space/diagram.ts';
@@ -54,7 +55,12 @@ export function checkTables(old: Ruleset, now: Ruleset, backend: Backend): Table
     });
     const [before, after] = [old, now].map((side) => verdictsOf(space, side, { hook, table }, false));
     if (before === undefined || after === undefined) continue;
-    const refined = diagrams.guard(possible(layout, hook, table), diagrams.pair(pairing, before, after));
+    // An extension header is what stands before a packet's protocol, and is none.
+    const met = possible(layout, hook, table);
+    // What stands before a packet's protocol is no protocol of a packet.
+    const packets =
+      layout.family === 4 ? met : diagrams.less(met, layout.chooseValues('protocol', EXTENSIONS, YES, NO));
+    const refined = diagrams.guard(packets, diagrams.pair(pairing, before, after));
     for (const { box, to } of partsOf(layout, refined)) {
       const said = pairs[valueOf(to) - FIRST_FREE_TERMINAL - 1];
       if (said === undefined) continue;
@@ -85,6 +91,8 @@ export function checkTables(old: Ruleset, now: Ruleset, backend: Backend): Table
 
 const endOf = ({ kind, with: how, translation }: ReturnType<Replay['walk']>): string =>
   `${kind} ${how ?? ''} ${translation ?? ''}`;
+
+const EXTENSIONS = Array.from({ length: 256 }, (_, protocol) => protocol).filter(isExtensionHeader);
 
 const PLACES = (Object.keys(STAGES) as HookName[]).flatMap((hook) =>
   tablesAt(hook).map((table): readonly [HookName, TableName] => [hook, table]),

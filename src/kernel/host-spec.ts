@@ -1,8 +1,9 @@
 /** From the model's host to what the helper makes a namespace of. Pure. */
-import { familyOf, isLoopback, printAddress, printPrefix } from '../address/address.ts';
+import { familyOf, isLoopback, printAddress, printPrefix, printShortPrefix } from '../address/address.ts';
+import { prefixesOf } from '../address/ranges.ts';
 import { sysctlOf, type Bridge, type Host, type InterfaceAddress, type IpSet, type IpSetField } from '../host/host.ts';
 import { assumedMac } from '../host/link.ts';
-import { printProtocol } from '../packet/protocol.ts';
+import { ICMP, ICMPV6 } from '../packet/packet.ts';
 import type { BridgeSpec, HostSpec } from './protocol.ts';
 
 /** The sysctls whose value the model knows even where the host does not say: a new namespace must not decide for itself. */
@@ -116,32 +117,55 @@ function bridgeSpec(host: Host, bridge: Bridge): BridgeSpec {
 }
 
 function setLines(set: IpSet): string[] {
-  const ipv6 = set.entries.some(({ fields }) =>
-    fields.some((field) => field.kind === 'address' && familyOf(field.from) === 6),
-  );
+  const fields = set.entries.flatMap((entry) => entry.fields);
+  const ipv6 = fields.some((field) => field.kind === 'address' && familyOf(field.from) === 6);
+  const masks = fields.flatMap((field) => (field.kind === 'mark' ? (field.mask ?? []) : []));
   return [
-    `create ${set.name} ${set.type}${ipv6 ? ' family inet6' : ''}`,
-    ...set.entries.map(
-      ({ fields, nomatch }) => `add ${set.name} ${fields.map(printSetField).join(',')}${nomatch ? ' nomatch' : ''}`,
-    ),
+    [
+      `create ${set.name} ${set.type}`,
+      ...(ipv6 ? ['family inet6'] : []),
+      ...(set.type.startsWith('bitmap:') ? [`range ${bitmapRange(set)}`] : []),
+      ...masks.slice(0, 1).map((mask) => `markmask 0x${mask.toString(16)}`),
+    ].join(' '),
+    ...set.entries.flatMap((entry) => {
+      const wildcard = entry.fields.some((field) => field.kind === 'interface' && field.wildcard === true);
+      const options = `${wildcard ? ' wildcard' : ''}${entry.nomatch ? ' nomatch' : ''}`;
+      const words = entry.fields.reduce<readonly string[]>(
+        (begun, field) =>
+          begun.flatMap((word) => wordsOf(field).map((next) => [...(word ? [word] : []), next].join(','))),
+        [''],
+      );
+      return words.map((word) => `add ${set.name} ${word}${options}`);
+    }),
   ];
 }
 
-function printSetField(field: IpSetField): string {
+/** A bitmap has to be told its ends: those of what it holds are enough. */
+function bitmapRange(set: IpSet): string {
+  if (set.type === 'bitmap:port') return '0-65535';
+  const ends = set.entries.flatMap(({ fields: [field] }) =>
+    field?.kind === 'address' ? [Number(field.from), Number(field.to)] : [],
+  );
+  const [from, to] = ends.length === 0 ? [0, 0] : [Math.min(...ends), Math.max(...ends)];
+  return `${printAddress(from)}-${printAddress(to)}`;
+}
+
+/** An address as networks: ipset takes ranges of IPv4 only. */
+function wordsOf(field: IpSetField): readonly string[] {
   switch (field.kind) {
     case 'address':
-      return field.from === field.to
-        ? printAddress(field.from)
-        : `${printAddress(field.from)}-${printAddress(field.to)}`;
+      return prefixesOf(field).map(printShortPrefix);
     case 'port': {
-      const protocol = field.protocol === undefined ? '' : `${printProtocol(field.protocol, 4)}:`;
-      return `${protocol}${field.from}${field.from === field.to ? '' : `-${field.to}`}`;
+      const { protocol, from, to } = field;
+      if (protocol === ICMP || protocol === ICMPV6)
+        return [`${protocol === ICMP ? 'icmp' : 'icmpv6'}:${from >> 8}/${from & 255}`];
+      return [`${protocol === undefined ? '' : `${protocol}:`}${from}${from === to ? '' : `-${to}`}`];
     }
     case 'mac':
-      return field.mac;
+      return [field.mac];
     case 'mark':
-      return `0x${field.value.toString(16)}`;
+      return [`0x${field.value.toString(16)}`];
     case 'interface':
-      return field.name;
+      return [`${field.physdev === true ? 'physdev:' : ''}${field.name}`];
   }
 }

@@ -71,8 +71,9 @@ function fieldContains(field: IpSetField, direction: Direction, skb: Skb): boole
     case 'mark':
       return (field.mask === undefined ? packet.mark : (packet.mark & field.mask) >>> 0) === field.value;
     case 'interface': {
-      const [device, port] = direction === 'src' ? [skb.iif, skb.physin] : [skb.oif, skb.physout];
-      const name = field.physdev === true ? port : device;
+      // hash_netiface4_kadt compares a bridge port only where the caller asks for one, and xt_set never does: such an entry meets no packet.
+      if (field.physdev === true) return false;
+      const name = direction === 'src' ? skb.iif : skb.oif;
       if (name === undefined) return false;
       return field.wildcard === true ? name.startsWith(field.name) : name === field.name;
     }

@@ -27,6 +27,17 @@ const confirmed = z.boolean().nullable().meta({
     'the witness was replayed, and does fare so; null where that depends on what is not modelled, or cannot be asked',
 });
 
+const dependsOn = z
+  .array(z.strictObject({ path: z.string(), line: z.int().min(1) }))
+  .optional()
+  .meta({ description: 'where it could not be decided: rules that are not modelled' });
+
+const decimal = z.string().regex(/^[0-9]+$/);
+
+const size = z
+  .strictObject({ sources: decimal, destinations: decimal })
+  .meta({ description: 'how many addresses the packets are from, and to' });
+
 const REGION = {
   classes: z.array(CLASS).min(1),
   packets: z.array(z.string()).meta({ description: 'exactly those that fare otherwise, in boxes of the SET notation' }),
@@ -39,12 +50,13 @@ const atTable = z.strictObject({
   ...REGION,
   hook: z.enum(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']),
   table: z.enum(['raw', 'mangle', 'nat', 'filter', 'security']),
-  witness: z.strictObject({ packet: packetText, oldFate: tableFate, newFate: tableFate, confirmed }).optional(),
+  size,
+  witness: z
+    .strictObject({ packet: packetText, oldFate: tableFate, newFate: tableFate, confirmed, dependsOn })
+    .optional(),
   removed: placeSchema.optional().meta({ description: 'the rule that the new ruleset has not' }),
   added: placeSchema.optional(),
 });
-
-const decimal = z.string().regex(/^[0-9]+$/);
 
 const onHost = z.strictObject({
   ...REGION,
@@ -63,9 +75,7 @@ const onHost = z.strictObject({
     .literal(true)
     .optional()
     .meta({ description: 'the flow was alive at the moment of the change: only the last packet meets the new rules' }),
-  size: z
-    .strictObject({ sources: decimal, destinations: decimal })
-    .meta({ description: 'how many addresses the packets are from, and to' }),
+  size,
   exposed: z
     .array(z.strictObject({ endpoints: z.array(z.string()), by: z.string().optional(), sources: z.array(z.string()) }))
     .optional()
@@ -81,6 +91,7 @@ const onHost = z.strictObject({
       oldFate: fateSchema,
       newFate: fateSchema,
       confirmed,
+      dependsOn,
       onLinux: z.string().optional().meta({ description: 'what Linux did, with --confirm' }),
     })
     .optional(),

@@ -3,9 +3,12 @@ import type { Skb } from '../netfilter/skb.ts';
 import { printPacket } from '../packet/notation.ts';
 import type { Replayed } from '../space/replay.ts';
 import type { Place } from '../space/rule-names.ts';
+import type { RegionSize } from '../space/region-size.ts';
 import type { ChangeClass } from '../space/table-difference.ts';
 import type { HookName, TableName } from '../ruleset/rule.ts';
+import { countsOf, SIGNS } from './classes.ts';
 import type { Paint } from './paint.ts';
+import { addressWords, inAll } from './size.ts';
 import { printable } from './printable.ts';
 
 export interface ShownWitness {
@@ -27,6 +30,7 @@ export interface ShownRegion {
   readonly addedText?: string;
   readonly packets: readonly string[];
   readonly more: boolean;
+  readonly size: RegionSize;
   readonly witness?: ShownWitness;
 }
 
@@ -36,18 +40,6 @@ export interface Difference {
   readonly regions: readonly ShownRegion[];
   readonly unchangedRules: number;
 }
-
-export const SIGNS: Readonly<Record<ChangeClass, string>> = {
-  widened: '+',
-  narrowed: '-',
-  retranslated: '~',
-  rerouted: '~',
-  refusal: '~',
-  stateful: '~',
-  marked: '~',
-  logged: '~',
-  undecided: '?',
-};
 
 const MOST_LINES = 8;
 
@@ -71,6 +63,21 @@ export const whereOf = ({ path, table, chain, rule, line }: Replayed): string =>
     ? `no table ${table}`
     : `${line === undefined ? printable(path) : `${printable(path)}:${line}`} (${table} ${printable(chain)} ${rule === 'policy' ? 'policy' : `rule ${rule ?? ''}`})`;
 
+/** Where rules stand that ask for what is not known, the first on each side. */
+const unmodelledOf = ({ old, now }: ShownWitness): readonly RulePoint[] =>
+  [old, now].flatMap(({ path, unknownAt }) => (unknownAt === undefined ? [] : [{ path, line: unknownAt }]));
+
+export interface RulePoint {
+  readonly path: string;
+  readonly line: number;
+}
+
+/** What is said of a packet whose fate turns on rules that are not modelled. */
+export const dependsOn = (rules: readonly RulePoint[]): string =>
+  rules.length === 0
+    ? 'it depends on something that is not modelled'
+    : `it depends on ${rules.map(({ path, line }) => `${printable(path)}:${line}`).join(' and ')}, not modelled`;
+
 function printRegion(region: ShownRegion, paint: Paint): string[] {
   const [main = 'undecided'] = region.classes;
   const colour = main === 'widened' ? paint.bad : main === 'undecided' ? paint.doubtful : paint.bold;
@@ -91,6 +98,7 @@ function printRegion(region: ShownRegion, paint: Paint): string[] {
   const rest = region.packets.length - MOST_LINES;
   if (rest > 0 || region.more)
     lines.push(`             and ${region.more ? 'more than ' : ''}${Math.max(rest, 1)} more boxes`);
+  lines.push(`    size     ${addressWords(region.size)}`);
   const { witness } = region;
   if (witness === undefined) return lines;
   lines.push(`    witness  ${printWitness(witness.skb)}`);
@@ -100,8 +108,35 @@ function printRegion(region: ShownRegion, paint: Paint): string[] {
     lines.push(
       `      ${paint.bad('the model does not confirm this packet: please report it, it is a mistake of ours')}`,
     );
-  if (witness.confirmed === null) lines.push(`      ${paint.doubtful('it depends on something that is not modelled')}`);
+  if (witness.confirmed === null) lines.push(`      ${paint.doubtful(dependsOn(unmodelledOf(witness)))}`);
   return lines;
+}
+
+/** Of changes that touch much, a line each: what each does in all. */
+function printInAll(regions: readonly ShownRegion[], paint: Paint): string[] {
+  const byChange = new Map<string, ShownRegion[]>();
+  for (const region of regions) {
+    const key = `${region.removed?.line ?? ''} ${region.added?.line ?? ''}`;
+    byChange.set(key, [...(byChange.get(key) ?? []), region]);
+  }
+  const lines = [...byChange.values()].flatMap((own) => {
+    const words = inAll(
+      own.map(({ classes, size, packets, more }) => ({ classes, size, boxes: more ? Infinity : packets.length })),
+    );
+    const [{ removed, added, removedText, addedText } = {}] = own;
+    const change = [
+      ...(removed === undefined
+        ? []
+        : [`removed ${printable(removedText ?? '')}  ${paint.dim(`${printable(removed.path)}:${removed.line}`)}`]),
+      ...(added === undefined
+        ? []
+        : [`added ${printable(addedText ?? '')}  ${paint.dim(`${printable(added.path)}:${added.line}`)}`]),
+    ].join(', ');
+    return words === undefined
+      ? []
+      : [`  ${change === '' ? 'other order, or another policy' : change}`, `    ${words}`];
+  });
+  return lines.length === 0 ? [] : ['changes that touch much, in all:', ...lines, ''];
 }
 
 export function printDifference({ old, now, regions, unchangedRules }: Difference, paint: Paint): string {
@@ -109,19 +144,11 @@ export function printDifference({ old, now, regions, unchangedRules }: Differenc
     paint.bold(`${printable(old)} -> ${printable(now)}`),
     'any host: each table is compared for every packet that its hook could meet; no deployment or host file was given',
     '',
+    ...printInAll(regions, paint),
     ...regions.flatMap((region) => [...printRegion(region, paint), '']),
   ];
   lines.push(`${summaryOf(regions)}; ${unchangedRules} rules unchanged`);
   return `${lines.join('\n')}\n`;
-}
-
-/** How many regions there are of each class. */
-export function countsOf(
-  regions: readonly { readonly classes: readonly ChangeClass[] }[],
-): ReadonlyMap<ChangeClass, number> {
-  const found = new Map<ChangeClass, number>();
-  for (const { classes } of regions) for (const one of classes) found.set(one, (found.get(one) ?? 0) + 1);
-  return found;
 }
 
 const summaryOf = (regions: readonly ShownRegion[]): string =>
@@ -148,12 +175,13 @@ export const differenceDocument = (differences: readonly Difference[], missing: 
   ...(missing.length === 0 ? {} : { missing }),
   regions: differences
     .flatMap(({ regions }) => regions)
-    .map(({ hook, table, classes, removed, added, packets, more, witness }) => ({
+    .map(({ hook, table, classes, removed, added, packets, more, size, witness }) => ({
       classes,
       hook,
       table,
       packets,
       ...(more ? { morePackets: true } : {}),
+      size: { sources: `${size.sources}`, destinations: `${size.destinations}` },
       ...(witness === undefined
         ? {}
         : {
@@ -162,6 +190,7 @@ export const differenceDocument = (differences: readonly Difference[], missing: 
               oldFate: replayDocument(witness.old),
               newFate: replayDocument(witness.now),
               confirmed: witness.confirmed,
+              ...(witness.confirmed === null ? { dependsOn: unmodelledOf(witness) } : {}),
             },
             old: locationOf(witness.old),
             new: locationOf(witness.now),

@@ -6,7 +6,9 @@ import type { WayRegion } from '../space/host-difference.ts';
 import { partingKey, partingOf, type Decider, type Parting } from '../space/parting.ts';
 import type { ChangeClass } from '../space/table-difference.ts';
 import { linesOf, type WayWitness } from '../space/way-witness.ts';
-import { countsOf, SIGNS } from './diff.ts';
+import { countsOf, SIGNS } from './classes.ts';
+import { dependsOn, type RulePoint } from './diff.ts';
+import { addressWords, greatest, inAll, waysWords } from './size.ts';
 import type { Paint } from './paint.ts';
 import { printable } from './printable.ts';
 import { fateDocument } from './trace.ts';
@@ -126,40 +128,60 @@ function printGroup(group: Group, paint: Paint): string[] {
   lines.push(...printDecider('old:', witness.old, old, paint), ...printDecider('new:', witness.now, now, paint));
   if (witness.confirmed === false)
     lines.push(`      ${paint.bad('this is not confirmed: please report it, it is a mistake of ours')}`);
-  if (witness.confirmed === null) lines.push(`      ${paint.doubtful('it depends on something that is not modelled')}`);
+  if (witness.confirmed === null) lines.push(`      ${paint.doubtful(dependsOn(unmodelledOf(witness, old, now)))}`);
   if (witness.onLinux !== undefined) lines.push(`      ${witness.onLinux}`);
   return lines;
 }
 
-/** How many addresses they are from and to, of the way in that has the most. */
-function sizeWords(regions: readonly WayRegion[]): string {
-  const most = (of: (region: WayRegion) => bigint): bigint =>
-    regions.reduce((known, region) => (of(region) > known ? of(region) : known), 0n);
-  const ways = new Set(regions.map(entryWords)).size;
-  const count = (number: bigint, noun: string): string => `${inWords(number)} ${noun}${number === 1n ? '' : 's'}`;
-  return [
-    count(
-      most(({ size }) => size.sources),
-      'source',
-    ),
-    count(
-      most(({ size }) => size.destinations),
-      'destination',
-    ),
-    count(BigInt(ways), 'way') + ' in',
-  ].join(', ');
+/** Where rules stand that could not be decided. */
+const unmodelledOf = (
+  witness: WayWitness,
+  old: Pick<Decider, 'path'> | undefined,
+  now: Pick<Decider, 'path'> | undefined,
+): readonly RulePoint[] =>
+  [
+    { path: old?.path, fate: witness.old.fate },
+    { path: now?.path, fate: witness.now.fate },
+  ].flatMap(({ path, fate: { kind, line } }) =>
+    path === undefined || kind !== 'undecided' || line === undefined ? [] : [{ path, line }],
+  );
+
+const sizeWords = (regions: readonly WayRegion[]): string =>
+  `${addressWords(greatest(regions.map(({ size }) => size)))}, ${waysWords(new Set(regions.map(entryWords)).size)}`;
+
+/** Of changes that touch much, a line each: what each does in all. */
+function printInAll(groups: readonly Group[], paint: Paint): string[] {
+  const byRule = new Map<string, { readonly rule: Decider | undefined; readonly groups: Group[] }>();
+  for (const group of groups) {
+    const rule = changedIn(group);
+    const known = byRule.get(rule?.name ?? '') ?? { rule, groups: [] };
+    known.groups.push(group);
+    byRule.set(rule?.name ?? '', known);
+  }
+  const lines = [...byRule.values()].flatMap(({ rule, groups: own }) => {
+    const words = inAll(
+      own.map((group) => ({
+        classes: classesOf(group),
+        size: greatest(group.regions.map(({ size }) => size)),
+        boxes: group.regions.some(({ more }) => more) ? Infinity : boxesOf(group.regions).length,
+      })),
+    );
+    return words === undefined ? [] : [`  ${rule === undefined ? 'no rule' : printRule(rule, paint)}`, `    ${words}`];
+  });
+  return lines.length === 0 ? [] : ['changes that touch much, in all:', ...lines, ''];
 }
 
-const inWords = (number: bigint): string =>
-  number < 1_000_000n ? `${number}` : `about 2^${number.toString(2).length - 1}`;
+/** The rule that is in one ruleset only, where there is one. */
+const changedIn = ({ old, now }: Group): Decider | undefined =>
+  now?.isChanged === true ? now : old?.isChanged === true ? old : (now ?? old);
 
 /** Who is newly reached, by the rule that changed, each machine and port once, by the widest source. */
 function exposures(groups: readonly Group[], paint: Paint): string[] {
   const byRule = new Map<string, { readonly rule: Decider | undefined; readonly ends: Map<string, Way[]> }>();
-  for (const { regions, old, now } of groups)
-    for (const region of regions)
+  for (const group of groups)
+    for (const region of group.regions)
       for (const { endpoints, by = 'this host', sources } of region.exposed) {
-        const rule = now?.isChanged === true ? now : old?.isChanged === true ? old : (now ?? old);
+        const rule = changedIn(group);
         const known = byRule.get(rule?.name ?? '') ?? { rule, ends: new Map<string, Way[]>() };
         byRule.set(rule?.name ?? '', known);
         const way = { sources, entry: entryWords(region) };
@@ -200,7 +222,7 @@ export function printHostDifferences({ changes, missing }: HostDifferences, pain
   for (const change of changes) {
     const groups = grouped(change);
     lines.push(paint.bold(`${printable(change.host)}: ${printable(change.old.path)} -> ${printable(change.now.path)}`));
-    lines.push(...exposures(groups, paint));
+    lines.push(...printInAll(groups, paint), ...exposures(groups, paint));
     const isAlive = ({ regions }: Group): boolean => regions[0]?.alive === true;
     const alive = groups.filter(isAlive);
     lines.push(...groups.filter((group) => !isAlive(group)).flatMap((group) => [...printGroup(group, paint), '']));
@@ -229,13 +251,15 @@ const locationOf = (decider: Decider): object => ({
   rule: decider.step.rule,
 });
 
-const witnessDocument = (witness: WayWitness): object => {
+const witnessDocument = (witness: WayWitness, { old, now }: Parting): object => {
   const [only, second] = linesOf(witness);
+  const unmodelled = witness.confirmed === null ? unmodelledOf(witness, old, now) : [];
   return {
     ...(second === undefined ? { packet: only } : { conversation: linesOf(witness) }),
     oldFate: fateDocument(witness.old.fate),
     newFate: fateDocument(witness.now.fate),
     confirmed: witness.confirmed,
+    ...(unmodelled.length === 0 ? {} : { dependsOn: unmodelled }),
     ...(witness.onLinux === undefined ? {} : { onLinux: witness.onLinux }),
   };
 };
@@ -246,7 +270,8 @@ export const hostDifferenceDocument = ({ changes, missing }: HostDifferences): o
   regions: changes.flatMap((change) =>
     change.regions.map((region) => {
       const { classes, boxes, more, state, witness, turns, alive, size, exposed } = region;
-      const { old, now } = partingIn(change, region);
+      const parting = partingIn(change, region);
+      const { old, now } = parting;
       return {
         host: change.host,
         classes,
@@ -258,7 +283,7 @@ export const hostDifferenceDocument = ({ changes, missing }: HostDifferences): o
         ...(more ? { morePackets: true } : {}),
         size: { sources: `${size.sources}`, destinations: `${size.destinations}` },
         ...(exposed.length === 0 ? {} : { exposed }),
-        ...(witness === undefined ? {} : { witness: witnessDocument(witness) }),
+        ...(witness === undefined ? {} : { witness: witnessDocument(witness, parting) }),
         ...(old === undefined ? {} : { old: locationOf(old) }),
         ...(now === undefined ? {} : { new: locationOf(now) }),
       };

@@ -1,4 +1,5 @@
 /** Rules that do nothing, as text and as JSON. */
+import { groupedBy } from '../deployment/kept.ts';
 import type { IdleFinding, IdleReason, IdleRules, RulePlace } from '../space/idle-rules.ts';
 import type { Paint } from './paint.ts';
 import { printable } from './printable.ts';
@@ -38,17 +39,6 @@ const nameOf = ({ table, chain, rule }: RulePlace): string =>
 const keyOf = ({ kind, because, by, more }: IdleFinding): string =>
   [kind, because, more, ...by.map((place) => `${nameOf(place)} ${place.line ?? ''}`)].join('\n');
 
-function grouped(findings: readonly IdleFinding[]): readonly (readonly IdleFinding[])[] {
-  const groups = new Map<string, IdleFinding[]>();
-  for (const finding of findings) {
-    const key = keyOf(finding);
-    const own = groups.get(key);
-    if (own === undefined) groups.set(key, [finding]);
-    else own.push(finding);
-  }
-  return [...groups.values()];
-}
-
 function printGroup(alike: readonly IdleFinding[], { textAt }: LintSubject, paint: Paint): string[] {
   const [first] = alike;
   if (first === undefined) return [];
@@ -69,7 +59,10 @@ function printGroup(alike: readonly IdleFinding[], { textAt }: LintSubject, pain
 }
 
 export function printLint(subject: LintSubject, paint: Paint): string {
-  const lines = grouped(subject.findings).flatMap((alike) => [...printGroup(alike, subject, paint), '']);
+  const lines = [...groupedBy(subject.findings, keyOf).values()].flatMap((alike) => [
+    ...printGroup(alike, subject, paint),
+    '',
+  ]);
   return `${[...lines, summaryOf(subject)].join('\n')}\n`;
 }
 

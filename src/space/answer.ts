@@ -1,153 +1,109 @@
 /** The answers of whoever gets packets, to all packets of a cell at once: packet/reply.ts of sets. */
 import { zeroAddress } from '../address/address.ts';
-import type { Ranges } from '../address/ranges.ts';
 import { packetLength } from '../packet/length.ts';
-import { isIcmp, makePacket, TCP } from '../packet/packet.ts';
+import { isIcmp, makePacket, TCP, type Packet } from '../packet/packet.ts';
 import { replyTo } from '../packet/reply.ts';
 import { AS_SENT, type Cell, type Header, type Talk } from './cell.ts';
-import { NO, YES, type Node, type Substitution } from './diagram.ts';
+import { FALL, NO, YES, type Node, type Substitution } from './diagram.ts';
+import type { Ground } from './ground.ts';
 import type { Layout } from './layout.ts';
-import { isValue, shifted, whereIn } from './value.ts';
+import { isValue, memberAt, memberEnd, shifted } from './value.ts';
+
+/** What is alike in all answers of one kind. */
+type Kind =
+  | { readonly answers: 'other'; readonly flags: number; readonly length: number }
+  /** By so much the type and code of the answer are more. */
+  | { readonly answers: 'icmp'; readonly by: number; readonly length: number };
 
 export class Answers {
+  readonly #ground: Ground;
   readonly #layout: Layout;
-  readonly #others: readonly { readonly set: Node; readonly length: number }[];
-  readonly #byFlags: readonly { readonly flags: number; readonly to: readonly number[]; readonly asSent: Node }[];
-  readonly #asked: readonly Asked[];
+  readonly #kinds: readonly Kind[];
+  /** The number of the kind of answer that a packet gets, by what it is when it is got; FALL where nobody answers. */
+  readonly #kindOf: Node;
   readonly #inAnyReading: Substitution;
-  readonly #lengths = new Map<number, number>();
 
-  constructor(layout: Layout) {
+  constructor(ground: Ground) {
+    const { layout } = ground;
+    this.#ground = ground;
     this.#layout = layout;
     this.#inAnyReading = layout.diagrams.mapping((node) => (node === NO ? NO : YES), layout.floor);
-    this.#others = this.#protocolsByLength();
-    this.#byFlags = this.#flagsByAnswer();
-    this.#asked = ANSWERED.map((query) => ({
-      ...query,
-      asSent: layout.chooseValues(
-        'protocol',
-        [query.protocol],
-        layout.chooseNumbers('dport', typeRange(query.type), YES, NO),
-        NO,
-      ),
-    }));
+    const kinds: Kind[] = [];
+    this.#kindOf = kindsOfAnswers(layout, kinds);
+    this.#kinds = kinds;
   }
 
   /** Cells of the answers, as their senders would write them; a packet that nobody answers is in none of them. */
   to(cell: Cell, talk: Talk): readonly Cell[] {
     const { saddr, daddr, sport, dport } = cell.header;
     const region = this.inAnyReading(cell.region);
-    const base: Cell = {
-      region,
-      header: { ...AS_SENT, saddr: daddr, daddr: saddr, ttl: isValue(64), flags: isValue(0) },
-      mark: 0,
-      framed: false,
-      packetType: 'unicast',
-      smac: '',
-      dmac: '',
-      flows: cell.flows,
-      copied: cell.copied === true,
-      talk,
-    };
-    const put = (set: Node, answers: Cell['answers'], header: Partial<Header>): Cell[] => {
-      const own = this.#layout.diagrams.and(region, set);
-      return own === NO ? [] : [{ ...base, answers, region: own, header: { ...base.header, ...header } }];
-    };
-    const turned = { sport: dport, dport: sport };
-    return [
-      ...this.#ofTcp(cell).flatMap(({ set, flags }) =>
-        put(set, 'other', { ...turned, flags: isValue(flags), length: isValue(this.#lengthOf(TCP)) }),
-      ),
-      ...this.#others.flatMap(({ set, length }) => put(set, 'other', { ...turned, length: isValue(length) })),
-      ...this.#ofIcmp(cell).flatMap(({ set, protocol, by }) =>
-        put(set, 'icmp', {
-          sport,
-          dport: dport.kind === 'is' ? isValue(Number(dport.value) + by) : shifted(dport, [by]),
-          length: isValue(this.#lengthOf(protocol)),
-        }),
-      ),
-    ];
+    const header: Header = { ...AS_SENT, saddr: daddr, daddr: saddr, ttl: isValue(64) };
+    const base = { mark: 0, framed: false, packetType: 'unicast', smac: '', dmac: '' } as const;
+    return this.#ground.bindings
+      .pieces(region, this.#kindOf, this.#ground.levelsOf(cell.header))
+      .map((piece) => ({ ...piece, number: memberAt(piece.to) }))
+      .sort((one, other) => one.number - other.number)
+      .flatMap((piece): Cell[] => {
+        const kind = this.#kinds[piece.number];
+        if (kind === undefined) return [];
+        const { answers } = kind;
+        const ends =
+          kind.answers === 'icmp'
+            ? { sport, dport: dport.kind === 'is' ? isValue(Number(dport.value) + kind.by) : shifted(dport, [kind.by]) }
+            : { sport: dport, dport: sport };
+        const flags = isValue(kind.answers === 'icmp' ? 0 : kind.flags);
+        const own: Header = { ...header, ...ends, flags, length: isValue(kind.length) };
+        const copied = cell.copied === true;
+        return [{ ...base, region: piece.region, header: own, flows: cell.flows, copied, answers, talk }];
+      });
   }
 
   /** Something that is not known of a packet may turn out otherwise for the next. */
   inAnyReading(region: Node): Node {
     return region < 0 ? region : this.#layout.diagrams.substitute(this.#inAnyReading, region);
   }
-
-  #ofTcp({ header: { flags } }: Cell): readonly { readonly set: Node; readonly flags: number }[] {
-    return this.#byFlags.map(({ flags: answer, to, asSent }) => {
-      const ranges = to.map((value) => ({ from: value, to: value }));
-      const set =
-        flags === AS_SENT.flags
-          ? asSent
-          : this.#layout.chooseValues('protocol', [TCP], whereIn(this.#layout, flags, ranges), NO);
-      return { set, flags: answer };
-    });
-  }
-
-  #ofIcmp({
-    header: { dport },
-  }: Cell): readonly { readonly set: Node; readonly protocol: number; readonly by: number }[] {
-    return this.#asked.map(({ protocol, type, answer, asSent }) => ({
-      protocol,
-      by: (answer - type) * 256,
-      set:
-        dport === AS_SENT.dport
-          ? asSent
-          : this.#layout.chooseValues('protocol', [protocol], whereIn(this.#layout, dport, typeRange(type)), NO),
-    }));
-  }
-
-  #lengthOf(protocol: number): number {
-    let length = this.#lengths.get(protocol);
-    if (length === undefined) {
-      const { family } = this.#layout;
-      const zero = zeroAddress(family);
-      length = packetLength(makePacket({ family, saddr: zero, daddr: zero, protocol }));
-      this.#lengths.set(protocol, length);
-    }
-    return length;
-  }
-
-  /** Protocols whose answers are as long; not those of tcp and icmp. */
-  #protocolsByLength(): readonly { readonly set: Node; readonly length: number }[] {
-    const byLength = new Map<number, number[]>();
-    for (let protocol = 0; protocol < 256; protocol++)
-      if (protocol !== TCP && !isIcmp({ protocol }))
-        byLength.set(this.#lengthOf(protocol), [...(byLength.get(this.#lengthOf(protocol)) ?? []), protocol]);
-    return [...byLength].map(([length, own]) => ({
-      length,
-      set: this.#layout.chooseValues('protocol', own, YES, NO),
-    }));
-  }
-
-  /** The flags of answers, and to which they are the answer. */
-  #flagsByAnswer(): readonly { readonly flags: number; readonly to: readonly number[]; readonly asSent: Node }[] {
-    const zero = zeroAddress(this.#layout.family);
-    const packet = makePacket({ family: this.#layout.family, saddr: zero, daddr: zero, protocol: TCP });
-    const groups = new Map<number, number[]>();
-    for (let flags = 0; flags < 256; flags++) {
-      const reply = replyTo({ ...packet, flags });
-      if (reply !== undefined) groups.set(reply.flags, [...(groups.get(reply.flags) ?? []), flags]);
-    }
-    return [...groups].map(([flags, to]) => ({
-      flags,
-      to,
-      asSent: this.#layout.chooseValues('protocol', [TCP], this.#layout.chooseValues('flags', to, YES, NO), NO),
-    }));
-  }
 }
 
-/** A query, and the packets that are sent as such. */
-interface Asked {
-  readonly protocol: number;
-  readonly type: number;
-  readonly answer: number;
-  readonly asSent: Node;
+/** Puts the kinds into the list: those of tcp first, messages last. */
+function kindsOfAnswers(layout: Layout, kinds: Kind[]): Node {
+  const { diagrams, family } = layout;
+  const numbers = new Map<string, Node>();
+  const endOf = (kind: Kind): Node => {
+    const key = JSON.stringify(kind);
+    const known = numbers.get(key) ?? memberEnd(kinds.push(kind) - 1);
+    numbers.set(key, known);
+    return known;
+  };
+  const zero = zeroAddress(family);
+  const packetOf = (protocol: number): Packet => makePacket({ family, saddr: zero, daddr: zero, protocol });
+  const octets = Array.from({ length: 256 }, (_, value) => value);
+  const byFlags = octets.map((flags) => {
+    const reply = replyTo({ ...packetOf(TCP), flags });
+    const length = packetLength(packetOf(TCP));
+    return { hi: flags, to: reply === undefined ? FALL : endOf({ answers: 'other', flags: reply.flags, length }) };
+  });
+  const plainly = new Map(
+    octets
+      .filter((protocol) => protocol !== TCP && !isIcmp({ protocol }))
+      .map((protocol) => [protocol, endOf({ answers: 'other', flags: 0, length: packetLength(packetOf(protocol)) })]),
+  );
+  const byType = (protocol: number): Node =>
+    diagrams.node(
+      layout.level('dport'),
+      octets.map((type) => {
+        const query = ANSWERED.find((one) => one.protocol === protocol && one.type === type);
+        const length = packetLength(packetOf(protocol));
+        const by = ((query?.answer ?? type) - type) * 256;
+        return { hi: type * 256 + 255, to: query === undefined ? FALL : endOf({ answers: 'icmp', by, length }) };
+      }),
+    );
+  const ofTcp = diagrams.node(layout.level('flags'), byFlags);
+  const edges = octets.map((protocol) => ({
+    hi: protocol,
+    to: protocol === TCP ? ofTcp : (plainly.get(protocol) ?? byType(protocol)),
+  }));
+  return diagrams.node(layout.level('protocol'), edges);
 }
-
-/** All codes of an icmp type, as the layout has them. */
-const typeRange = (type: number): Ranges<number> => [{ from: type * 256, to: type * 256 + 255 }];
 
 /** Queries and their answers (packet/reply.ts). */
 const ANSWERED = [

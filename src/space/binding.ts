@@ -1,16 +1,19 @@
 /**
  * A function of packets as they are, asked about packets as they were sent: where a header field has been rewritten, the function sees what it has become.
  *
- * The result is made for the packets of a region only, and both are walked together: a table that tells ten thousand destinations apart costs no more than those that
- * the region has.
+ * A region is cut up by what the function says of its packets. Both are walked together: a table that tells ten thousand destinations apart costs no more than those that
+ * the region has. And where it says the same of them all, which is usual, nothing is made.
  */
 import { FALL, NO, YES, type Edge, type Node } from './diagram.ts';
 import type { Layout } from './layout.ts';
+import { memberAt } from './value.ts';
 
 /** What stands at a level: a number, what was sent at another level (and so much more), or any number of a range. */
 export type LevelValue =
   | number
   | { readonly source: number; readonly plus: number }
+  /** A number of its own for each packet, by what was sent (value.ts): the numbers, and what leads to their places. All that a function is asked with have one `by`. */
+  | { readonly by: Node; readonly of: readonly number[] }
   /** Of a field of several levels the first one has this, with what the field is from and to in each of them. */
   | { readonly levels: readonly number[]; readonly from: readonly number[]; readonly to: readonly number[] };
 
@@ -20,28 +23,26 @@ export interface Piece {
   readonly to: Node;
 }
 
+/** What a function says of a region: the same of all its packets, or several things, each of a part of it. */
+type Cut = Node | ReadonlyMap<Node, Node>;
+
 /** More children than this of one choice are not looked at: it is then as if they differed. */
 const MOST_CHOICES = 4096;
 
+/** So many answers are kept for regions to come. */
+const MOST_KEPT = 1 << 20;
+
 export class Bindings {
   readonly #layout: Layout;
-  readonly #edges = new Map<Node, readonly Edge[]>();
   /** What is said where a choice that the kernel is free to make matters. */
   readonly #open: Node;
   readonly #supports = new Map<Node, readonly number[]>();
-  readonly #splits = new Map<Node, ReadonlyMap<Node, Node>>();
-  readonly #onlies = new Map<Node, Node | undefined>();
+  /** What functions say of regions that ask for nothing that is no longer as it was sent. */
+  readonly #kept = new Map<number, Cut>();
 
   constructor(layout: Layout, open: Node) {
     this.#layout = layout;
     this.#open = open;
-  }
-
-  /** The edges of a node. Kept, for the same regions are bound to many functions. */
-  edgesOf(node: Node): readonly Edge[] {
-    const known = this.#edges.get(node) ?? this.#layout.diagrams.edgesOf(node);
-    this.#edges.set(node, known);
-    return known;
   }
 
   /** The levels that a function asks for. */
@@ -55,97 +56,66 @@ export class Bindings {
 
   /** The region cut up by what `f` says of its packets, as `at` has the levels that are no longer as they were sent. */
   pieces(region: Node, f: Node, at: ReadonlyMap<number, LevelValue>): readonly Piece[] {
-    const bound = this.bind(region, f, at);
-    if (bound.to !== undefined) return [{ region, to: bound.to }];
-    const only = this.#only(bound.node);
-    if (only !== undefined) return [{ region, to: only }];
-    return [...this.split(bound.node)].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
-  }
-
-  /** `to` where all of the region fares alike. */
-  bind(
-    region: Node,
-    f: Node,
-    at: ReadonlyMap<number, LevelValue>,
-  ): { readonly to: Node } | { readonly to: undefined; readonly node: Node } {
-    const binding = new Binding(this.#layout, this, at, this.#open);
-    const start = binding.skip(f);
-    return start < 0 ? { to: start } : { to: undefined, node: binding.bind(region, start) };
-  }
-
-  /** What a function of a region says of all its packets, if that is one thing; FALL where it has none. */
-  #only(node: Node): Node | undefined {
-    if (node < 0) return node;
-    if (this.#onlies.has(node)) return this.#onlies.get(node);
-    let found: Node | undefined = FALL;
-    for (const { to } of this.edgesOf(node)) {
-      const own = this.#only(to);
-      if (own === FALL || own === found) continue;
-      found = found === FALL ? own : undefined;
-      if (found === undefined) break;
-    }
-    this.#onlies.set(node, found);
-    return found;
-  }
-
-  /** A function cut up by its terminals. */
-  split(node: Node): ReadonlyMap<Node, Node> {
-    if (node < 0) return new Map([[node, YES]]);
-    const known = this.#splits.get(node);
-    if (known !== undefined) return known;
-    const { diagrams } = this.#layout;
-    const level = diagrams.levelOf(node);
-    const edges = new Map<Node, Edge[]>();
-    let from = 0;
-    for (const { hi, to } of this.edgesOf(node)) {
-      for (const [end, region] of this.split(to)) {
-        const own = edges.get(end) ?? [];
-        edges.set(end, own);
-        if (from > 0 && (own.at(-1)?.hi ?? -1) < from - 1) own.push({ hi: from - 1, to: NO });
-        own.push({ hi, to: region });
-      }
-      from = hi + 1;
-    }
-    const max = diagrams.maxOf(level);
-    const regions = new Map<Node, Node>();
-    for (const [end, own] of edges) {
-      if (own.at(-1)?.hi !== max) own.push({ hi: max, to: NO });
-      regions.set(end, diagrams.node(level, own));
-    }
-    this.#splits.set(node, regions);
-    return regions;
+    if (region === NO) return [];
+    if (this.#kept.size > MOST_KEPT) this.#kept.clear();
+    const cut = new Cutting(this.#layout, this, at, this.#open, this.#kept).all(region, f);
+    if (typeof cut === 'number') return [{ region, to: cut }];
+    return [...cut].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
   }
 }
 
-/** The first edge, from one on, for a value or what is beyond it; the last for what is beyond all. */
-function edgeFrom(edges: readonly Edge[], from: number, value: number): number {
-  let low = from;
-  let high = edges.length - 1;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((edges[middle]?.hi ?? value) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** Told of runs of a level's values: the last of them, what the region has there (not NO), and what becomes of that. True: go on. */
+type Visit = (hi: number, region: Node, cut: Cut) => boolean;
+
+/** It does not matter which of several values a packet has. */
+const ANY_MEMBER: Node = NO;
+
+const NOTHING_MOVED: ReadonlyMap<number, LevelValue> = new Map();
+
+/** What is cut, at one point of it: some packets, the function, and what leads to the numbers of the packets' own values. */
+interface Point {
+  readonly region: Node;
+  readonly f: Node;
+  readonly by: Node;
 }
 
-/** One function's binding. */
-class Binding {
+/** One function's cutting of one region. */
+class Cutting {
   readonly #layout: Layout;
   readonly #bindings: Bindings;
   readonly #at: ReadonlyMap<number, LevelValue>;
   readonly #open: Node;
-  readonly #known = new Map<number, Node>();
+  readonly #kept: Map<number, Cut>;
+  readonly #known = new Map<Node, Map<number, Cut>>();
+  /** The levels at which packets have values of their own. */
+  readonly #own: ReadonlySet<number>;
+  readonly #by: Node;
 
-  constructor(layout: Layout, bindings: Bindings, at: ReadonlyMap<number, LevelValue>, open: Node) {
+  constructor(
+    layout: Layout,
+    bindings: Bindings,
+    at: ReadonlyMap<number, LevelValue>,
+    open: Node,
+    kept: Map<number, Cut>,
+  ) {
     this.#layout = layout;
     this.#bindings = bindings;
     this.#at = at;
     this.#open = open;
+    this.#kept = kept;
+    const own = new Set<number>();
+    let by = ANY_MEMBER;
+    for (const [level, value] of at)
+      if (typeof value === 'object' && 'by' in value) {
+        own.add(level);
+        by = value.by;
+      }
+    this.#own = own;
+    this.#by = by;
   }
 
-  /** Past all that needs no look at the packet. */
-  skip(f: Node): Node {
+  /** Past all that needs no look at the packet, where its own values are known or not asked for. */
+  #skip(f: Node, by: Node): Node {
     const { diagrams } = this.#layout;
     let node = f;
     while (node >= 0) {
@@ -154,7 +124,12 @@ class Binding {
       if (value === undefined) return node;
       if (typeof value === 'number') node = diagrams.restrict(node, level, value);
       else if ('source' in value) return node;
-      else {
+      else if ('by' in value) {
+        if (by >= 0) return node;
+        const own = value.of[memberAt(by)];
+        if (own === undefined) return this.#open;
+        node = diagrams.restrict(node, level, own);
+      } else {
         const under = this.#under(node, value, 0, true, true, new Set());
         const [only] = under;
         node = under.size === 1 && only !== undefined ? only : this.#open;
@@ -195,67 +170,140 @@ class Binding {
     return found;
   }
 
-  bind(region: Node, f: Node): Node {
-    if (region === NO) return FALL;
-    const node = this.skip(f);
-    const { diagrams } = this.#layout;
-    if (node < 0 || !this.#bindings.supportOf(node).some((level) => this.#at.has(level)))
-      return diagrams.guard(region, node);
-    const key = (region + 8) * 0x4000000 + node;
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const level = diagrams.levelOf(node);
-    const value = this.#at.get(level);
-    const { source, plus } = typeof value === 'object' && 'source' in value ? value : { source: level, plus: 0 };
-    const above = diagrams.levelOf(region);
-    const result =
-      above < source
-        ? this.#assemble(
-            above,
-            this.#bindings.edgesOf(region).map(({ hi, to }) => ({ hi, to: this.bind(to, node) })),
-          )
-        : this.#both(region, node, source, plus);
-    this.#known.set(key, result);
-    return result;
+  /** Of a region with some packets. */
+  all(region: Node, f: Node): Cut {
+    return this.#cut(region, f, this.#by);
   }
 
-  /** Both ask for the same level, or the region does not. */
-  #both(region: Node, f: Node, source: number, plus: number): Node {
+  /** As deep as the diagrams are. */
+  #cut(region: Node, f: Node, before: Node): Cut {
+    const node = this.#skip(f, before);
+    if (node < 0) return node;
+    const asked = this.#at.size === 0 ? [] : this.#bindings.supportOf(node).filter((level) => this.#at.has(level));
+    if (asked.length === 0) return this.#plainly(region, node);
+    const by = before < 0 || asked.some((level) => this.#own.has(level)) ? before : ANY_MEMBER;
+    const known = this.#known.get(by) ?? new Map<number, Cut>();
+    this.#known.set(by, known);
+    const key = keyOf(region, node);
+    const answer = known.get(key) ?? this.#made({ region, f: node, by }, this.#at);
+    known.set(key, answer);
+    return answer;
+  }
+
+  /** Where the function asks for nothing that has been moved. */
+  #plainly(region: Node, f: Node): Cut {
+    if (f < 0) return f;
+    const key = keyOf(region, f);
+    const answer = this.#kept.get(key) ?? this.#made({ region, f, by: ANY_MEMBER }, NOTHING_MOVED);
+    this.#kept.set(key, answer);
+    return answer;
+  }
+
+  #made(point: Point, at: ReadonlyMap<number, LevelValue>): Cut {
     const { diagrams } = this.#layout;
-    const max = diagrams.maxOf(source);
-    const own = diagrams.levelOf(region) === source ? this.#bindings.edgesOf(region) : [{ hi: max, to: region }];
-    const edges: Edge[] = [];
-    const theirs = this.#bindings.edgesOf(f);
-    let i = 0;
-    let j = 0;
-    let next = 0;
-    while (next <= max) {
-      const mine = own[i];
-      const their = theirs[j];
-      if (mine === undefined || their === undefined) break;
-      if (mine.to === NO) {
-        // Whatever is said of packets that the region has not.
-        edges.push({ hi: mine.hi, to: FALL });
-        next = mine.hi + 1;
-        i++;
-        j = edgeFrom(theirs, j, next + plus);
-        continue;
-      }
-      const hi = j === theirs.length - 1 ? max : Math.min(max, their.hi - plus);
-      if (hi < next) {
-        j++;
-        continue;
-      }
-      const end = Math.min(mine.hi, hi);
-      edges.push({ hi: end, to: this.bind(mine.to, their.to) });
-      if (mine.hi === end) i++;
-      if (hi === end) j++;
-      next = end + 1;
+    const asked = diagrams.levelOf(point.f);
+    const value = at.get(asked);
+    const isOwn = typeof value === 'object' && 'by' in value;
+    const { source, plus } =
+      typeof value === 'object' && 'source' in value ? value : { source: isOwn ? Infinity : asked, plus: 0 };
+    const level = Math.min(diagrams.levelOf(point.region), source, diagrams.levelOf(point.by));
+    const isAsked = source === level;
+    return this.#together(level, (visit) => this.#runs(point, level, isAsked, plus, at === NOTHING_MOVED, visit));
+  }
+
+  /** The cases of one level put together. They are gone through again only where they differ. */
+  #together(level: number, cases: (visit: Visit) => boolean): Cut {
+    let all: Node | undefined;
+    const isAlike = cases((_hi, region, cut) => {
+      if (region === NO || cut === all) return true;
+      if (all !== undefined || typeof cut !== 'number') return false;
+      all = cut;
+      return true;
+    });
+    if (isAlike && all !== undefined) return all;
+    const parts = new Map<Node, Edge[]>();
+    let from = 0;
+    const add = (to: Node, hi: number, region: Node): void => {
+      const own = parts.get(to) ?? [];
+      parts.set(to, own);
+      const last = own.at(-1)?.hi ?? -1;
+      if (last < from - 1) own.push({ hi: from - 1, to: NO });
+      own.push({ hi, to: region });
+    };
+    cases((hi, region, cut) => {
+      if (region !== NO)
+        if (typeof cut === 'number') add(cut, hi, region);
+        else for (const [to, part] of cut) add(to, hi, part);
+      from = hi + 1;
+      return true;
+    });
+    const max = this.#layout.diagrams.maxOf(level);
+    const cut = new Map<Node, Node>();
+    for (const [to, edges] of parts) {
+      if (edges.at(-1)?.hi !== max) edges.push({ hi: max, to: NO });
+      const part = this.#assemble(level, edges);
+      // What a field above has been asked for already may leave nothing.
+      if (part !== NO) cut.set(to, part);
     }
-    return this.#assemble(source, edges);
+    const [only] = cut.keys();
+    return cut.size === 1 && only !== undefined ? only : cut;
   }
 
-  /** A node, if its children only ask for what stands below it; else put together from its cases. */
+  /** The runs of a level's values. What does not ask for the level is the same in all of them. */
+  #runs(
+    { region, f, by }: Point,
+    level: number,
+    isAsked: boolean,
+    plus: number,
+    isPlain: boolean,
+    visit: Visit,
+  ): boolean {
+    const { diagrams } = this.#layout;
+    const max = diagrams.maxOf(level);
+    const [isOfRegion, isOfBy] = [diagrams.levelOf(region) === level, diagrams.levelOf(by) === level];
+    let mine = isOfRegion ? diagrams.firstEdgeOf(region) : 0;
+    let theirs = isAsked ? diagrams.firstEdgeOf(f) : 0;
+    let whose = isOfBy ? diagrams.firstEdgeOf(by) : 0;
+    const end = isAsked ? diagrams.endEdgeOf(f) : 0;
+    const endOfBy = isOfBy ? diagrams.endEdgeOf(by) : 0;
+    // Where every other value leads to the same, that is looked up once.
+    let [lastTo, lastOf, lastBy]: Node[] = [NO, NO, NO];
+    let lastCut: Cut = FALL;
+    for (let next = 0; next <= max;) {
+      const to = isOfRegion ? diagrams.toOf(mine) : region;
+      const until = isOfRegion ? diagrams.hiOf(mine) : max;
+      if (to === NO) {
+        // Whatever is said of packets that the region has not.
+        if (!visit(until, NO, FALL)) return false;
+        next = until + 1;
+        mine++;
+        if (isAsked && next <= max) theirs = diagrams.edgeFrom(theirs, end, next + plus);
+        if (isOfBy && next <= max) whose = diagrams.edgeFrom(whose, endOfBy, next);
+        continue;
+      }
+      const hi = !isAsked || theirs === end - 1 ? max : Math.min(max, diagrams.hiOf(theirs) - plus);
+      if (hi < next) {
+        theirs++;
+        continue;
+      }
+      const hiOfBy = isOfBy ? diagrams.hiOf(whose) : max;
+      const last = Math.min(until, hi, hiOfBy);
+      const of = isAsked ? diagrams.toOf(theirs) : f;
+      const own = isOfBy ? diagrams.toOf(whose) : by;
+      if (to !== lastTo || of !== lastOf || own !== lastBy) {
+        lastCut = isPlain ? this.#plainly(to, of) : this.#cut(to, of, own);
+        [lastTo, lastOf, lastBy] = [to, of, own];
+      }
+      if (!visit(last, to, lastCut)) return false;
+      if (until === last) mine++;
+      if (isAsked && hi === last) theirs++;
+      if (isOfBy && hiOfBy === last) whose++;
+      next = last + 1;
+    }
+    return true;
+  }
+
+  /** A set, of cases of a level: a node, if its children only ask for what stands below it; else put together. */
   #assemble(level: number, edges: readonly Edge[]): Node {
     const { diagrams } = this.#layout;
     if (edges.every(({ to }) => diagrams.levelOf(to) > level)) return diagrams.node(level, edges);
@@ -263,8 +311,10 @@ class Binding {
     const cases = edges.map(({ hi, to }) => {
       const set = diagrams.choose(level, [{ from, to: hi }], YES, NO);
       from = hi + 1;
-      return diagrams.guard(set, to);
+      return diagrams.and(set, to);
     });
-    return diagrams.overAll(cases);
+    return diagrams.orAll(cases);
   }
 }
+
+const keyOf = (region: Node, f: Node): number => (region + 8) * 0x4000000 + f;

@@ -1,7 +1,7 @@
 /** A set of packets as boxes that can be read: for each field the values that it may have. */
 import { anyAddress, normalizeRanges, type Range, type Ranges } from '../address/ranges.ts';
 import type { Node } from './diagram.ts';
-import { NO, SpaceLimitError } from './diagram.ts';
+import { NO, SpaceLimitError, YES } from './diagram.ts';
 import { addressOfWords, type AddressField, type Field, type Layout, type MarkField } from './layout.ts';
 
 export type BoxField = Field | AddressField;
@@ -203,6 +203,18 @@ function runsOf(layout: Layout, node: Node, step: Step): readonly Run[] {
 }
 
 const isAddress = (name: string): boolean => name.endsWith('addr');
+
+/** The packets of a box, whatever it supposes. */
+export function setOfBox(layout: Layout, { fields, marks }: Box): Node {
+  const { diagrams } = layout;
+  const ofFields = [...fields].map(([field, ranges]) =>
+    isAddress(field)
+      ? layout.chooseAddresses(field as AddressField, ranges, YES, NO)
+      : layout.chooseNumbers(field as Field, ranges as Ranges<number>, YES, NO),
+  );
+  const ofMarks = [...marks].map(([field, { value, mask }]) => layout.chooseMark(field, value, mask, YES, NO));
+  return [...ofFields, ...ofMarks].reduce((set, one) => diagrams.and(set, one), YES);
+}
 
 /** The same set in fewer boxes: those that differ in one field only become one, until there are none. */
 export function mergeBoxes(boxes: readonly Box[]): readonly Box[] {

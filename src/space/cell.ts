@@ -84,6 +84,8 @@ export interface Cell {
   readonly iif?: string | undefined;
   readonly oif?: string | undefined;
   readonly physin?: string | undefined;
+  /** Each of its packets has come in by one of these ports of a bridge, which no rule tells apart: `physin` is one of them. */
+  readonly ports?: ReadonlySet<string> | undefined;
   readonly physout?: string | undefined;
   /** Skb's: the device that its route leads to, where a bridge has translated it. */
   readonly cameBy?: string | undefined;

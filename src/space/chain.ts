@@ -17,6 +17,7 @@ import type { Layout } from './layout.ts';
 import type { Outcomes } from './outcome.ts';
 import { CHANGES, type MadeChains } from './made-chains.ts';
 import { ruleNames } from './rule-names.ts';
+import type { TargetReadings } from './target-reading.ts';
 
 /** How a table is asked. */
 export interface TableOptions {
@@ -53,6 +54,8 @@ export class TableSpace {
   readonly #conditions: Conditions;
   readonly #outcomes: Outcomes;
   readonly #effects: Effects;
+  /** Absent: a target that is not modelled ends the walk, and no more is known. */
+  readonly #readings: TargetReadings | undefined;
   readonly #table: TableName;
   readonly #hook: HookName;
   readonly #chains: Chains;
@@ -83,6 +86,7 @@ export class TableSpace {
       readonly outcomes: Outcomes;
       readonly effects: Effects;
       readonly chains: MadeChains;
+      readonly readings?: TargetReadings | undefined;
     },
     at: { readonly table: TableName; readonly hook: HookName; readonly chains: Chains },
     options: TableOptions,
@@ -93,6 +97,7 @@ export class TableSpace {
     this.#outcomes = space.outcomes;
     this.#effects = space.effects;
     this.#chainsMade = space.chains;
+    this.#readings = space.readings;
     this.#table = at.table;
     this.#hook = at.hook;
     this.#chains = at.chains;
@@ -117,7 +122,11 @@ export class TableSpace {
     const accepts = (builtIn.policy ?? 'ACCEPT') === 'ACCEPT';
     const policy = this.#options.deciding ? { rule: `${this.#table} ${builtIn.name} policy` } : {};
     if (builtIn.hidden !== undefined)
-      return this.#outcomes.node({ kind: 'undecided', reason: builtIn.hidden.because, ...policy });
+      return this.#inEachReading(
+        `${this.#table} ${builtIn.name} is hidden`,
+        this.#outcomes.node({ kind: 'undecided', reason: builtIn.hidden.because, ...policy }),
+        this.#accepted(policy),
+      );
     const end = accepts ? this.#accepted(policy) : this.#outcomes.node({ kind: 'dropped', ...policy });
     this.#plan(builtIn.name);
     if (this.#effectful.get(builtIn.name) === true) return this.#continuedBy(builtIn.name, end, 0);
@@ -288,10 +297,11 @@ export class TableSpace {
     const called = calls.map((name) => this.#calledBy(name));
     const making = { table: this.#table, rules: chain.rules, called, accepted: this.#accept };
     const known = this.#chainsMade.find(chain.name, making);
-    const before = this.#conditions.unknowns;
+    const unknowns = (): number => this.#conditions.unknowns + (this.#readings?.met ?? 0);
+    const before = unknowns();
     const node = known ?? this.#madeOf(chain);
     // What is not known is so at this hook.
-    if (this.#conditions.unknowns !== before) return node;
+    if (unknowns() !== before) return node;
     if (known === undefined) this.#chainsMade.add(chain.name, making, node);
     if (!changes && !continues && calls.every((name) => settled.has(name))) settled.set(chain.name, node);
     return node;
@@ -324,7 +334,11 @@ export class TableSpace {
       case 'goto':
         return this.#fallReturns(this.#calledBy(action.chain));
       case 'unknown':
-        return this.#outcomes.node({ kind: 'undecided', reason: action.because, ...this.#named(chain, index) });
+        return this.#inEachReading(
+          this.#nameOfTarget(chain, index),
+          this.#outcomes.node({ kind: 'undecided', reason: action.because, ...this.#named(chain, index) }),
+          this.#accepted(this.#named(chain, index)),
+        );
       case 'nat': {
         const name = this.#options.deciding || this.#options.logs ? this.#nameOf(chain, index) : '';
         return this.#context.translate?.(action.target, name) ?? this.#accept;
@@ -332,6 +346,19 @@ export class TableSpace {
       default:
         return FALL;
     }
+  }
+
+  /** A target that is not modelled, where it is read every way. */
+  #inEachReading(name: string, ends: Node, accepts: Node): Node {
+    return this.#readings?.node(name, { ends, goesOn: FALL, accepts }) ?? ends;
+  }
+
+  /** Equal targets of a chain are told apart by their order. */
+  #nameOfTarget({ name, rules }: Chain, index: number): string {
+    const text = (rule: Rule | undefined): string => (rule?.target === undefined ? '' : printTarget(rule.target));
+    const own = text(rules[index]);
+    const before = rules.slice(0, index).filter((rule) => text(rule) === own).length;
+    return `${this.#table} ${this.#hook} ${name}: ${own}${before === 0 ? '' : ` #${before + 1}`}`;
   }
 
   #missing(chain: string): Node {

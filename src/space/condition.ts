@@ -588,13 +588,13 @@ export class Conditions {
       case 'mark':
         return [this.#layout.chooseMark('mark', field.value, field.mask ?? 0xffffffff, YES, NO)];
       case 'interface': {
+        if (field.physdev === true) return [NO];
         const { devices } = this.#layout.alphabets;
         const none = devices.numberOf('');
         const named = devices.matching(field.wildcard === true ? `${field.name}+` : field.name);
-        const level = field.physdev === true ? (source ? 'physin' : 'physout') : source ? 'iif' : 'oif';
         return [
           this.#numbers(
-            level,
+            source ? 'iif' : 'oif',
             named.filter((number) => number !== none),
           ),
         ];

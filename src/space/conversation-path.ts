@@ -32,7 +32,7 @@ export class Conversations {
 
   constructor(ways: HostWays) {
     this.#ways = ways;
-    this.#answers = new Answers(ways.layout);
+    this.#answers = new Answers(ways.ground);
     this.#tcp = ways.layout.chooseValues('protocol', [TCP], YES, NO);
   }
 
@@ -57,6 +57,11 @@ export class Conversations {
       const cells = turn === 'reply' ? this.#answers.to(last, talk) : this.#fromSender(last, talk);
       return cells.flatMap((cell) => this.#ways.send(rules, cell, by));
     });
+  }
+
+  /** Something that is not known of a packet may turn out otherwise for the next. */
+  inAnyReading(region: Node): Node {
+    return this.#answers.inAnyReading(region);
   }
 
   /** Those as one of which all is alike that matters to the next packet. */

@@ -100,7 +100,11 @@ export class Decisions {
   }
 
   #end(value: unknown): Node {
-    const key = JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
+    // Most are names of machines, of which there are many.
+    const key =
+      typeof value === 'string'
+        ? value
+        : JSON.stringify([value], (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = this.#ends.push(value) - 1;

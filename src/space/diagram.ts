@@ -156,26 +156,29 @@ export class Diagrams {
 
   /** The edges of an inner node. */
   edgesOf(node: Node): readonly Edge[] {
-    const end = this.#endOf(node);
+    const end = this.endEdgeOf(node);
     const edges: Edge[] = [];
-    for (let at = this.#firstOf(node); at < end; at++) edges.push({ hi: this.#hiOf(at), to: this.#toOf(at) });
+    for (let at = this.firstEdgeOf(node); at < end; at++) edges.push({ hi: this.hiOf(at), to: this.toOf(at) });
     return edges;
   }
 
-  #firstOf(node: Node): number {
+  /** The edges of an inner node have numbers that follow on one another: that of the first. */
+  firstEdgeOf(node: Node): number {
     return this.#node[2 * node + 1] ?? 0;
   }
 
   /** Behind its last edge. */
-  #endOf(node: Node): number {
+  endEdgeOf(node: Node): number {
     return this.#node[2 * node + 3] ?? 0;
   }
 
-  #hiOf(edge: number): number {
+  /** The last value of an edge, by its number. */
+  hiOf(edge: number): number {
     return (this.#edge[2 * edge] ?? 0) >>> 0;
   }
 
-  #toOf(edge: number): Node {
+  /** Where an edge leads to. */
+  toOf(edge: number): Node {
     return this.#edge[2 * edge + 1] ?? NO;
   }
 
@@ -240,8 +243,8 @@ export class Diagrams {
   }
 
   #isSame(node: Node, level: number, mark: number, count: number): boolean {
-    const first = this.#firstOf(node);
-    if (this.levelOf(node) !== level || this.#endOf(node) - first !== count) return false;
+    const first = this.firstEdgeOf(node);
+    if (this.levelOf(node) !== level || this.endEdgeOf(node) - first !== count) return false;
     for (let i = 0; i < 2 * count; i++) if (this.#edge[2 * first + i] !== this.#stack[2 * mark + i]) return false;
     return true;
   }
@@ -413,15 +416,15 @@ export class Diagrams {
     this.#enter();
     const [levelF, levelG] = [this.levelOf(f), this.levelOf(g)];
     const [isAtF, isAtG] = [levelF <= levelG, levelG <= levelF];
-    let i = this.#firstOf(f);
-    let j = this.#firstOf(g);
-    const endF = isAtF ? this.#endOf(f) : i;
-    const endG = isAtG ? this.#endOf(g) : j;
+    let i = this.firstEdgeOf(f);
+    let j = this.firstEdgeOf(g);
+    const endF = isAtF ? this.endEdgeOf(f) : i;
+    const endG = isAtG ? this.endEdgeOf(g) : j;
     let found = false;
     while (!found && (i < endF || j < endG)) {
-      found = this.somewhere(operation, isAtF ? this.#toOf(i) : f, isAtG ? this.#toOf(j) : g);
-      const hiF = isAtF ? this.#hiOf(i) : Infinity;
-      const hiG = isAtG ? this.#hiOf(j) : Infinity;
+      found = this.somewhere(operation, isAtF ? this.toOf(i) : f, isAtG ? this.toOf(j) : g);
+      const hiF = isAtF ? this.hiOf(i) : Infinity;
+      const hiG = isAtG ? this.hiOf(j) : Infinity;
       if (hiF <= hiG) i++;
       if (hiG <= hiF) j++;
     }
@@ -475,16 +478,16 @@ export class Diagrams {
   }
 
   #childAt(node: Node, value: number): Node {
-    return this.#toOf(this.#edgeFrom(this.#firstOf(node), this.#endOf(node), value));
+    return this.toOf(this.edgeFrom(this.firstEdgeOf(node), this.endEdgeOf(node), value));
   }
 
-  /** Of these edges the one for a value; the last for what is beyond all. */
-  #edgeFrom(first: number, end: number, value: number): number {
+  /** Of these edges, by their numbers, the one for a value; the last for what is beyond all. */
+  edgeFrom(first: number, end: number, value: number): number {
     let low = first;
     let high = end - 1;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#hiOf(middle) < value) low = middle + 1;
+      if (this.hiOf(middle) < value) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -502,10 +505,10 @@ export class Diagrams {
     this.#enter();
     const mark = this.#top;
     if (move === undefined) {
-      const end = this.#endOf(f);
-      for (let i = this.#firstOf(f); i < end; i++) {
-        const child = this.#rewrite(operation, rewriting, this.#toOf(i));
-        this.#push(mark, this.#hiOf(i), child);
+      const end = this.endEdgeOf(f);
+      for (let i = this.firstEdgeOf(f); i < end; i++) {
+        const child = this.#rewrite(operation, rewriting, this.toOf(i));
+        this.#push(mark, this.hiOf(i), child);
       }
     } else {
       const max = this.maxOf(level);
@@ -599,40 +602,40 @@ export class Diagrams {
     const levelF = this.levelOf(f);
     const levelG = this.levelOf(g);
     const mark = this.#top;
-    let i = this.#firstOf(f);
-    let j = this.#firstOf(g);
+    let i = this.firstEdgeOf(f);
+    let j = this.firstEdgeOf(g);
     if (levelF < levelG) {
-      for (const end = this.#endOf(f); i < end; i++) {
-        const child = this.#apply(operation, this.#toOf(i), g);
-        this.#push(mark, this.#hiOf(i), child);
+      for (const end = this.endEdgeOf(f); i < end; i++) {
+        const child = this.#apply(operation, this.toOf(i), g);
+        this.#push(mark, this.hiOf(i), child);
       }
     } else if (levelG < levelF) {
-      for (const end = this.#endOf(g); j < end; j++) {
-        const child = this.#apply(operation, f, this.#toOf(j));
-        this.#push(mark, this.#hiOf(j), child);
+      for (const end = this.endEdgeOf(g); j < end; j++) {
+        const child = this.#apply(operation, f, this.toOf(j));
+        this.#push(mark, this.hiOf(j), child);
       }
     } else {
-      const end = this.#endOf(f);
-      const endG = this.#endOf(g);
+      const end = this.endEdgeOf(f);
+      const endG = this.endEdgeOf(g);
       while (i < end) {
-        const hiF = this.#hiOf(i);
-        const hiG = this.#hiOf(j);
+        const hiF = this.hiOf(i);
+        const hiG = this.hiOf(j);
         // Of a large diagram what a small one has not is passed over.
-        const ofF = hiF > hiG ? outside(operation, this.#toOf(i)) : OPEN;
+        const ofF = hiF > hiG ? outside(operation, this.toOf(i)) : OPEN;
         if (ofF !== OPEN) {
           this.#push(mark, hiF, ofF);
-          j = this.#edgeFrom(j, endG, hiF + 1);
+          j = this.edgeFrom(j, endG, hiF + 1);
           i++;
           continue;
         }
-        const ofG = hiG > hiF && operation <= OR ? outside(operation, this.#toOf(j)) : OPEN;
+        const ofG = hiG > hiF && operation <= OR ? outside(operation, this.toOf(j)) : OPEN;
         if (ofG !== OPEN) {
           this.#push(mark, hiG, ofG);
           j++;
-          i = j === endG ? end : this.#edgeFrom(i, end, hiG + 1);
+          i = j === endG ? end : this.edgeFrom(i, end, hiG + 1);
           continue;
         }
-        const child = this.#apply(operation, this.#toOf(i), this.#toOf(j));
+        const child = this.#apply(operation, this.toOf(i), this.toOf(j));
         this.#push(mark, hiF < hiG ? hiF : hiG, child);
         if (hiF <= hiG) i++;
         if (hiG <= hiF) j++;
@@ -660,8 +663,8 @@ export class Diagrams {
     // A list in place of calls: a diagram may be deeper than the machine's stack.
     const open: { readonly node: Node; edge: number; readonly end: number }[] = [];
     const enter = (at: Node): void => {
-      const edge = at < 0 ? 0 : this.#firstOf(at);
-      open.push({ node: at, edge, end: at < 0 ? 0 : this.#endOf(at) });
+      const edge = at < 0 ? 0 : this.firstEdgeOf(at);
+      open.push({ node: at, edge, end: at < 0 ? 0 : this.endEdgeOf(at) });
     };
     enter(node);
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
@@ -670,7 +673,7 @@ export class Diagrams {
         order.push(top.node);
         continue;
       }
-      const to = this.#toOf(top.edge++);
+      const to = this.toOf(top.edge++);
       if (seen.has(to)) continue;
       seen.add(to);
       enter(to);

@@ -21,18 +21,13 @@ export interface EndChange {
 }
 
 /**
- * What changed between the ends that packets come to under the one ruleset and under the other. No packet is in two. `sameRules`: asked where sets follow packets
- * under neither, which then fare alike only if the rules are alike to every packet.
+ * What changed between the ends that packets come to under the one ruleset and under the other, of packets that meet some change. No packet is in two. Of those that sets follow on neither side
+ * to their end nothing is known.
  */
-export function endChanges(
-  layout: Layout,
-  old: readonly HostEnd[],
-  now: readonly HostEnd[],
-  sameRules: () => boolean,
-): readonly EndChange[] {
+export function endChanges(layout: Layout, old: readonly HostEnd[], now: readonly HostEnd[]): readonly EndChange[] {
   const { diagrams } = layout;
   const [before, after] = [atomsOf(layout, old), atomsOf(layout, now)];
-  const found: EndChange[] = changedAtoms(layout, before, after, sameRules).flatMap((changed) => {
+  const found: EndChange[] = changedAtoms(layout, before, after).flatMap((changed) => {
     const classes = classesOf(layout, changed);
     const ends = `${summaryOf(changed.was)} -> ${summaryOf(changed.is)}`;
     return classes.length === 0 ? [] : [{ classes, packets: changed.packets, ends, now: changed.is.ends }];
@@ -121,10 +116,12 @@ function byKey({ diagrams }: Layout, atoms: readonly Atom[]): ReadonlyMap<string
     else own.push(atom);
   }
   return new Map(
-    [...grouped].map(([key, own]) => [
-      key,
-      { region: diagrams.orAll(own.map(({ region }) => region)), ends: own[0]?.ends ?? [] },
-    ]),
+    [...grouped].map(([key, own]) => {
+      const region = diagrams.orAll(own.map((atom) => atom.region));
+      // Of all of them: what their ends look like is the same.
+      const ends = own[0]?.ends.map((end): HostEnd => ({ ...end, cell: { ...end.cell, region } })) ?? [];
+      return [key, { region, ends }];
+    }),
   );
 }
 
@@ -138,17 +135,12 @@ interface Changed {
   readonly sameEndpoint: boolean;
 }
 
-function changedAtoms(
-  layout: Layout,
-  old: readonly Atom[],
-  now: readonly Atom[],
-  sameRules: () => boolean,
-): readonly Changed[] {
+function changedAtoms(layout: Layout, old: readonly Atom[], now: readonly Atom[]): readonly Changed[] {
   const { diagrams } = layout;
   const [before, after] = [byKey(layout, old), byKey(layout, now)];
   const apart = (own: ReadonlyMap<string, Atom>, others: ReadonlyMap<string, Atom>): readonly Atom[] =>
     [...own].flatMap(([key, atom]) => {
-      const same = atom.ends.some(isUnfollowed) && !sameRules() ? NO : (others.get(key)?.region ?? NO);
+      const same = atom.ends.some(isUnfollowed) ? NO : (others.get(key)?.region ?? NO);
       const region = diagrams.less(atom.region, same);
       return region === NO ? [] : [{ ...atom, region }];
     });

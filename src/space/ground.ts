@@ -1,12 +1,13 @@
 /** What several hosts, or several versions of their rules, have in common when they are asked about all packets: one layout, so that what they say can be compared. */
 import type { Family } from '../address/address.ts';
 import type { Mac } from '../address/mac.ts';
-import type { Host } from '../host/host.ts';
+import { bridgeOfPort, type Host } from '../host/host.ts';
+import { portsOf } from '../host/own.ts';
 import type { NatTarget } from '../netfilter/compile.ts';
 import { tracksConnections } from '../netfilter/compile.ts';
 import type { ConntrackSettings } from '../netfilter/conntrack.ts';
 import type { Backend } from '../netfilter/skb.ts';
-import type { Network } from '../network/network.ts';
+import type { Attachment, Network } from '../network/network.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { HookName, Ruleset, Table, TableName } from '../ruleset/rule.ts';
 import { sysctlOf } from '../host/host.ts';
@@ -18,11 +19,13 @@ import { Decisions } from './decisions.ts';
 import { NO, YES, type Node, type PairOperation, type Substitution } from './diagram.ts';
 import { Effects } from './effect.ts';
 import { headerLevels, type Levels } from './header-levels.ts';
+import { Joining } from './joining.ts';
 import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Openings } from './openings.ts';
 import { Outcomes } from './outcome.ts';
-import { alphabetsOf, type MoreNames } from './vocabulary.ts';
+import { TargetReadings } from './target-reading.ts';
+import { alphabetsOf, portsNamed, type MoreNames } from './vocabulary.ts';
 
 export interface GroundOptions {
   readonly family: Family;
@@ -34,6 +37,10 @@ export interface GroundOptions {
   readonly limit?: number;
   /** What is logged is told. */
   readonly logs?: boolean;
+  /** Packets that are alike but for an address go on together. */
+  readonly joins?: boolean;
+  /** Targets that are not modelled are read every way. */
+  readonly eachReading?: boolean;
 }
 
 /** Packets that come to a table of a host. */
@@ -52,7 +59,10 @@ export class Ground {
   readonly outcomes: Outcomes;
   readonly effects: Effects;
   readonly bindings: Bindings;
+  readonly readings: TargetReadings | undefined;
   readonly openings: Openings;
+  /** Absent: packets that are translated to several addresses go on apart. */
+  readonly joining: Joining | undefined;
   /** A packet goes on to the next table. */
   readonly accepted: Node;
   /** NAT targets as outcomes name them. */
@@ -73,8 +83,20 @@ export class Ground {
   readonly #scenes = new Map<Host, { readonly conditions: Conditions; readonly chains: MadeChains }>();
 
   readonly #logs: boolean;
+  /** Ports of bridges, or starts of their names, that rules ask for. */
+  readonly #ports: readonly string[];
 
-  constructor({ family, backend, network, rulesets, more, limit, logs = false }: GroundOptions) {
+  constructor({
+    family,
+    backend,
+    network,
+    rulesets,
+    more,
+    limit,
+    logs = false,
+    joins = false,
+    eachReading = false,
+  }: GroundOptions) {
     this.#logs = logs;
     this.family = family;
     this.backend = backend;
@@ -83,11 +105,28 @@ export class Ground {
     this.outcomes = new Outcomes(limit);
     this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
     this.effects = new Effects(this.layout, this.outcomes);
+    if (eachReading) this.readings = new TargetReadings(this.layout);
     this.accepted = this.outcomes.node({ kind: 'accepted' });
     this.open = this.outcomes.node({ kind: 'undecided', reason: 'it matters what the kernel chooses' });
     this.bindings = new Bindings(this.layout, this.open);
     this.openings = new Openings(this.layout);
+    this.joining = joins ? new Joining(this.layout, this.bindings) : undefined;
     this.#macs = macsOf(network, this.layout);
+    this.#ports = portsNamed(rulesets);
+  }
+
+  /**
+   * What a machine has in common with others on ports of its bridge that no rule tells from its own; undefined where it is on none, or that cannot be said.
+   */
+  standOf({ host: name, interface: port }: Attachment, mac: Mac): string | undefined {
+    const host = this.network.hosts.find((own) => own.name === name);
+    const bridge = host && bridgeOfPort(host, port);
+    if (bridge === undefined || this.network.hosts.some(({ sets }) => sets.size > 0)) return undefined;
+    const named = this.#ports.map((pattern) =>
+      pattern.endsWith('+') ? port.startsWith(pattern.slice(0, -1)) : port === pattern,
+    );
+    const { hairpin, uplink } = portsOf(bridge).byName.get(port) ?? {};
+    return [name, bridge.name, named, hairpin, uplink, this.layout.alphabets.macs.numberOf(mac)].join();
   }
 
   /** What a header says of the levels of functions of packets. Kept, for a header is asked about in many tables. */
@@ -121,9 +160,9 @@ export class Ground {
     const node = known.get(key);
     if (node !== undefined) return node;
     const { conditions, chains } = this.#sceneOf(host);
-    const { layout, outcomes, effects } = this;
+    const { layout, outcomes, effects, readings } = this;
     const made = new TableSpace(
-      { layout, conditions, outcomes, effects, chains },
+      { layout, conditions, outcomes, effects, chains, readings },
       { table: table.name, hook, chains: table.chains },
       { deciding: false, logs: this.#logs },
       {

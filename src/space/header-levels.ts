@@ -2,7 +2,7 @@
 import type { LevelValue } from './binding.ts';
 import type { Ends, Header } from './cell.ts';
 import { wordsOf, type AddressField, type Field, type Layout } from './layout.ts';
-import { fieldValue, isValue, type Source, type Value } from './value.ts';
+import { fieldValue, isValue, type EachValue, type Source, type Value } from './value.ts';
 
 export type Levels = Map<number, LevelValue>;
 
@@ -29,6 +29,10 @@ export function setLevels(layout: Layout, levels: Levels, field: Source, value: 
     for (const [index, level] of own.entries()) levels.set(level, words[index] ?? 0);
     return;
   }
+  if (value.kind === 'each') {
+    for (const [index, level] of own.entries()) levels.set(level, { by: value.by, of: wordOfEach(value, index) });
+    return;
+  }
   const choice = { levels: own, from: wordsIn(field, value.from), to: wordsIn(field, value.to) };
   const [first] = own;
   if (first === undefined) return;
@@ -50,6 +54,15 @@ export function setLevels(layout: Layout, levels: Levels, field: Source, value: 
               ),
           },
     );
+}
+
+const wordsOfEach = new WeakMap<EachValue, readonly (readonly number[])[]>();
+
+/** One word of each of the values. */
+function wordOfEach(value: EachValue, index: number): readonly number[] {
+  const words = wordsOfEach.get(value) ?? value.values.map((one) => wordsOf(one));
+  wordsOfEach.set(value, words);
+  return words.map((of) => of[index] ?? 0);
 }
 
 /** All values of the choice have the same words before this one. */

@@ -88,9 +88,9 @@ export class HookPath {
     hook: HookName,
     stop: (end: LostEnd) => void,
   ): readonly { readonly cell: Cell; readonly outcome: Outcome }[] {
-    if (!this.#space.has(table)) return [{ cell, outcome: PASSED }];
     const { ground, host } = this.#space;
     ground.onMeeting?.({ host, table, hook, cell });
+    if (!this.#space.has(table)) return [{ cell, outcome: PASSED }];
     const { key, values } = this.#constants(cell);
     const f = this.#space.table(table, hook, key, values);
     if (f === undefined || f === this.#space.ground.accepted) return [{ cell, outcome: PASSED }];
@@ -109,12 +109,17 @@ export class HookPath {
     });
   }
 
-  /** Is any packet of a cell, as it meets a table, one of these? `known`: what is left of them for cells of which as much is known. */
-  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
+  /**
+   * The packets of a cell, as they were sent, that are of these when they meet a table, or may be where the kernel chooses. `known`: what is left of these for cells of which as much is known.
+   */
+  meeting(cell: Cell, packets: Node, known: Map<string, Node>): Node {
     const { key, values } = this.#constants(cell);
     const own = known.get(key) ?? this.#space.ground.where(values(), packets);
     known.set(key, own);
-    return own !== NO && this.#pieces(cell, own).some(({ to }) => to !== NO);
+    if (own === NO) return NO;
+    return this.#layout.diagrams.orAll(
+      this.#pieces(cell, own).flatMap((piece) => (piece.to === NO ? [] : [piece.cell.region])),
+    );
   }
 
   /** Levels that have one value for all packets of a cell. */
@@ -267,7 +272,9 @@ export class HookPath {
   }
 
   /** The rules are asked once for each end of a flow. */
-  #bind(cell: Cell, hook: HookName, isSource: boolean, stop: (end: LostEnd) => void): readonly Cell[] {
+  #bind(given: Cell, hook: HookName, isSource: boolean, stop: (end: LostEnd) => void): readonly Cell[] {
+    const { joining } = this.#space.ground;
+    const cell = joining?.settled(given) ?? given;
     const { tracked } = cell;
     if (tracked?.kind !== 'flow') return [cell];
     const done = isSource ? { sourceDone: true } : { destinationDone: true };
@@ -278,7 +285,7 @@ export class HookPath {
         flow: { ...(own.tracked?.kind === 'flow' ? own.tracked.flow : tracked.flow), ...done, ...more },
       },
     });
-    return this.#table(cell, 'nat', hook, stop).flatMap(({ cell: own, outcome }) => {
+    const bound = this.#table(cell, 'nat', hook, stop).flatMap(({ cell: own, outcome }) => {
       // A flow that exists stays as it is, but its packet has met the rules.
       if (tracked.flow.confirmed) return [own];
       const target = this.#space.ground.targets.get(outcome.rewritten.translation ?? '');
@@ -302,6 +309,7 @@ export class HookPath {
         return [mapped];
       });
     });
+    return joining === undefined ? bound : joining.ofTranslated(bound, isSource ? 'saddr' : 'daddr');
   }
 
   /** nf_nat_packet: every packet of the flow is rewritten as was decided. */

@@ -10,6 +10,7 @@ import type { Turn } from '../packet/reply.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
 import { AS_SENT } from './cell.ts';
 import { Conversations, flowKey, flowsAfter } from './conversation-path.ts';
+import { Course, endsWithin, openedBy, touchedBy, type Followed, type Start } from './course.ts';
 import { describe } from './description.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { endChanges, type EndChange } from './end-difference.ts';
@@ -17,11 +18,15 @@ import { partingKey, partingOf } from './parting.ts';
 import { saidAmong } from './plain-words.ts';
 import { waysIn } from './host-claim.ts';
 import { isReached, type HostEnd } from './host-path.ts';
-import { isSomeChange, rulesChange } from './same-rules.ts';
+import { isSomeChange, rulesChange, type RulesChange } from './rules-change.ts';
 import type { HostWays } from './host-ways.ts';
+import { single, stateNumber } from './layout.ts';
+import { ChangeToMeet, Meetings } from './meetings.ts';
+import { readBothWays } from './target-reading.ts';
 import { CHANGE_CLASSES, type ChangeClass } from './table-difference.ts';
 import { whereIn } from './value.ts';
-import { onlyFields, valuesOf } from './equality.ts';
+import { onlyFields } from './equality.ts';
+import { sizeOf, type RegionSize } from './region-size.ts';
 import { witnessOf, type Witnessed, type WayWitness } from './way-witness.ts';
 import { arrivalIn } from './witness.ts';
 
@@ -43,13 +48,6 @@ export interface Exposed {
   readonly sources: readonly string[];
 }
 
-export interface RegionSize {
-  /** Of the first packets: how many addresses they come from, and go to. */
-  readonly sources: bigint;
-  readonly destinations: bigint;
-  readonly packets: bigint;
-}
-
 /** Of one way into the host. */
 interface Found extends Witnessed {
   readonly now: readonly HostEnd[];
@@ -69,34 +67,62 @@ export interface DifferenceOptions {
 }
 
 /** In the order in which a person wants to read them: new exposures first, the widest first. Throws SpaceLimitError. */
-export function hostDifference(
+export const hostDifference = (
   ways: HostWays,
   old: Ruleset,
   now: Ruleset,
-  { within, conversations = true }: DifferenceOptions = {},
-): readonly WayRegion[] {
-  const { diagrams, family } = ways.layout;
-  const comparison = new Comparison(ways, old, now);
-  const boxes = within?.boxes.filter((box) => box.family === family) ?? [anyPattern(family)];
-  for (const { entry, state, region } of waysIn(ways, boxes)) {
-    const sent = diagrams.and(region, ways.alive);
-    if (state !== undefined || !conversations) {
-      comparison.asserted(entry, state, sent);
-      continue;
-    }
-    const { different } = comparison.conversations(entry, sent);
-    // An icmp error about a flow, which may be any: of its conversation sets know nothing.
-    comparison.asserted(entry, 'RELATED', diagrams.less(diagrams.and(sent, icmpErrors(ways)), different));
+  options: DifferenceOptions = {},
+): readonly WayRegion[] => new HostDifferences(ways, old).to(now, options);
+
+/** What changed between one ruleset of a host and others: the ways of packets under the one are followed once. */
+export class HostDifferences {
+  readonly #ways: HostWays;
+  readonly #old: Ruleset;
+  readonly #conversations: Conversations;
+  readonly #courses = new Map<string, Course>();
+
+  constructor(ways: HostWays, old: Ruleset) {
+    this.#ways = ways;
+    this.#old = old;
+    this.#conversations = new Conversations(ways);
   }
-  const witness = (found: Found): WayWitness | undefined =>
-    witnessOf(ways, old, now, found, found.state === 'RELATED' ? comparison.openersTo(found.entry) : []);
-  const rules = (found: Found): string | undefined => {
-    const seen = witness(found);
-    return seen && partingKey(partingOf(seen, old, now));
-  };
-  return together(ways, comparison.found, rules)
-    .map((found) => shown(ways, found, witness(found)))
-    .sort(isFirst);
+
+  /** As hostDifference. */
+  to(now: Ruleset, { within, conversations = true }: DifferenceOptions = {}): readonly WayRegion[] {
+    const [ways, old] = [this.#ways, this.#old];
+    const { diagrams, family } = ways.layout;
+    const change = rulesChange(ways.ground, ways.host, old, now);
+    if (!isSomeChange(change)) return [];
+    const courseOf = (start: Start): Course => this.#courseOf(start);
+    const comparison = new Comparison(ways, this.#conversations, { old, now, change }, courseOf);
+    const boxes = within?.boxes.filter((box) => box.family === family) ?? [anyPattern(family)];
+    for (const { entry, state, region } of waysIn(ways, boxes)) {
+      const sent = diagrams.and(region, ways.alive);
+      if (state !== undefined || !conversations) {
+        comparison.asserted({ entry, sent, ...(state === undefined ? {} : { state }) });
+        continue;
+      }
+      const { different } = comparison.conversations(entry, sent);
+      // An icmp error about a flow, which may be any: of its conversation sets know nothing.
+      comparison.asserted({ entry, sent: diagrams.and(sent, icmpErrors(ways)), state: 'RELATED' }, different);
+    }
+    const witness = (found: Found): WayWitness | undefined =>
+      witnessOf(ways, old, now, found, found.state === 'RELATED' ? comparison.openersTo(found.entry) : []);
+    const rules = (found: Found): string | undefined => {
+      const seen = witness(found);
+      return seen && partingKey(partingOf(seen, old, now));
+    };
+    return together(ways, comparison.found, rules)
+      .map((found) => shown(ways, found, witness(found)))
+      .sort(isFirst);
+  }
+
+  #courseOf(start: Start): Course {
+    const key = `${entryKey(start.entry)} ${start.state ?? ''} ${start.sent}`;
+    const known = this.#courses.get(key) ?? new Course(this.#ways, this.#conversations, this.#old, start);
+    this.#courses.set(key, known);
+    return known;
+  }
 }
 
 /** As one those that mean the same and that the same two rules decide, however many ends there are. */
@@ -127,22 +153,37 @@ function icmpErrors({ layout }: HostWays): Node {
   return layout.chooseValues('protocol', [protocol], layout.chooseNumbers('dport', ranges, YES, NO), NO);
 }
 
+/** The rules before and after, and what these make otherwise. */
+interface Rules {
+  readonly old: Ruleset;
+  readonly now: Ruleset;
+  readonly change: RulesChange;
+}
+
 class Comparison {
   readonly #ways: HostWays;
-  readonly #old: Ruleset;
   readonly #now: Ruleset;
   readonly #conversations: Conversations;
+  readonly #change: RulesChange;
+  readonly #toMeet: ChangeToMeet;
+  readonly #courseOf: (start: Start) => Course;
   readonly #found = new Map<string, Found>();
   readonly #firsts: (Sides & { readonly entry: Entry })[] = [];
   readonly #slight = new Map<string, Node>();
-  /** Asked for only where sets do not follow packets. */
-  #someChange: boolean | undefined;
+  readonly #concerned = new Map<ConntrackState, boolean>();
 
-  constructor(ways: HostWays, old: Ruleset, now: Ruleset) {
+  constructor(
+    ways: HostWays,
+    conversations: Conversations,
+    { old, now, change }: Rules,
+    courseOf: (start: Start) => Course,
+  ) {
     this.#ways = ways;
-    this.#old = old;
+    this.#conversations = conversations;
     this.#now = now;
-    this.#conversations = new Conversations(ways);
+    this.#change = change;
+    this.#toMeet = new ChangeToMeet(ways.ground, ways.host, old, change);
+    this.#courseOf = courseOf;
   }
 
   get found(): readonly Found[] {
@@ -167,23 +208,26 @@ class Comparison {
       .slice(0, MOST_OPENERS);
   }
 
-  #changes(old: readonly HostEnd[], now: readonly HostEnd[]): readonly EndChange[] {
-    return endChanges(this.#ways.layout, old, now, () => this.#areSameRules);
+  /** The packets of those that need not fare as they did; undefined: of all of them that cannot be told. */
+  #touched(followed: Followed): Node {
+    return touchedBy(this.#ways, this.#toMeet, followed) ?? YES;
   }
 
-  /** To every packet on this host. */
-  get #areSameRules(): boolean {
-    const { ground, host } = this.#ways;
-    this.#someChange ??= isSomeChange(rulesChange(ground, host, this.#old, this.#now));
-    return !this.#someChange;
+  #within(ends: readonly HostEnd[], within: Node): readonly HostEnd[] {
+    return endsWithin(this.#ways, ends, within);
   }
 
-  /** Packets of which somebody says in which state they are. */
-  asserted(entry: Entry, state: ConntrackState | undefined, sent: Node): void {
-    const [old, now] = [this.#old, this.#now].map((side) => this.#ways.ends(side, entry, sent, state));
+  /** Packets of which somebody says in which state they are; without those of `told`. */
+  asserted(start: Start, told: Node = NO): void {
+    const { entry, state } = start;
+    if (!this.#concerns(state)) return;
+    const { diagrams } = this.#ways.layout;
+    const { first } = this.#courseOf(start);
+    const touched = diagrams.less(diagrams.and(start.sent, this.#touched(first)), told);
+    const now = this.#ways.ends(this.#now, entry, touched, state);
     // Of flows that exist it is their state that matters.
     const isLater = state === 'ESTABLISHED' || state === 'RELATED';
-    for (const change of this.#changes(old ?? [], now ?? []))
+    for (const change of this.#changes(this.#within(first.ends, touched), now))
       this.#tell(isLater ? asStateful(change) : change, {
         entry,
         turns: ['packet'],
@@ -195,35 +239,42 @@ class Comparison {
   /** Packets as conntrack finds them, and what follows them. Those that fare otherwise themselves are given back. */
   conversations(entry: Entry, sent: Node): { readonly different: Node } {
     const { diagrams } = this.#ways.layout;
-    const [old, now] = [this.#old, this.#now].map((side) => this.#ways.ends(side, entry, sent));
-    const first = { old: old ?? [], now: now ?? [] };
-    this.#firsts.push({ entry, ...first });
-    const changes = this.#changes(first.old, first.now);
+    const course = this.#courseOf({ entry, sent });
+    const { first } = course;
+    const touched = diagrams.and(sent, this.#touched(first));
+    const now = this.#ways.ends(this.#now, entry, touched);
+    this.#firsts.push({ entry, old: first.ends, now });
+    const changes = this.#changes(this.#within(first.ends, touched), now);
     for (const change of changes) this.#tell(change, { entry, turns: ['packet'], alive: false });
     const different = this.#different(changes);
-    const opened = diagrams.orAll(
-      [...first.old, ...first.now].flatMap(({ cell }) => (cell.tracked?.kind === 'flow' ? [cell.region] : [])),
-    );
-    const told = this.#afterwards(entry, first, diagrams.less(opened, different));
-    this.#whileAlive(entry, first, different, diagrams.less(opened, told));
+    const opened = diagrams.or(openedBy(this.#ways, first.ends), openedBy(this.#ways, now));
+    const begun: Begun = { entry, course, old: first, touched, now };
+    const told = this.#afterwards(begun, diagrams.less(opened, different));
+    this.#whileAlive(begun, different, diagrams.less(opened, told));
     return { different };
   }
 
   /** Conversations of flows that begin alike, under the old rules and under the new. The packets are given back whose conversations do not go on alike. */
-  #afterwards(entry: Entry, first: Sides, begun: Node): Node {
-    let alike = begun;
+  #afterwards(first: Begun, begun: Node): Node {
+    const { entry, course } = first;
     const { diagrams } = this.#ways.layout;
-    const goOn = (from: Sides, turns: readonly Turn[]): Sides => {
+    let alike = begun;
+    const goOn = (from: Begun, turns: readonly Turn[]): Begun => {
       const turn = turns.at(-1) ?? 'packet';
-      const next = { entry, turn, within: alike };
-      const sides = {
-        old: this.#conversations.next(this.#old, { ...next, ends: from.old }),
-        now: this.#conversations.next(this.#now, { ...next, ends: from.now }),
-      };
-      const changes = this.#changesOf(sides, turn);
+      const within = this.#inAnyReading(alike);
+      const met = diagrams.and(within, this.#inAnyReading(from.touched));
+      const whole = this.#mayMeet(turn) ? course.whole(turns) : undefined;
+      const touched =
+        whole === undefined ? met : diagrams.or(met, diagrams.and(within, this.#inAnyReading(this.#touched(whole))));
+      const isWhole = whole !== undefined && course.isOpenedBy(touched);
+      const old = isWhole ? whole : course.after(from.old, turns, whole === undefined ? met : within);
+      // Those that have met no change so far have come as far as under the old rules.
+      const ends = [...from.now, ...this.#within(from.old.ends, diagrams.not(from.touched))];
+      const now = this.#conversations.next(this.#now, { entry, turn, within: touched, ends });
+      const changes = this.#changesOf({ old: this.#within(old.ends, touched), now }, turn);
       for (const change of changes) this.#tell(change, { entry, turns, alive: false });
       alike = diagrams.less(alike, this.#different(changes));
-      return sides;
+      return { entry, course, old, touched, now };
     };
     goOn(first, ['packet', 'packet']);
     goOn(goOn(goOn(first, ANSWERED), GOING_ON), ANSWERED_AGAIN);
@@ -231,23 +282,66 @@ class Comparison {
   }
 
   /** Conversations that began under the old rules, whose next packet meets the new ones. */
-  #whileAlive(entry: Entry, first: Sides, different: Node, notTold: Node): void {
+  #whileAlive({ entry, course, old: first, touched, now }: Begun, different: Node, notTold: Node): void {
     const { diagrams } = this.#ways.layout;
-    const otherFlows = diagrams.less(flowsOtherwise(this.#ways, first), different);
+    const flows = flowsOtherwise(this.#ways, { old: this.#within(first.ends, touched), now });
+    const otherFlows = diagrams.less(flows, different);
     let untold = notTold;
-    const compare = (ends: readonly HostEnd[], turns: readonly Turn[], within: Node): readonly HostEnd[] => {
-      const next = { entry, ends, turn: turns.at(-1) ?? 'packet', within: diagrams.and(within, untold) };
-      const old = this.#conversations.next(this.#old, next);
-      if (old.length === 0) return [];
-      const now = this.#conversations.next(this.#now, next);
-      const changes = this.#changesOf({ old, now }, next.turn);
+    const compare = (before: Followed, turns: readonly Turn[], within: Node): Followed => {
+      const turn = turns.at(-1) ?? 'packet';
+      const asked = this.#inAnyReading(diagrams.and(within, untold));
+      if (asked === NO || !this.#mayMeet(turn)) return NOTHING;
+      const old = course.after(before, turns, asked);
+      const met = diagrams.and(asked, this.#inAnyReading(this.#touched(old)));
+      const next = { entry, turn, within: met, ends: before.ends };
+      const changes = this.#changesOf(
+        { old: this.#within(old.ends, met), now: this.#conversations.next(this.#now, next) },
+        turn,
+      );
       for (const change of changes) this.#tell(change, { entry, turns, alive: true });
       untold = diagrams.less(untold, this.#different(changes));
       return old;
     };
     const all = diagrams.or(otherFlows, different);
-    compare(first.old, ['packet', 'packet'], otherFlows);
-    compare(compare(compare(first.old, ANSWERED, all), GOING_ON, all), ANSWERED_AGAIN, all);
+    compare(first, ['packet', 'packet'], otherFlows);
+    compare(compare(compare(first, ANSWERED, all), GOING_ON, all), ANSWERED_AGAIN, all);
+  }
+
+  /** Do the rules make anything otherwise of packets in a state? Not of which conntrack has seen none before. */
+  #concerns(state: ConntrackState | undefined): boolean {
+    const { ground, host, layout } = this.#ways;
+    if (state === undefined || this.#change.kind === 'all' || !ground.host(host, this.#now).conntrack) return true;
+    const known = this.#concerned.get(state);
+    if (known !== undefined) return known;
+    const { diagrams } = layout;
+    const inState = layout.chooseNumbers('ct', single(stateNumber(state)), YES, NO);
+    const isSo = this.#change.tables.some(
+      ({ table, packets }) => table === 'raw' || diagrams.and(packets, inState) !== NO,
+    );
+    this.#concerned.set(state, isSo);
+    return isSo;
+  }
+
+  /** A packet that comes again unanswered may open a flow; what comes after an answer counts where it is of the flow that there is. */
+  #mayMeet(turn: Turn): boolean {
+    return turn === 'packet' || this.#concerns('ESTABLISHED');
+  }
+
+  #inAnyReading(region: Node): Node {
+    return this.#conversations.inAnyReading(region);
+  }
+
+  #changes(old: readonly HostEnd[], now: readonly HostEnd[]): readonly EndChange[] {
+    const { layout, ground } = this.#ways;
+    const changes = endChanges(layout, old, now);
+    if (ground.readings === undefined) return changes;
+    return readBothWays(
+      layout,
+      ground.readings,
+      changes,
+      ({ classes }) => classes.every(isSlight),
+      (change): EndChange => ({ ...change, classes: ['undecided'] }),
+    );
   }
 
   /** What changed for packets of flows: what opens a flow of its own is a first packet. */
@@ -285,6 +379,20 @@ class Comparison {
     const known = this.#found.get(key)?.packets ?? NO;
     this.#found.set(key, { ...where, classes, now, packets: this.#ways.layout.diagrams.or(known, packets) });
   }
+}
+
+const NOTHING: Followed = { ends: [], meetings: new Meetings() };
+
+/** How far conversations have come that enter by one way. */
+interface Begun {
+  readonly entry: Entry;
+  readonly course: Course;
+  /** Their last packets under the old rules; of all of them, or of those that are asked for. */
+  readonly old: Followed;
+  /** Conversations that have met a change. */
+  readonly touched: Node;
+  /** Of these the last packets under the new rules. */
+  readonly now: readonly HostEnd[];
 }
 
 interface Sides {
@@ -347,17 +455,26 @@ function shown(ways: HostWays, found: Found, witness: WayWitness | undefined): W
     ...found,
     boxes,
     more,
-    size: sizeOf(ways, packets),
-    exposed: found.classes.includes('widened') && found.turns.length === 1 ? exposedBy(ways, found, opening) : [],
+    size: sizeOf(ways.layout, packets),
+    exposed:
+      found.classes.includes('widened') && found.turns.length === 1 ? exposedBy(ways, found, [opening, routed]) : [],
     ...(witness === undefined ? {} : { witness }),
   };
 }
 
-/** Who is newly reached, as packets look when they are there. */
-function exposedBy(ways: HostWays, { packets, now }: Found, opening: Node): readonly Exposed[] {
+/** Exactly, unless that takes more boxes. */
+const shorter = (exact: readonly string[], short: readonly string[]): readonly string[] =>
+  exact.length <= short.length ? exact : short;
+
+const withoutSource = (text: string): string => text.replace(/(any|0\.0\.0\.0\/0|::\/0) > /, '');
+const withoutDestination = (text: string): string =>
+  text.replace(/ > (any|0\.0\.0\.0\/0|::\/0)$/, '').replace(/ (0\.0\.0\.0\/0|::\/0)$/, '');
+
+/** Who is newly reached, as packets look when they are there; what is so of all of the first of these that the packets are among goes without saying. */
+function exposedBy(ways: HostWays, { packets, now }: Found, among: readonly Node[]): readonly Exposed[] {
   const { layout } = ways;
   const { diagrams } = layout;
-  const whole = diagrams.less(packets, opening) === NO ? opening : YES;
+  const whole = among.find((one) => diagrams.less(packets, one) === NO) ?? YES;
   const said = (set: Node, among: Node): readonly string[] =>
     describe(layout, saidAmong(layout, set, among), YES).boxes;
   const sources = (set: Node): Node => onlyFields(layout, set, ['saddr']);
@@ -376,17 +493,10 @@ function exposedBy(ways: HostWays, { packets, now }: Found, opening: Node): read
     const by = end.kind === 'exit' ? [end.oif, ...(end.port === undefined ? [] : [end.port])].join(' ') : undefined;
     return [
       {
-        endpoints: said(there, at(whole)).map((text) => text.replace('any > ', '')),
-        sources: said(sources(own), sources(whole)).map((text) => text.replace(' > any', '')),
+        endpoints: shorter(describe(layout, there, YES).boxes, said(there, at(whole))).map(withoutSource),
+        sources: said(sources(own), sources(whole)).map(withoutDestination),
         ...(by === undefined ? {} : { by }),
       },
     ];
   });
-}
-
-function sizeOf({ layout }: HostWays, packets: Node): RegionSize {
-  const { diagrams, family } = layout;
-  const all = diagrams.count(YES) >> (family === 4 ? 32n : 128n);
-  const addresses = (field: 'saddr' | 'daddr'): bigint => diagrams.count(valuesOf(layout, packets, field)) / all;
-  return { sources: addresses('saddr'), destinations: addresses('daddr'), packets: diagrams.count(packets) };
 }

@@ -17,7 +17,7 @@ import type { ClassDecision } from './decisions.ts';
 import { NO, type Node } from './diagram.ts';
 import type { HostSpace } from './ground.ts';
 import { HookPath } from './hook-path.ts';
-import { TrackingPath } from './tracking-path.ts';
+import { TrackingPath, unfollowed } from './tracking-path.ts';
 import type { Layout } from './layout.ts';
 import { isValue, shifted, whereIn, type Value } from './value.ts';
 
@@ -76,9 +76,9 @@ export class HostPath {
     return this.#ends;
   }
 
-  /** Is any packet of a cell, as it came to a table here, one of these? */
-  meets(cell: Cell, packets: Node, known: Map<string, Node>): boolean {
-    return this.#hooks.meets(cell, packets, known);
+  /** The packets of a cell that are of these, as they came to a table here. */
+  meeting(cell: Cell, packets: Node, known: Map<string, Node>): Node {
+    return this.#hooks.meeting(cell, packets, known);
   }
 
   // --- entering ------------------------------------------------------------------------------------------------------------------------
@@ -321,6 +321,13 @@ export class HostPath {
   #decide(cell: Cell, bridge: Bridge, port: string, filtered: boolean): void {
     const { host } = this.#space;
     const decision = bridgeDecision(host, bridge, cell.dmac);
+    if (
+      cell.ports !== undefined &&
+      (decision.kind === 'flood' || (decision.kind === 'port' && cell.ports.has(decision.port)))
+    ) {
+      this.#ends.push(unfollowed(cell, 'which port it came by matters to the bridge'));
+      return;
+    }
     if (decision.kind === 'port') {
       this.#bridge(cell, bridge, port, decision.port, filtered);
       return;

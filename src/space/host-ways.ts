@@ -27,6 +27,8 @@ export interface HostWaysOptions {
   readonly limit?: number;
   /** What is logged is told. */
   readonly logs?: boolean;
+  /** Targets that are not modelled are read every way. */
+  readonly eachReading?: boolean;
 }
 
 export class HostWays {
@@ -35,7 +37,10 @@ export class HostWays {
   readonly #wellFormed: Node;
   readonly #routed = new Map<string, Node>();
 
-  constructor(host: Host, { family, backend, rulesets, more, limit, logs = false }: HostWaysOptions) {
+  constructor(
+    host: Host,
+    { family, backend, rulesets, more, limit, logs = false, eachReading = false }: HostWaysOptions,
+  ) {
     this.host = host;
     this.ground = new Ground({
       family,
@@ -43,6 +48,7 @@ export class HostWays {
       network: { hosts: [host], links: [], stations: [] },
       rulesets,
       logs,
+      eachReading,
       ...(more === undefined ? {} : { more }),
       ...(limit === undefined ? {} : { limit }),
     });

@@ -10,7 +10,7 @@
 import { addToAddress, familyOf, onesAddress, type Address, type Family } from '../address/address.ts';
 import { normalizeRanges, type Range, type Ranges } from '../address/ranges.ts';
 import { CONNTRACK_STATES, type ConntrackState } from '../packet/packet.ts';
-import { Diagrams, SpaceLimitError, type Edge, type Node } from './diagram.ts';
+import { Diagrams, NO, SpaceLimitError, YES, type Edge, type Node } from './diagram.ts';
 import type { Names } from './names.ts';
 
 /** Values of the level `ct`: the five states in the order of CONNTRACK_STATES, and what conntrack has not seen yet. */
@@ -124,6 +124,7 @@ export class Layout {
   readonly floor: number;
   readonly #levels = new Map<string, number>();
   readonly #unknowns = new Map<string, number>();
+  readonly #addresses = new Map<AddressField, WeakMap<Ranges, Node>>();
 
   constructor(family: Family, alphabets: Alphabets, limit?: number) {
     this.family = family;
@@ -190,6 +191,15 @@ export class Layout {
       return [...(before === undefined ? [] : [{ last: before, to: outside }]), { last: to, to: inside }];
     });
     return this.addressCases(field, cases, outside);
+  }
+
+  /** The packets with one of these addresses. Kept, for many sets have the same list of them, which may be long. */
+  addresses(field: AddressField, ranges: Ranges): Node {
+    const byRanges = this.#addresses.get(field) ?? new WeakMap<Ranges, Node>();
+    this.#addresses.set(field, byRanges);
+    const known = byRanges.get(ranges) ?? this.chooseAddresses(field, ranges, YES, NO);
+    byRanges.set(ranges, known);
+    return known;
   }
 
   /** A function of an address by runs: up to each `last` in turn, and `rest` behind the last of them. */

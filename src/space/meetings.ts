@@ -2,10 +2,10 @@
 import type { Host } from '../host/host.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
 import type { Cell } from './cell.ts';
-import type { Node } from './diagram.ts';
+import { NO, type Node } from './diagram.ts';
 import type { Ground, Meeting } from './ground.ts';
 import { HostPath } from './host-path.ts';
-import type { RulesChange } from './same-rules.ts';
+import type { RulesChange } from './rules-change.ts';
 
 export class Meetings {
   readonly #cells = new Map<string, Cell[]>();
@@ -26,6 +26,7 @@ const placeOf = (host: Host, table: TableName, hook: HookName): string => `${hos
 
 /** A change of the rules of one host. */
 export class ChangeToMeet {
+  readonly #ground: Ground;
   readonly #host: Host;
   readonly #path: HostPath;
   readonly #change: RulesChange;
@@ -34,6 +35,7 @@ export class ChangeToMeet {
 
   /** `ruleset`: the rules before the change. */
   constructor(ground: Ground, host: Host, ruleset: Ruleset, change: RulesChange) {
+    this.#ground = ground;
     this.#host = host;
     this.#path = new HostPath(ground.host(host, ruleset));
     this.#change = change;
@@ -43,10 +45,27 @@ export class ChangeToMeet {
   isMet(meetings: Meetings): boolean {
     if (this.#change.kind === 'all') return true;
     return this.#change.tables.some(({ table, hook, packets }) => {
-      const place = `${table} ${hook}`;
-      const known = this.#known.get(place) ?? new Map<string, Node>();
-      this.#known.set(place, known);
-      return meetings.at(this.#host, table, hook).some((cell) => this.#path.meets(cell, packets, known));
+      const known = this.#knownAt(table, hook);
+      return meetings.at(this.#host, table, hook).some((cell) => this.#path.meeting(cell, packets, known) !== NO);
     });
+  }
+
+  /** Of packets that were followed those, as they were sent, of which some table made something else; undefined: of which that cannot be told. */
+  met(meetings: Meetings): Node | undefined {
+    if (this.#change.kind === 'all') return undefined;
+    const { diagrams } = this.#ground.layout;
+    return diagrams.orAll(
+      this.#change.tables.flatMap(({ table, hook, packets }) => {
+        const known = this.#knownAt(table, hook);
+        return meetings.at(this.#host, table, hook).map((cell) => this.#path.meeting(cell, packets, known));
+      }),
+    );
+  }
+
+  #knownAt(table: TableName, hook: HookName): Map<string, Node> {
+    const place = `${table} ${hook}`;
+    const known = this.#known.get(place) ?? new Map<string, Node>();
+    this.#known.set(place, known);
+    return known;
   }
 }

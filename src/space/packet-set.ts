@@ -17,7 +17,7 @@ import { parseSet, printSet } from '../packet/set-notation.ts';
 import type { Origin } from '../packet/reader.ts';
 import { mergeBoxes, partsOf, type Box } from './box.ts';
 import { NO, YES, type Node } from './diagram.ts';
-import { NOT_SEEN, type Field, type Layout } from './layout.ts';
+import { NOT_SEEN, type AddressField, type Field, type Layout } from './layout.ts';
 import type { Names } from './names.ts';
 
 const PORT_PROTOCOLS: Ranges<number> = normalizeRanges(
@@ -36,11 +36,36 @@ export const entriesNamed = (set: PacketSet): readonly string[] =>
     (['in', 'local'] as const).flatMap((kind) => entry[kind].names.map((name) => entryKey(kind, name))),
   );
 
-/** The diagram of a set: its boxes of the layout's family. Fields that sets do not speak of are free. */
-export const fromSet = (layout: Layout, set: PacketSet): Node =>
-  layout.diagrams.orAll(set.boxes.filter((box) => box.family === layout.family).map((box) => fromPattern(layout, box)));
+/** The diagram of a set: its boxes of the layout's family, and of those packets only these. Fields that sets do not speak of are free. */
+export function fromSet(layout: Layout, set: PacketSet, within: Node = YES): Node {
+  const { diagrams } = layout;
+  // Boxes of the same addresses are put together first: what is said of the addresses, which may be long, is then said once.
+  const alike = new Map<Ranges, Map<Ranges, Node[]>>();
+  for (const box of set.boxes) {
+    if (box.family !== layout.family) continue;
+    const { daddr, saddr } = box;
+    const bySource = alike.get(daddr) ?? new Map<Ranges, Node[]>();
+    alike.set(daddr, bySource);
+    const own = bySource.get(saddr);
+    if (own === undefined) bySource.set(saddr, [withoutAddresses(layout, box)]);
+    else own.push(withoutAddresses(layout, box));
+  }
+  const among = (field: AddressField, ranges: Ranges, node: Node): Node =>
+    node === NO ? NO : diagrams.and(layout.addresses(field, ranges), node);
+  return diagrams.orAll(
+    [...alike].map(([daddr, bySource]) =>
+      among(
+        'daddr',
+        daddr,
+        diagrams.orAll(
+          [...bySource].map(([saddr, boxes]) => among('saddr', saddr, diagrams.and(diagrams.orAll(boxes), within))),
+        ),
+      ),
+    ),
+  );
+}
 
-function fromPattern(layout: Layout, box: Pattern): Node {
+function withoutAddresses(layout: Layout, box: Pattern): Node {
   let node = YES;
   const numbers = (field: Field, ranges: Ranges<number>): void => {
     node = layout.chooseNumbers(field, ranges, node, NO);
@@ -53,7 +78,6 @@ function fromPattern(layout: Layout, box: Pattern): Node {
   if (type.length === 1 && code.length === 1 && isAll(type) && isAll(code)) numbers('dport', box.dport);
   else numbers('dport', typeCodes(type, code));
   numbers('protocol', box.protocol);
-  node = layout.chooseAddresses('saddr', box.saddr, node, NO);
   // What conntrack has not seen yet is in no state, so a set of all states leaves the level free.
   if (box.states.length < CONNTRACK_STATES.length)
     node = layout.chooseValues(
@@ -62,7 +86,7 @@ function fromPattern(layout: Layout, box: Pattern): Node {
       node,
       NO,
     );
-  return layout.chooseAddresses('daddr', box.daddr, node, NO);
+  return node;
 }
 
 const isAll = (ranges: Ranges<number>): boolean => ranges[0]?.from === 0 && ranges[0].to === ANY_OCTET[0]?.to;

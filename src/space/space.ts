@@ -10,6 +10,7 @@ import { Effects } from './effect.ts';
 import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Outcomes } from './outcome.ts';
+import { TargetReadings } from './target-reading.ts';
 import { alphabetsOf, type MoreNames } from './vocabulary.ts';
 
 export interface SpaceOptions {
@@ -20,6 +21,8 @@ export interface SpaceOptions {
   /** Parts of packets are told apart, too. */
   readonly parts?: boolean;
   readonly more?: MoreNames;
+  /** Targets that are not modelled are read every way. */
+  readonly eachReading?: boolean;
   /** Most edges of diagrams that are kept. */
   readonly limit?: number;
 }
@@ -31,14 +34,19 @@ export class Space {
   readonly outcomes: Outcomes;
   readonly effects: Effects;
   readonly chains = new MadeChains();
+  readonly readings: TargetReadings | undefined;
 
   /** For these rulesets, whose names it knows, and no others. */
-  constructor(rulesets: readonly Ruleset[], { family, backend, host, parts = false, more, limit }: SpaceOptions) {
+  constructor(
+    rulesets: readonly Ruleset[],
+    { family, backend, host, parts = false, more, limit, eachReading = false }: SpaceOptions,
+  ) {
     this.backend = backend;
     this.layout = new Layout(family, alphabetsOf(rulesets, host === undefined ? [] : [host], more), limit);
     this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
     this.outcomes = new Outcomes(limit);
     this.effects = new Effects(this.layout, this.outcomes);
+    if (eachReading) this.readings = new TargetReadings(this.layout);
   }
 
   /** What one table of a ruleset makes of every packet at a hook; `context.next` where there is no such table. Throws SpaceLimitError. */

@@ -13,6 +13,7 @@ import { IDENTITY, isAlive, type Outcome, type TtlStep } from './outcome.ts';
 import { fromSet } from './packet-set.ts';
 import { countUnchanged, RulePlaces } from './rule-names.ts';
 import { Space } from './space.ts';
+import { readBothWays } from './target-reading.ts';
 
 /**
  * What a difference means to a packet (docs of the command `diff`). `undecided`: a target that is not modelled is met on one side only, or one of another text on
@@ -73,6 +74,7 @@ export function tableDifference(old: Ruleset, now: Ruleset, options: DifferenceO
     family: now.family,
     backend,
     more: { devices: within?.boxes.flatMap(({ entry }) => entry.in.names) ?? [] },
+    eachReading: true,
     ...(limit === undefined ? {} : { limit }),
   });
   const [before, after] = [new RulePlaces(old), new RulePlaces(now)];
@@ -205,7 +207,7 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
     YES,
     NO,
   );
-  return [...diagrams.setsOf(pairs)].flatMap(([node, all]) => {
+  const regions = [...diagrams.setsOf(pairs)].flatMap(([node, all]): readonly Region[] => {
     const found = changes[valueOf(node) - 1];
     if (found === undefined) return [];
     const { change, except, ...rules } = found;
@@ -227,6 +229,15 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
       },
     ];
   });
+  return space.readings === undefined
+    ? regions
+    : readBothWays(
+        space.layout,
+        space.readings,
+        regions,
+        ({ classes }) => classes.every((one) => one === 'logged' || one === 'marked'),
+        (region): Region => ({ ...region, classes: ['undecided'] }),
+      );
 }
 
 /** What it means that a packet has another outcome; undefined where it means nothing. */

@@ -4,7 +4,7 @@
  */
 import { fromBigint, onesAddress, type Address } from '../address/address.ts';
 import { intersectRanges, type Range, type Ranges } from '../address/ranges.ts';
-import { NO, YES, type Node } from './diagram.ts';
+import { FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import type { AddressField, Field, Layout } from './layout.ts';
 
 /** Fields of packets as they are sent: the variables of everything here. */
@@ -14,10 +14,28 @@ export type Value =
   | { readonly kind: 'is'; readonly value: Address }
   /** The field of the packet that was sent, and so much more in each of its words. */
   | { readonly kind: 'field'; readonly field: Source; readonly plus: readonly number[] }
+  /** One of these addresses, by what was sent: `by` leads to the number of a packet's own (`memberEnd`), and is asked about no packets that have none. */
+  | { readonly kind: 'each'; readonly by: Node; readonly values: readonly Address[]; readonly name: string }
   /** Any of these, as the kernel likes; the model takes the first. `choice` tells one choice from another. */
   | { readonly kind: 'any'; readonly from: Address; readonly to: Address; readonly choice: string };
 
 export const isValue = (value: Address): Value => ({ kind: 'is', value });
+
+export type EachValue = Extract<Value, { kind: 'each' }>;
+
+/** The end of a diagram that leads to the numbers of values. */
+export const memberEnd = (index: number): Node => terminal(FIRST_FREE_TERMINAL + index);
+/** The number at such an end. */
+export const memberAt = (end: Node): number => valueOf(end) - FIRST_FREE_TERMINAL;
+
+let made = 0;
+/** No other value has its name. */
+export const eachValue = (by: Node, values: readonly Address[]): EachValue => ({
+  kind: 'each',
+  by,
+  values,
+  name: `each ${made++}`,
+});
 
 const own = new Map<Source, Value>();
 /** The field as it was sent. */
@@ -44,6 +62,8 @@ export const valueKey = (value: Value): string => {
       return `${value.value}`;
     case 'field':
       return value.plus.length === 0 ? value.field : `${value.field}+${value.plus.join()}`;
+    case 'each':
+      return value.name;
     case 'any':
       return `${value.from}-${value.to}@${value.choice}`;
   }
@@ -58,6 +78,8 @@ export function whereIn(layout: Layout, value: Value, ranges: Ranges, must = tru
   switch (value.kind) {
     case 'is':
       return ranges.some(({ from, to }) => from <= value.value && value.value <= to) ? YES : NO;
+    case 'each':
+      return whereEach(layout, value, (one) => ranges.some(({ from, to }) => from <= one && one <= to));
     case 'any': {
       const own: Range = { from: value.from, to: value.to };
       const held = intersectRanges([own], ranges);
@@ -71,6 +93,15 @@ export function whereIn(layout: Layout, value: Value, ranges: Ranges, must = tru
         : layout.chooseNumbers(value.field, sent as Ranges<number>, YES, NO);
     }
   }
+}
+
+/** The packets whose own value is one of those. */
+function whereEach({ diagrams }: Layout, { by, values }: EachValue, holds: (value: Address) => boolean): Node {
+  const map = diagrams.mapping((end) => {
+    const value = values[memberAt(end)];
+    return value !== undefined && holds(value) ? YES : NO;
+  });
+  return diagrams.substitute(map, by);
 }
 
 /** The values that were sent and are in the range now. A shifted address is only ever asked for one value, or for all. */
@@ -104,8 +135,20 @@ export function whereEqual(layout: Layout, a: Value, b: Value): Node | undefined
   if (a.kind === 'is') return whereIs(layout, b, a.value);
   if (b.kind === 'is') return whereIs(layout, a, b.value);
   if (valueKey(a) === valueKey(b)) return YES;
+  if (a.kind === 'each') return whereEachEquals(layout, a, b);
+  if (b.kind === 'each') return whereEachEquals(layout, b, a);
   // The same number, moved by so much here and by so much there.
   return a.kind === 'field' && b.kind === 'field' && a.field === b.field && !isAddressSource(a.field) ? NO : undefined;
+}
+
+function whereEachEquals(layout: Layout, { by, values }: EachValue, other: Value): Node | undefined {
+  const { diagrams } = layout;
+  if (other.kind !== 'each') return undefined;
+  const same = diagrams.pairing((one, another) => {
+    const value = values[one - FIRST_FREE_TERMINAL];
+    return value !== undefined && value === other.values[another - FIRST_FREE_TERMINAL] ? YES : NO;
+  });
+  return diagrams.pair(same, by, other.by);
 }
 
 function whereIs(layout: Layout, value: Value, wanted: Address): Node | undefined {

@@ -38,6 +38,17 @@ export function alphabetsOf(rulesets: readonly Ruleset[], hosts: readonly Host[]
   return { devices: new Names(devices), macs: new Names(macs), entries: new Names(entries) };
 }
 
+/** The ports of bridges that rules ask for, by name or by the start of it. */
+export function portsNamed(rulesets: readonly Ruleset[]): readonly string[] {
+  const named = new Set<string>();
+  forEachMatch(rulesets, (match) => {
+    if (match.kind === 'in' || match.kind === 'out') named.add(match.name);
+    else if (match.kind === 'physdev')
+      for (const port of [match.in, match.out]) if (port !== undefined) named.add(port.value);
+  });
+  return [...named];
+}
+
 /** Devices of the IP layer, and ports of bridges. */
 export const devicesOf = (host: Host): readonly string[] => [
   ...host.interfaces.map(({ name }) => name),

@@ -87,7 +87,10 @@ export function witnessOf(
       const witness = shown(words);
       if (witness?.old.state === state && witness.now.state === state && witness.confirmed === true) return witness;
     }
-  return shown(state === undefined ? wordsOf(judges.old, found.arrival, turns) : [packetLine(found.arrival, 1)]);
+  const alone = [packetLine(found.arrival, 1)];
+  if (state !== undefined) return shown(alone);
+  // Where nobody knows how a conversation goes on, its first packet shows why.
+  return shown(wordsOf(judges.old, found.arrival, turns)) ?? (classes.includes('undecided') ? shown(alone) : undefined);
 }
 
 const packetLine = (arrival: Arrival, line: number): Words[number] => ({ kind: 'packet', line, arrival });

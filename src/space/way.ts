@@ -26,6 +26,14 @@ export type CellEnd =
       readonly reason?: string;
     };
 
+export type ReachedEnd = Extract<CellEnd, { kind: 'reached' }>;
+
+export interface Answered {
+  readonly ends: readonly CellEnd[];
+  /** Packets that nobody answers. */
+  readonly unanswered: Node;
+}
+
 /** As network/walk.ts has it, without the packet. */
 export type CellPlace =
   | { readonly kind: 'process'; readonly host: string }
@@ -81,7 +89,7 @@ export class WaySpace {
       ]),
     );
     this.#stations = new Map([...this.network.stations].reverse().map((station) => [station.name, station]));
-    this.#answers = new Answers(ground.layout);
+    this.#answers = new Answers(ground);
   }
 
   hostNamed(name: string): HostSpace | undefined {
@@ -146,6 +154,7 @@ export class WaySpace {
               tracked: undefined,
               asserted: undefined,
               physin: undefined,
+              ports: undefined,
               physout: undefined,
               smac,
               dmac,
@@ -202,10 +211,52 @@ export class WaySpace {
   }
 
   /** The ways of the answers of whoever got the packets of a cell. `unanswered`: those that nobody answers. */
-  answer({ cell, place }: Extract<CellEnd, { kind: 'reached' }>): {
-    readonly ends: readonly CellEnd[];
-    readonly unanswered: Node;
-  } {
+  answer(end: ReachedEnd): Answered {
+    return this.#answerOf(end, undefined);
+  }
+
+  /** The same of many cells, with those together whose packets differ only in what their regions say, and in the port that they came to. */
+  answerAll(ends: readonly ReachedEnd[]): readonly { readonly region: Node; readonly answer: Answered }[] {
+    const groups = new Map<Header, Map<string, ReachedEnd[]>>();
+    ends.forEach((end, index) => {
+      const { header, flows, answers, talk, copied, logged } = end.cell;
+      const isPlain = [answers, talk, logged].every((one) => one === undefined) && copied !== true;
+      const stand = isPlain ? this.#standOf(end) : undefined;
+      const places = groups.get(header) ?? new Map<string, ReachedEnd[]>();
+      groups.set(header, places);
+      // Cells that have come from one are of the same flows.
+      const key = stand === undefined ? `${index}` : `${stand} ${this.#numberOf(flows)}`;
+      const group = places.get(key);
+      if (group === undefined) places.set(key, [end]);
+      else group.push(end);
+    });
+    return [...groups.values()].flatMap((places) =>
+      [...places.values()].flatMap((group) => {
+        const [first] = group;
+        if (first === undefined) return [];
+        const region = this.ground.layout.diagrams.orAll(group.map(({ cell }) => cell.region));
+        const ports = new Set(group.flatMap(({ place }) => (place.kind === 'process' ? [] : [place.at.interface])));
+        const end: ReachedEnd = { ...first, cell: { ...first.cell, region } };
+        return [{ region, answer: this.#answerOf(end, ports.size > 1 ? ports : undefined) }];
+      }),
+    );
+  }
+
+  readonly #numbers = new WeakMap<Cell['flows'], number>();
+  #numbered = 0;
+
+  #numberOf(flows: Cell['flows']): number {
+    const known = this.#numbers.get(flows) ?? this.#numbered++;
+    this.#numbers.set(flows, known);
+    return known;
+  }
+
+  #standOf({ place }: ReachedEnd): string | undefined {
+    const station = place.kind === 'instance' ? this.#stations.get(place.name ?? '') : undefined;
+    return station === undefined || place.kind === 'process' ? undefined : this.ground.standOf(place.at, station.mac);
+  }
+
+  #answerOf({ cell, place }: ReachedEnd, ports: ReadonlySet<string> | undefined): Answered {
     const { diagrams } = this.ground.layout;
     const answers = this.#answers.to(cell, ANSWER);
     const unanswered = answers.reduce((rest, one) => diagrams.less(rest, one.region), cell.region);
@@ -214,7 +265,13 @@ export class WaySpace {
     const station = place.kind === 'process' ? undefined : this.#stations.get(place.name ?? '');
     const ends = answers.flatMap((own) =>
       this.#walk([
-        { host, entry, from: 'sender', hops: 0, cell: station === undefined ? own : { ...own, smac: station.mac } },
+        {
+          host,
+          entry,
+          from: 'sender',
+          hops: 0,
+          cell: { ...own, ports, ...(station === undefined ? {} : { smac: station.mac }) },
+        },
       ]),
     );
     return { ends, unanswered };

@@ -4,7 +4,7 @@ import type { Host } from '../host/host.ts';
 import { Conntrack, type Connection, type Tracked } from '../netfilter/conntrack.ts';
 import type { Backend, Skb } from '../netfilter/skb.ts';
 import { packetLength } from '../packet/length.ts';
-import { CONNTRACK_STATES, type Arrival, type Packet } from '../packet/packet.ts';
+import { CONNTRACK_STATES, type Arrival, type Entry, type Packet } from '../packet/packet.ts';
 import { leastPacket } from '../packet/sample.ts';
 import { entrySetOf, holdsPacket, nameSet, NO_NAME, type Pattern } from '../packet/pattern.ts';
 import type { HookName } from '../ruleset/rule.ts';
@@ -100,13 +100,28 @@ export function arrivalIn(
   const least = leastPacket({ boxes: chosen.map(({ pattern }) => pattern) }, { entries: [entry] });
   const found = least && chosen.find(({ pattern }) => holdsPacket(pattern, least.packet));
   if (least === undefined || found === undefined) return undefined;
-  const plain: Packet = { ...least.packet, ttl: pick(found.box, 'ttl', [64]) };
-  const length = pick(found.box, 'length', [packetLength(plain)]);
-  const packet: Packet = { ...plain, payload: Math.max(0, length - packetLength(plain)) };
-  const arrival: Arrival = { packet, entry, ...(state === undefined ? {} : { state }) };
+  const arrival: Arrival = {
+    packet: asSent(found.box, least.packet),
+    entry,
+    ...(state === undefined ? {} : { state }),
+  };
   const end = layout.diagrams.evaluate(packets, pointOfArrival(layout, arrival).at, layout.floor);
   const isHeld = end === YES || (end >= 0 && layout.diagrams.terminalsOf(end).includes(YES));
   return isHeld ? { arrival, supposes: [...found.box.unknowns.keys()] } : undefined;
+}
+
+/** The most readable packet of one box of those that are sent, as it enters there. Undefined where there is none. */
+export function arrivalInBox(layout: Layout, box: Box, entry: Entry): Arrival | undefined {
+  const boxes = patternsOf(layout, box).patterns.map((pattern) => ({ ...pattern, entry: entrySetOf([entry]) }));
+  const least = leastPacket({ boxes }, { entries: [entry] });
+  return least === undefined ? undefined : { packet: asSent(box, least.packet), entry };
+}
+
+/** As long and as long-lived as the box has it. */
+function asSent(box: Box, least: Packet): Packet {
+  const plain: Packet = { ...least, ttl: pick(box, 'ttl', [64]) };
+  const length = pick(box, 'length', [packetLength(plain)]);
+  return { ...plain, payload: Math.max(0, length - packetLength(plain)) };
 }
 
 const numbersOf = (box: Box, field: BoxField): Ranges<number> | undefined =>

@@ -1,14 +1,14 @@
 /** What two rulesets make of one packet, and of the conversation that it begins: told by what the model's journeys show, with no set of packets anywhere. */
-import type { Host } from '../../src/host/host.ts';
-import type { Exit, Journey } from '../../src/netfilter/journey.ts';
-import type { Backend } from '../../src/netfilter/skb.ts';
-import { arrive, machineOf, type Machine } from '../../src/netfilter/traverse.ts';
-import { answerTo } from '../../src/network/converse.ts';
-import type { Arrival, Packet } from '../../src/packet/packet.ts';
-import { laterThan, type Turn } from '../../src/packet/reply.ts';
-import { printTarget } from '../../src/ruleset/print.ts';
-import type { Ruleset } from '../../src/ruleset/rule.ts';
-import type { ChangeClass } from '../../src/space/table-difference.ts';
+import type { Host } from '../host/host.ts';
+import type { Exit, Journey } from '../netfilter/journey.ts';
+import type { Backend } from '../netfilter/skb.ts';
+import { arrive, machineOf, type Machine } from '../netfilter/traverse.ts';
+import { answerTo } from '../network/converse.ts';
+import type { Arrival, Packet } from '../packet/packet.ts';
+import { laterThan, type Turn } from '../packet/reply.ts';
+import { printTarget } from '../ruleset/print.ts';
+import type { Ruleset } from '../ruleset/rule.ts';
+import type { ChangeClass } from '../space/table-difference.ts';
 
 /** A conversation whose last packet fares otherwise. */
 export interface Told {
@@ -16,6 +16,13 @@ export interface Told {
   readonly alive: boolean;
   readonly classes: readonly ChangeClass[];
 }
+
+/** What is told of a packet, as one text. */
+export const classKey = (told: readonly Told[]): string =>
+  told
+    .map(({ turns, alive, classes }) => `${alive ? 'alive ' : ''}${turns.join(' ')}: ${[...classes].sort().join()}`)
+    .sort()
+    .join('\n');
 
 export interface Faring {
   readonly told: readonly Told[];

@@ -1,11 +1,11 @@
-/** Are two rulesets the same to every packet on a host? Decided exactly, table by table: equal functions are one node. */
+/** What two rulesets make otherwise of packets on a host. Decided exactly, table by table: equal functions are one node. */
 import { STAGES, tablesAt } from '../netfilter/hooks.ts';
 import { tracksConnections } from '../netfilter/compile.ts';
-import type { Backend } from '../netfilter/skb.ts';
 import type { Host } from '../host/host.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
-import { NO, type Node } from './diagram.ts';
-import { Ground } from './ground.ts';
+import { NO, YES, type Node } from './diagram.ts';
+import type { Ground } from './ground.ts';
+import type { Layout } from './layout.ts';
 import { possible } from './table-difference.ts';
 
 /** The packets of which a table makes something else: some of them could meet it, where connections are tracked. */
@@ -36,7 +36,7 @@ export function rulesChange(ground: Ground, host: Host, one: Ruleset, other: Rul
       const [before, after] = [at(one, table, hook), at(other, table, hook)];
       if (before === after) return [];
       const packets = diagrams.pair(ground.differ, before, after);
-      return diagrams.and(packets, possible(ground.layout, hook, table)) === NO ? [] : [{ table, hook, packets }];
+      return diagrams.and(packets, couldMeet(ground.layout, hook, table)) === NO ? [] : [{ table, hook, packets }];
     }),
   );
   return { kind: 'tables', tables };
@@ -45,13 +45,6 @@ export function rulesChange(ground: Ground, host: Host, one: Ruleset, other: Rul
 /** False: no table at any hook makes anything else of any packet that could meet it, so no packet fares otherwise. True says only that some table does. */
 export const isSomeChange = (change: RulesChange): boolean => change.kind === 'all' || change.tables.length > 0;
 
-/** Throws SpaceLimitError. */
-export function areSameRules(host: Host, one: Ruleset, other: Ruleset, backend: Backend): boolean {
-  const ground = new Ground({
-    family: one.family,
-    backend,
-    network: { hosts: [host], links: [], stations: [] },
-    rulesets: [one, other],
-  });
-  return !isSomeChange(rulesChange(ground, host, one, other));
-}
+/** What a host sends to itself has been seen by conntrack when it comes back in. */
+const couldMeet = (layout: Layout, hook: HookName, table: TableName): Node =>
+  hook === 'PREROUTING' && table === 'raw' ? YES : possible(layout, hook, table);
