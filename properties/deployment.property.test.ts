@@ -102,6 +102,14 @@ law(
             networks.some(({ bridgeInterface }) => bridgeInterface === publicInterface),
           ),
       },
+      'an empty public_interface': {
+        atLeast: 5,
+        when: ({ hosts }) => hosts.some(({ snatInterface }) => snatInterface === undefined),
+      },
+      'an empty routing_source_ip': {
+        atLeast: 5,
+        when: ({ hosts }) => hosts.some(({ flags }) => flags.routing_source_ip === undefined),
+      },
       'an operator’s policy DROP': {
         atLeast: 10,
         when: ({ hosts }) => hosts.some(({ rules }) => rules.get(4)?.includes('DROP [')),

@@ -22,6 +22,7 @@ const BEGINNING = z.strictObject({
   assignsFloats: z.boolean(),
   isStrict: z.boolean(),
   sharesDhcp: z.boolean(),
+  tearsDown: z.boolean(),
   restrictsBridges: z.boolean(),
 });
 

@@ -9,5 +9,6 @@
 -j SNAT --to-source 1.1.1.1 --random-fully;=;OK
 -j SNAT --to-source 1.1.1.1 --persistent --random-fully --random;-j SNAT --to-source 1.1.1.1 --random --random-fully --persistent;OK
 -j SNAT --to-source 1.1.1.1:80;;FAIL
+-j SNAT --to-source;;FAIL
 -j SNAT;;FAIL
 -j DNAT --to-destination 1.1.1.1;;FAIL

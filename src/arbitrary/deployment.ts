@@ -36,6 +36,7 @@ const DRAWN = fc.record({
   networks: INDEX,
   oneBridge: INDEX,
   publicBridge: INDEX,
+  empty: INDEX,
   ownManagement: INDEX,
   onLink: INDEX,
   metadata: INDEX,
@@ -116,7 +117,7 @@ function fileOf(drawn: Drawn, release: Release): DeploymentText {
       allow_same_net_traffic: !rarely(drawn.sameNet, 3),
       use_ipv6: rarely(drawn.ipv6, 2),
     },
-    hosts: hosts.map((host) => hostOf(drawn, layout, host, hosts.length, networks, servers)),
+    hosts: hosts.map((host) => hostOf(drawn, layout, host, hosts.length, networks, servers, release)),
     networks: networks.map((network) => networkOf(drawn, layout, network, servers, manager, release)),
     security_groups: Object.fromEntries(
       drawn.groups.map((rules, index) => [
@@ -128,7 +129,7 @@ function fileOf(drawn: Drawn, release: Release): DeploymentText {
       ...instance,
       security_groups: groupsOf(drawn.instances[index]?.groups ?? 0, drawn.groups.length),
     })),
-    floating_ips: floatingIpsOf(drawn, instances),
+    floating_ips: floatingIpsOf(drawn, instances, release),
   };
 }
 
@@ -188,6 +189,15 @@ COMMIT
 `,
 ];
 
+/** Which of the flags that may be empty is so: none before Folsom. */
+function emptyFlag(drawn: Drawn, release: Release): 'public_interface' | 'routing_source_ip' | 'neither' {
+  const choices = ['neither', 'neither', 'neither', 'public_interface', 'routing_source_ip'] as const;
+  return isSince(release, 'folsom') ? at(choices, drawn.empty) : 'neither';
+}
+
+/** The device that the outside is behind. */
+const outwardOf = (drawn: Drawn): string => (rarely(drawn.publicBridge, 5) ? 'eth1' : 'eth0');
+
 function hostOf(
   drawn: Drawn,
   layout: Layout,
@@ -195,15 +205,17 @@ function hostOf(
   count: number,
   networks: readonly number[],
   servers: readonly number[],
+  release: Release,
 ): HostText {
-  const publicInterface = rarely(drawn.publicBridge, 5) ? 'eth1' : 'eth0';
+  const publicInterface = outwardOf(drawn);
   const ports = [...new Set(['eth1', ...networks.map((network) => bridgePort(network, drawn))])];
   const rules = at(OPERATOR_RULES, drawn.rules[host] ?? 0);
   const ownNetwork = servers.includes(host);
+  const empty = emptyFlag(drawn, release);
   return {
     name: `host${host + 1}`,
     my_ip: myIp(host, drawn),
-    public_interface: publicInterface,
+    public_interface: empty === 'public_interface' ? '' : publicInterface,
     services: inOrder(servicesOf(layout, host, count), drawn.order),
     interfaces: [
       { name: 'eth0', addresses: publicInterface === 'eth0' ? [`${publicAddress(host)}/24`] : [] },
@@ -214,7 +226,7 @@ function hostOf(
       { name: 'eth8', addresses: [`198.51.100.${10 + host}/24`] },
       ...(rarely(drawn.ownManagement, 3) ? [{ name: 'eth9', addresses: [`172.16.0.${10 + host}/16`] }] : []),
     ],
-    ...(rarely(drawn.onLink, 3) ? {} : { gateway: '192.0.2.1' }),
+    ...(rarely(drawn.onLink, 3) && empty !== 'public_interface' ? {} : { gateway: '192.0.2.1' }),
     // Without this a host that holds none of the networks would answer instances into the world.
     routes: ownNetwork
       ? []
@@ -224,7 +236,7 @@ function hostOf(
           dev: publicInterface,
         })),
     sysctl: { 'net.bridge.bridge-nf-call-iptables': rarely(drawn.bridgeFilter, 4) ? 0 : 1 },
-    flags: { routing_source_ip: publicAddress(host) },
+    flags: { routing_source_ip: empty === 'routing_source_ip' ? '' : publicAddress(host) },
     hairpin: !rarely(drawn.hairpin, 4),
     ...(rules === '' ? {} : { rules }),
   };
@@ -320,12 +332,13 @@ function instanceOf(
 }
 
 /** Of two pools, the second on an interface of its own; some associated with nobody, some several with one fixed IP. */
-function floatingIpsOf(drawn: Drawn, instances: readonly InstanceText[]): FloatingIpText[] {
+function floatingIpsOf(drawn: Drawn, instances: readonly InstanceText[], release: Release): FloatingIpText[] {
+  const device = emptyFlag(drawn, release) === 'public_interface' ? { interface: outwardOf(drawn) } : {};
   const fixed = instances.flatMap(({ fixed_ips: fixedIps }) => fixedIps ?? []);
   return drawn.floatingIps.map((floatingIp, index): FloatingIpText => {
     const place = rarely(floatingIp.pool, 3)
       ? { address: `198.51.100.${100 + index}`, pool: 'second', interface: 'eth8' }
-      : { address: `192.0.2.${100 + index}`, pool: 'nova' };
+      : { address: `192.0.2.${100 + index}`, pool: 'nova', ...device };
     if (fixed.length === 0 || rarely(floatingIp.free, 4)) return place;
     return { ...place, fixed_ip: at(fixed, floatingIp.instance) };
   });

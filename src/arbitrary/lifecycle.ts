@@ -33,6 +33,7 @@ export interface Beginning {
   readonly assignsFloats: boolean;
   readonly isStrict: boolean;
   readonly sharesDhcp: boolean;
+  readonly tearsDown: boolean;
   readonly restrictsBridges: boolean;
 }
 
@@ -51,6 +52,7 @@ export const beginningArb = (): fc.Arbitrary<Beginning> =>
     assignsFloats: once(5),
     isStrict: once(7),
     sharesDhcp: once(5),
+    tearsDown: once(3),
     restrictsBridges: once(6),
   });
 
@@ -89,6 +91,7 @@ export function beginningOf(beginning: Beginning, release: Release): DeploymentT
       auto_assign_floating_ip: beginning.assignsFloats && makesBridge(manager),
       allow_same_net_traffic: !beginning.isStrict,
       share_dhcp_address: beginning.sharesDhcp,
+      teardown_unused_network_gateway: beginning.tearsDown,
       ...(beginning.restrictsBridges ? { forward_bridge_interface: ['eth0'] } : {}),
     },
     hosts: names.map((name, index) => ({

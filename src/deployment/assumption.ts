@@ -2,6 +2,7 @@
 import { printAddress } from '../address/address.ts';
 import { sysctlOf } from '../host/host.ts';
 import type { Deployment } from './deployment.ts';
+import { translates } from './placement.ts';
 import { networkOf } from './world.ts';
 
 /** The sysctls that decide what happens to a packet of nova's (deployment.md). */
@@ -20,6 +21,14 @@ export function assumptionsOf(deployment: Deployment): string[] {
   for (const host of network.hosts) {
     const open = SYSCTLS.filter((name) => !host.sysctl.has(name)).map((name) => `${name} ${sysctlOf(host, name)}`);
     if (open.length > 0) sentences.push(`${host.name}: ${open.join(', ')}`);
+  }
+  for (const host of deployment.hosts) {
+    if (host.snatInterface === undefined)
+      sentences.push(`${host.name}: public_interface is empty, the outside is behind ${host.publicInterface}`);
+    if (host.flags.routing_source_ip === undefined && translates(deployment, host))
+      sentences.push(
+        `${host.name}: routing_source_ip is empty, what leaves keeps its fixed address unless it has a floating IP, and nothing is claimed of it`,
+      );
   }
   for (const host of deployment.hosts)
     if (host.gateway === undefined && !host.routes.some(({ to }) => to.length === 0))

@@ -45,7 +45,7 @@ export function checkDeployment(deployment: Deployment, file: DeploymentFile, co
   checkNetworks(deployment, complaints);
   checkAddresses(deployment, file, complaints);
   checkInstances(deployment, complaints);
-  checkFloatingIps(deployment, complaints);
+  checkFloatingIps(deployment, file, complaints);
 }
 
 /** Complains about every name after the first of its kind. */
@@ -93,8 +93,28 @@ function checkHosts(deployment: Deployment, complaints: Complaints): void {
     const known = devicesOf(deployment, host);
     if (!known.has(host.publicInterface))
       complaints.error([...field, 'public_interface'], `${host.publicInterface} is no interface of ${host.name}`);
+    const { metadata_host: server } = host.flags;
+    if (familyOf(server) === 6) {
+      const refused = `which iptables-restore refuses: it does not start with ${printAddress(server)}`;
+      if (hasRole(host, 'metadata') && deployment.release !== 'rocky')
+        complaints.error(
+          [...field, 'flags', 'metadata_host'],
+          `nova-api of ${deployment.release} writes an IPv6 metadata_host into IPv4's table, ${refused}`,
+        );
+      else if (translates(deployment, host))
+        complaints.error(
+          [...field, 'flags', 'metadata_host'],
+          `nova-network of ${host.name} writes an IPv6 metadata_host into IPv4's nat table, ${refused}`,
+        );
+      else if (hasRole(host, 'metadata') && !host.flags.use_ipv6)
+        complaints.warning(
+          [...field, 'flags', 'metadata_host'],
+          'without use_ipv6 nova writes nothing into ip6tables: the rule for it has no effect',
+        );
+    }
     const over = networksOn(deployment, host).find((network) => uplinkOf(network) === host.publicInterface);
-    if (over !== undefined && isSince(deployment.release, 'folsom') && translates(deployment, host))
+    const isAsked = host.snatInterface !== undefined && isSince(deployment.release, 'folsom');
+    if (over !== undefined && isAsked && translates(deployment, host))
       complaints.warning(
         [...field, 'public_interface'],
         `packets leave by ${over.bridge}, whose port ${host.publicInterface} is: the SNAT rules of ${deployment.release} ask for ${host.publicInterface}, and match nothing`,
@@ -289,7 +309,7 @@ function checkInstances(deployment: Deployment, complaints: Complaints): void {
   });
 }
 
-function checkFloatingIps(deployment: Deployment, complaints: Complaints): void {
+function checkFloatingIps(deployment: Deployment, file: DeploymentFile, complaints: Complaints): void {
   deployment.floatingIps.forEach((floatingIp, index) => {
     const field = ['floating_ips', index];
     const { fixedIp } = floatingIp;
@@ -299,7 +319,12 @@ function checkFloatingIps(deployment: Deployment, complaints: Complaints): void 
     else if (ownerOf(deployment, fixedIp) === undefined)
       complaints.error([...field, 'fixed_ip'], `${printAddress(fixedIp)} is no instance's address`);
     const host = hostOfFloatingIp(deployment, floatingIp);
-    if (host !== undefined && !devicesOf(deployment, host).has(floatingIp.interface))
+    if (host !== undefined && host.snatInterface === undefined && file.floating_ips?.[index]?.interface == null)
+      complaints.error(
+        field,
+        `interface is missing, and public_interface of ${host.name} is empty: nova cannot bind ${printAddress(floatingIp.address)}`,
+      );
+    else if (host !== undefined && !devicesOf(deployment, host).has(floatingIp.interface))
       complaints.error([...field, 'interface'], `${floatingIp.interface} is no interface of ${host.name}`);
   });
 }

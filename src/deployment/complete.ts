@@ -175,16 +175,23 @@ function warnOfFlags(
     else if (!knowsFlag(release, name)) complaints.warning([...field, name], `nova of ${release} has no such flag`);
     else if (name === 'fixed_range' && flags?.fixed_range === '' && !isSince(release, 'grizzly'))
       complaints.error([...field, name], `nova of ${release} needs a network here: it may be empty since grizzly`);
+    else if (name === 'routing_source_ip' && flags?.routing_source_ip === '' && !isSince(release, 'folsom'))
+      complaints.error(
+        [...field, name],
+        `nova-network of ${release} does not start so: it writes "--to-source" without an address, which iptables-restore refuses; it may be empty since folsom`,
+      );
   }
 }
+
+/** Flags of which nothing is something else than the default: fixed_range is one for each network, routing_source_ip none. */
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set<keyof Flags>(['fixed_range', 'routing_source_ip']);
 
 /** The given flags that the release knows, less those that say nothing. */
 const flagsOf = (release: Release, flags: FlagsFile): Partial<Flags> =>
   Object.fromEntries(
     Object.entries(flags)
       .filter(([name, value]) => value != null && isFlag(name) && knowsFlag(release, name))
-      // An empty fixed_range is one for each network.
-      .map(([name, value]) => [name, value === '' && name === 'fixed_range' ? undefined : value]),
+      .map(([name, value]) => [name, value === '' && MAY_BE_EMPTY.has(name) ? undefined : value]),
   );
 
 function completeHost(
@@ -197,14 +204,20 @@ function completeHost(
   const own = file.flags ?? {};
   warnOfFlags(release, own, ['hosts', index, 'flags'], complaints);
   const interfaces = (file.interfaces ?? []).map(({ name, addresses }) => ({ name, addresses: addresses ?? [] }));
-  const publicInterface =
+  const snatInterface =
     file.public_interface ?? own.public_interface ?? common.public_interface ?? DEFAULT_PUBLIC_INTERFACE;
+  const publicInterface = snatInterface === '' ? outwardInterface(file, interfaces) : snatInterface;
+  if (publicInterface === undefined)
+    complaints.error(
+      ['hosts', index],
+      `public_interface is empty, and neither gateway nor routes nor my_ip lead to an interface that could be meant`,
+    );
   const myIp =
     file.my_ip ??
     interfaces
       .find((candidate) => candidate.name === publicInterface)
       ?.addresses.find(({ address }) => familyOf(address) === 4)?.address;
-  if (myIp === undefined)
+  if (myIp === undefined && publicInterface !== undefined)
     complaints.error(
       ['hosts', index],
       `my_ip is missing, and ${publicInterface} has no IPv4 address to take its place`,
@@ -215,7 +228,8 @@ function completeHost(
   return {
     name: file.name,
     myIp: myIp ?? 0,
-    publicInterface,
+    publicInterface: publicInterface ?? DEFAULT_PUBLIC_INTERFACE,
+    ...(snatInterface === '' ? {} : { snatInterface }),
     services: file.services ?? [],
     interfaces,
     ...(file.gateway == null ? {} : { gateway: file.gateway }),
@@ -229,6 +243,21 @@ function completeHost(
     hairpin: file.hairpin ?? true,
     rules,
   };
+}
+
+/** Where the world is, where public_interface does not say so: behind the default route, else on the interface with my_ip. */
+function outwardInterface(
+  { gateway, my_ip: myIp, routes }: HostFile,
+  interfaces: readonly { readonly name: string; readonly addresses: readonly InterfaceAddress[] }[],
+): string | undefined {
+  const holding = (address: Address | null | undefined): string | undefined =>
+    address == null
+      ? undefined
+      : interfaces.find(({ addresses }) =>
+          addresses.some((own) => prefixContains(prefixOf(own.address, own.length), address)),
+        )?.name;
+  const route = (routes ?? []).find(({ to }) => to.length === 0);
+  return holding(gateway) ?? route?.dev ?? holding(route?.via) ?? holding(myIp);
 }
 
 function completeRoute(

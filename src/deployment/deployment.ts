@@ -19,7 +19,8 @@ export interface Flags {
   readonly dmz_cidr: readonly Prefix[];
   readonly metadata_host: Address;
   readonly metadata_port: number;
-  readonly routing_source_ip: Address;
+  /** Absent: empty, nothing is translated by default. */
+  readonly routing_source_ip?: Address;
   readonly vpn_ip: Address;
   readonly vlan_interface: string;
   readonly vlan_start: number;
@@ -34,6 +35,7 @@ export interface Flags {
   readonly use_single_default_gateway: boolean;
   readonly share_dhcp_address: boolean;
   readonly auto_assign_floating_ip: boolean;
+  readonly teardown_unused_network_gateway: boolean;
 }
 
 export interface Deployment {
@@ -53,7 +55,10 @@ export interface Deployment {
 export interface DeploymentHost {
   readonly name: string;
   readonly myIp: Address;
+  /** The device that the outside is behind: public_interface, and where that is empty the one of the default route, else of my_ip. */
   readonly publicInterface: string;
+  /** What nova's SNAT rules ask for, in releases that ask: absent where public_interface is empty. */
+  readonly snatInterface?: string;
   /** In the order in which they last applied their rules: the latest stands first in the built-in chains. */
   readonly services: readonly ServiceName[];
   readonly interfaces: readonly { readonly name: string; readonly addresses: readonly InterfaceAddress[] }[];

@@ -33,6 +33,7 @@ const SPANS: Readonly<Record<keyof Flags, Span>> = {
   use_single_default_gateway: {},
   share_dhcp_address: { since: 'grizzly' },
   auto_assign_floating_ip: {},
+  teardown_unused_network_gateway: { since: 'grizzly' },
 };
 
 /** Flags of nova.conf that are nova's own but touch nothing that the model looks at, or are said elsewhere in the file. */
@@ -68,7 +69,6 @@ export const FLAGS_WITHOUT_EFFECT = [
   'num_networks',
   'security_group_handler',
   'send_arp_for_ha',
-  'teardown_unused_network_gateway',
   'update_dns_entries',
 ] as const;
 
@@ -111,4 +111,5 @@ export const defaultFlags = (release: Release, myIp: Address): Flags => ({
   use_single_default_gateway: false,
   share_dhcp_address: false,
   auto_assign_floating_ip: false,
+  teardown_unused_network_gateway: false,
 });

@@ -6,7 +6,7 @@ import { addToAddress, familyOf, lastAddress, prefixContains, printAddress, type
 import { nearest } from '../diagnostic/nearest.ts';
 import { quoteText } from '../diagnostic/quote.ts';
 import type { Deployment, Instance, Network } from './deployment.ts';
-import { hostNamed, membersOf, networkLabelled } from './placement.ts';
+import { hostNamed, isPlugged, membersOf, networkLabelled, tearsDown } from './placement.ts';
 import { isSince } from './release.ts';
 import type { DeploymentFile, Operation } from './schema.ts';
 
@@ -73,7 +73,7 @@ export function changedBy(file: DeploymentFile, deployment: Deployment, operatio
     const { id, vifs } = instanceNamed(deployment, operation.terminate);
     const gone = vifs.flatMap(({ fixedIps }) => fixedIps);
     return {
-      ...file,
+      ...withoutUnused(file, deployment, id),
       instances: instances.filter((instance) => instance.id !== id),
       floating_ips: floats.map((float) =>
         float.fixed_ip != null && gone.includes(float.fixed_ip)
@@ -188,7 +188,7 @@ export function changedBy(file: DeploymentFile, deployment: Deployment, operatio
     if (host === from) return refuse(`${name} is on ${host}`);
     if (isStopped) return refuse(`${name} is stopped`);
     return {
-      ...file,
+      ...withoutUnused(file, deployment, id),
       instances: instances.map((instance) => (instance.id === id ? { ...instance, host, vifs: undefined } : instance)),
     };
   }
@@ -274,6 +274,23 @@ function withoutGroup(file: DeploymentFile, deployment: Deployment, name: string
         ? {}
         : { security_groups: instance.security_groups.filter((group) => group !== name) }),
     })),
+  };
+}
+
+/** Without the address that a host has of each network that is torn down there because this was its last instance. */
+function withoutUnused(file: DeploymentFile, deployment: Deployment, id: number): DeploymentFile {
+  const instance = deployment.instances.find((candidate) => candidate.id === id);
+  const others = { ...deployment, instances: deployment.instances.filter((candidate) => candidate.id !== id) };
+  const host = instance && hostNamed(deployment, instance.host);
+  if (host === undefined) return file;
+  return {
+    ...file,
+    networks: (file.networks ?? []).map((network) => {
+      const known = networkLabelled(deployment, network.label);
+      if (known === undefined || !tearsDown(host, known) || isPlugged(others, host.name, known.label)) return network;
+      const { [host.name]: _gone, ...servers } = network.dhcp_servers ?? {};
+      return { ...network, dhcp_servers: servers };
+    }),
   };
 }
 

@@ -85,6 +85,17 @@ const owners = keptFor(
 export const ownerOf = ({ instances }: Deployment, address: Address): Owner | undefined =>
   owners(instances).get(address);
 
+/**
+ * True when the nova-network of `host` takes down what it has set up for `network` once no instance there is on it: unless the host has the network's
+ * VPN address (nova/network/manager.py VlanManager._teardown_network_on_host).
+ */
+export const tearsDown = (host: DeploymentHost, network: Network): boolean =>
+  host.flags.teardown_unused_network_gateway &&
+  network.manager === 'VlanManager' &&
+  network.multiHost &&
+  network.vpnPublicAddress !== host.flags.vpn_ip &&
+  serves(host, network);
+
 /** The address of the host that instances of `network` on `host` lease from and, with multi_host, route through. */
 export const dhcpServerFor = (network: Network, host: string): Address | undefined =>
   network.multiHost ? network.dhcpServers.get(host) : network.dhcpServer;

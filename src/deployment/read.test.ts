@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseAddress, printAddress } from '../address/address.ts';
 import { InputError } from '../diagnostic/diagnostic.ts';
+import { assumptionsOf } from './assumption.ts';
 import type { Deployment } from './deployment.ts';
 import { readDeployment } from './read.ts';
 
@@ -310,4 +311,52 @@ test('deep nesting, octets that are no text, and too long a file are refused at 
     'd.yaml:1:7: this is no text: expected YAML or JSON, read a control character',
   ]);
   expect(messagesOf(`# ${'x'.repeat(4 << 20)}`).join()).toContain('expected at most');
+});
+
+const EMPTY = (flag: string, release = 'folsom'): string =>
+  `release: ${release}
+hosts:
+  - name: a
+    my_ip: 192.0.2.1
+    services: [nova-network, nova-compute]
+    interfaces: [{ name: eth0 }, { name: eth1 }, { name: eth2, addresses: [192.0.2.1/24] }, { name: eth3, addresses: [198.51.100.1/24] }]
+    flags: { ${flag}: '' }
+${NETWORK}instances: [{ id: 1, host: a, fixed_ips: [10.1.0.2] }]
+`;
+
+test('an empty public_interface leaves it to the routes where the outside is, and floating IPs have to say where they are bound', () => {
+  const file = EMPTY('public_interface');
+  const [host] = completed(file).hosts;
+  expect(host).toMatchObject({ publicInterface: 'eth2' });
+  expect(host?.snatInterface).toBeUndefined();
+  expect(completed(file.replace('    services', '    gateway: 198.51.100.9\n    services')).hosts[0]).toMatchObject({
+    publicInterface: 'eth3',
+  });
+  const float = '{ address: 192.0.2.100, fixed_ip: 10.1.0.2 }';
+  expect(messagesOf(`${file}floating_ips: [${float}]\n`).join()).toContain('nova cannot bind 192.0.2.100');
+  expect(messagesOf(`${file}floating_ips: [${float.replace(' }', ', interface: eth2 }')}]\n`)).toEqual([]);
+  expect(messagesOf(file.replace('my_ip: 192.0.2.1\n', 'my_ip: 203.0.113.1\n')).join()).toContain(
+    'public_interface is empty, and neither',
+  );
+});
+
+test('an empty routing_source_ip is refused where nova-network did not start with it', () => {
+  expect(completed(EMPTY('routing_source_ip')).hosts[0]?.flags.routing_source_ip).toBeUndefined();
+  expect(assumptionsOf(completed(EMPTY('routing_source_ip'))).join()).toContain('what leaves keeps its fixed address');
+  expect(messagesOf(EMPTY('routing_source_ip', 'essex')).join()).toContain('it may be empty since folsom');
+  expect(messagesOf(EMPTY('routing_source_ip', 'folsom-2')).join()).toContain('does not start so');
+});
+
+test('an IPv6 metadata_host is refused where a service did not start with it', () => {
+  const file = (release: string, services: string): string =>
+    `release: ${release}
+flags: { metadata_host: '2001:db8::1', use_ipv6: true }
+hosts:
+  - { name: a, my_ip: 192.0.2.1, services: [${services}], interfaces: [{ name: eth0, addresses: [192.0.2.1/24, '2001:db8::1/64'] }] }
+`;
+  expect(messagesOf(file('havana', 'nova-api, nova-compute')).join()).toContain('nova-api of havana writes');
+  expect(messagesOf(file('rocky', 'nova-api, nova-network')).join()).toContain('nova-network of a writes');
+  expect(messagesOf(file('rocky', 'nova-api, nova-compute'))).toEqual([]);
+  const { warnings } = readDeployment(file('rocky', 'nova-api').replace(', use_ipv6: true', ''), 'd.yaml');
+  expect(warnings.map(({ message }) => message).join()).toContain('without use_ipv6');
 });

@@ -24,15 +24,20 @@ import { SERVICE_NAMES } from './service.ts';
 
 const port = z.int().min(1).max(65535);
 
+const publicInterface = z.union([interfaceNameField, z.literal('')]);
+
 const flags = z.strictObject({
   fixed_range: z
     .union([prefix4Field, z.literal('')])
     .nullish()
     .describe("'': each network's own CIDR, since grizzly"),
   dmz_cidr: z.array(prefix4Field).nullish(),
-  metadata_host: address4Field.nullish(),
+  metadata_host: addressField.nullish().describe('IPv6 since rocky, on hosts where no nova-network redirects to it'),
   metadata_port: port.nullish(),
-  routing_source_ip: address4Field.nullish(),
+  routing_source_ip: z
+    .union([address4Field, z.literal('')])
+    .nullish()
+    .describe("'': what leaves keeps its fixed address, since folsom"),
   vpn_ip: address4Field.nullish(),
   vlan_interface: interfaceNameField.nullish(),
   vlan_start: z.int().min(1).max(4094).nullish(),
@@ -47,14 +52,20 @@ const flags = z.strictObject({
   use_single_default_gateway: z.boolean().nullish(),
   share_dhcp_address: z.boolean().nullish(),
   auto_assign_floating_ip: z.boolean().nullish(),
-  public_interface: interfaceNameField.nullish(),
+  teardown_unused_network_gateway: z
+    .boolean()
+    .nullish()
+    .describe('VLAN networks with multi_host leave a host with their last instance there'),
+  public_interface: publicInterface.nullish(),
   ...Object.fromEntries(FLAGS_WITHOUT_EFFECT.map((name) => [name, z.unknown().optional()])),
 });
 
 const host = z.strictObject({
   name: hostNameField,
   my_ip: address4Field.nullish().describe('default: the first IPv4 address of public_interface'),
-  public_interface: interfaceNameField.nullish().describe('default: the flag of that name, else eth0'),
+  public_interface: publicInterface
+    .nullish()
+    .describe("default: the flag of that name, else eth0; '': SNAT asks for no interface"),
   services: z
     .array(z.enum(SERVICE_NAMES))
     .nullish()

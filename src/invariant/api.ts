@@ -1,5 +1,5 @@
 /** What is promised of nova-api where it answers for metadata. */
-import { printAddress } from '../address/address.ts';
+import { familyOf, printAddress, type Family } from '../address/address.ts';
 import { rangesContain, subtractRanges, type Ranges } from '../address/ranges.ts';
 import { hasRole } from '../deployment/service.ts';
 import type { Host } from '../host/host.ts';
@@ -33,8 +33,10 @@ const reachable: Law = {
       deployment.hosts.flatMap((host) => {
         const { metadata_host: address, metadata_port: port } = host.flags;
         const found = hostIn(network, host.name);
-        const isHere = hasRole(host, 'metadata') && rangesContain(ownRanges(network, host.name), address);
-        if (found === undefined || !isHere) return [];
+        const family = familyOf(address);
+        const isHere = hasRole(host, 'metadata') && rangesContain(ownRanges(network, host.name, family), address);
+        // ip6tables is nova's with use_ipv6 only.
+        if (found === undefined || !isHere || (family === 6 && !host.flags.use_ipv6)) return [];
         return entriesAt(network, host.name)
           .filter((at) => isRouted(context, host, at))
           .map((at) =>
@@ -42,12 +44,13 @@ const reachable: Law = {
               says: `the API on ${host.name} is reached at ${printAddress(address)}:${port} by ${at.name}`,
               set: opening(
                 setOf({
-                  family: 4,
-                  saddr: sourcesAt(network, found, at),
+                  family,
+                  saddr: sourcesAt(network, found, at, family),
                   daddr: only(address),
                   protocol: only(TCP),
                   dport: only(port),
                 }),
+                family,
               ),
               ending: {
                 kind: 'reaches',
@@ -64,9 +67,11 @@ const reachable: Law = {
 };
 
 /** Who can send by an entry: a process, from the host's own addresses; others, from any that the host takes there. */
-function sourcesAt(network: Network, host: Host, { entry, bridge }: EntryPoint): Ranges {
-  if (entry.kind === 'local') return ownRanges(network, host.name);
-  return subtractRanges(sourcesOn(network, host, bridge ?? entry.interface, 4), localTo(network, host.name));
+function sourcesAt(network: Network, host: Host, { entry, bridge }: EntryPoint, family: Family): Ranges {
+  const own = ownRanges(network, host.name, family);
+  if (entry.kind === 'local') return own;
+  const local = family === 4 ? localTo(network, host.name) : own;
+  return subtractRanges(sourcesOn(network, host, bridge ?? entry.interface, family), local);
 }
 
 /** In the order of the book of laws. */

@@ -12,6 +12,7 @@ import type { Ending, PacketsClaim } from '../claim/claim.ts';
 import type { DeploymentHost, Network as NovaNetwork } from '../deployment/deployment.ts';
 import { keptFor } from '../deployment/kept.ts';
 import { translates } from '../deployment/placement.ts';
+import { isSince, RELEASES } from '../deployment/release.ts';
 import { hasRole } from '../deployment/service.ts';
 import { interfaceOf, type Host } from '../host/host.ts';
 import type { ConntrackState } from '../packet/packet.ts';
@@ -230,6 +231,18 @@ const notTranslated: Law = {
       where: (claim, context) =>
         claim.says.startsWith(FLOODED) &&
         context.deployment.hosts.some((host) => translatesFloods(context, host, claim.host)),
+    },
+    {
+      releases: RELEASES.filter((release) => isSince(release, 'folsom')),
+      because: 'the same where public_interface is empty',
+      where: (claim, context) =>
+        claim.says.startsWith(FLOODED) &&
+        context.deployment.hosts.some(
+          (host) =>
+            host.snatInterface === undefined &&
+            host.flags.routing_source_ip !== undefined &&
+            translatesFloods(context, host, claim.host),
+        ),
     },
   ],
   claims: (context) =>

@@ -51,6 +51,7 @@ import {
   isRouted,
   leadsTo,
   letsBridged,
+  masksOnlyOutward,
   portTowards,
   posturesOf,
   PUBLIC_PORT,
@@ -316,15 +317,17 @@ function acceptedFromHost({ deployment }: LawContext, float: AssociatedFloat, so
   const chain = accepted(deployment, fixed.instance, 4);
   if (host === fixed.host)
     return intersectSets(readdressed(chain, only(address)), setOf({ family: 4, saddr: sources, daddr: only(address) }));
-  const isMasked = !translatesOnlyOutward(deployment) || fixed.network.bridge === host.publicInterface;
+  const { routing_source_ip: mask } = host.flags;
+  const isMasked =
+    mask !== undefined && (!masksOnlyOutward(deployment, host) || fixed.network.bridge === host.publicInterface);
   const masked = isMasked ? intersectRanges(sources, fixedRange(deployment, host)) : [];
   const kept = subtractRanges(sources, masked);
   const exempt = unionRanges(dmzRanges(host), only(host.flags.metadata_host));
   const untouched = rangesContain(exempt, fixed.address) ? sources : kept;
   const there = readdressed(chain, only(address));
   const seen = intersectSets(there, setOf({ family: 4, saddr: untouched }));
-  if (masked.length === 0 || untouched === sources) return seen;
-  return { boxes: [...seen.boxes, ...asSeen(there, host.flags.routing_source_ip, masked).boxes] };
+  if (mask === undefined || masked.length === 0 || untouched === sources) return seen;
+  return { boxes: [...seen.boxes, ...asSeen(there, mask, masked).boxes] };
 }
 
 const reachedFromInside: Law = {

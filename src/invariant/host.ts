@@ -1,5 +1,5 @@
 /** What the processes of a host are promised, or what an operator would want for them. */
-import { isLoopback, LIMITED_BROADCAST, printAddress } from '../address/address.ts';
+import { familyOf, isLoopback, LIMITED_BROADCAST, printAddress } from '../address/address.ts';
 import { rangesContain } from '../address/ranges.ts';
 import { POSTURES, type PacketsClaim } from '../claim/claim.ts';
 import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
@@ -46,6 +46,7 @@ const dnsmasqPorts = setOf({ family: 4, protocol: only(TCP, UDP), dport: DNSMASQ
 function metadataOn({ deployment, network }: LawContext, host: DeploymentHost): PacketSet {
   const { metadata_host: address, metadata_port: port } = host.flags;
   const nothing = setOf({ family: 4, daddr: [] });
+  if (familyOf(address) === 6) return nothing;
   // Since Havana a metadata_host of 127.0.0.1 stands for every address of the host ("-m addrtype --dst-type LOCAL").
   const anyOwn = isLoopback(address) && isSince(deployment.release, 'havana');
   if (!anyOwn && !rangesContain(ownRanges(network, host.name), address)) return nothing;
@@ -222,10 +223,9 @@ const portsNotShadowed: Law = {
       waysOut(context).flatMap(({ fixed, gateway, open }): PacketsClaim[] => {
         const { routing_source_ip: source, metadata_port: port } = gateway.flags;
         const postures = posturesOf(open, gateway, fixed.host);
-        const shadows =
-          rangesContain(ownRanges(network, gateway.name), source) &&
-          !rangesContain(floatedAddresses(deployment), fixed.address);
-        if (postures === undefined || !shadows) return [];
+        if (postures === undefined || source === undefined || !rangesContain(ownRanges(network, gateway.name), source))
+          return [];
+        if (rangesContain(floatedAddresses(deployment), fixed.address)) return [];
         const services = only(53, 67, port);
         return [
           claimAt(portOf(fixed), {

@@ -3,7 +3,8 @@ import { isLoopback, printAddress, type Address } from '../address/address.ts';
 import { intersectRanges, rangesContain, subtractRanges, unionRanges } from '../address/ranges.ts';
 import { POSTURES, type Claim, type Ending, type PacketsClaim, type Posture } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
-import { translates } from '../deployment/placement.ts';
+import { networksOn, serves, translates } from '../deployment/placement.ts';
+import { isSince, RELEASES } from '../deployment/release.ts';
 import type { Network } from '../network/network.ts';
 import { TCP } from '../packet/packet.ts';
 import { intersectSets, setOf, subtractSets } from '../packet/pattern.ts';
@@ -177,6 +178,17 @@ const reachesApi: Law = {
         isOnLoopback(claim, context) &&
         (claim.says.startsWith(under('hardened')) ||
           context.deployment.hosts.some((host) => policyOf(host, 'INPUT') === 'DROP')),
+    },
+    {
+      releases: RELEASES.filter((release) => isSince(release, 'folsom')),
+      because:
+        'a redirected request takes an address of the bridge that it came in by: on a host that has a bridge of another’s network it has none, and the kernel drops it',
+      where: (claim, context) =>
+        isOnLoopback(claim, context) &&
+        networkHosts(context.deployment).some(
+          (host) =>
+            host.name === claim.host && networksOn(context.deployment, host).some((network) => !serves(host, network)),
+        ),
     },
   ],
   claims: (context) =>

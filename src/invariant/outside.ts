@@ -43,17 +43,17 @@ import {
   deviceOf,
   isRouted,
   isTranslatedOnce,
+  masksOnlyOutward,
   posturesOf,
   PUBLIC_PORT,
   routedOutside,
-  translatesOnlyOutward,
   waysOut,
   worldThatAnswers,
 } from './vocabulary/ways.ts';
 
 const ARTICLE =
   'The article, "Rule for access outside of fixed subnet": "The add_snat_rule() method adds an sNAT rule into wrapped chain sNAT of the NAT table"';
-const NO_NETWORK = 'no host with nova-network routes for fixed_range';
+const NO_NETWORK = 'no host with nova-network and a routing_source_ip routes for fixed_range';
 
 const withoutFloat = (context: LawContext, host: DeploymentHost): Ranges =>
   withoutFloatOf(context.deployment, host.name);
@@ -73,7 +73,7 @@ const snatToRoutingSource: Law = {
   statement:
     'A NEW tracked routed packet with a source in fixed_range that has no floating IP, to a destination outside fixed_range, dmz_cidr and metadata_host (leaving by public_interface, in releases that ask for it): its source becomes routing_source_ip.',
   source: `${ARTICLE}; nova/network/linux_net.py add_snat_rule`,
-  requires: 'a host with nova-network',
+  requires: 'a host with nova-network and a routing_source_ip',
   brokenBy:
     'The SNAT rule of nova-network-snat removed, or its source range or its address changed; an exemption in nova-network-POSTROUTING widened.',
   knownFailures: [PUBLIC_PORT],
@@ -89,6 +89,7 @@ const snatToRoutingSource: Law = {
             .filter((at) => isRouted(context, host, at))
             .flatMap((at) => {
               const source = host.flags.routing_source_ip;
+              if (source === undefined) return [];
               const saddr = withoutFloat(context, host);
               const daddr = routedOutside(context, host, at);
               const leaves = (what: string, fields: Partial<Pattern>): PacketsClaim =>
@@ -132,25 +133,28 @@ const replyComesBack: Law = {
   statement:
     'What an instance without a floating IP sends to the world leaves from routing_source_ip, and the reply reaches the instance, with the addresses and ports that it used.',
   source: `${ARTICLE}: "the VMs with this subnet's IPs are able to access an outside network"`,
-  requires: 'an instance without a floating IP whose gateway is a host that serves its network',
+  requires:
+    'an instance without a floating IP whose gateway is a host that serves its network and has a routing_source_ip',
   brokenBy:
     'The SNAT rule of nova-network-snat removed; under policy DROP also an ACCEPT rule of the bridge in FORWARD; the rule for established flows in the instance’s chain.',
   knownFailures: [PUBLIC_PORT],
   claims: (context) => {
     const near = nearNames(context);
     return claimsOr(
-      'no instance without a floating IP has a way out by a host with nova-network',
+      'no instance without a floating IP has a way out by a host with nova-network and a routing_source_ip',
       waysOut(context).flatMap(({ fixed, gateway, open }): PacketsClaim[] => {
         const postures = posturesOf(open, gateway, fixed.host);
-        if (postures === undefined || !rangesContain(withoutFloat(context, gateway), fixed.address)) return [];
+        const source = gateway.flags.routing_source_ip;
+        if (postures === undefined || source === undefined) return [];
+        if (!rangesContain(withoutFloat(context, gateway), fixed.address)) return [];
         return [
           claimAt(portOf(fixed), {
-            says: `${stationName(fixed)} (${printAddress(fixed.address)}) reaches the world as ${printAddress(gateway.flags.routing_source_ip)}, and its answers come back`,
+            says: `${stationName(fixed)} (${printAddress(fixed.address)}) reaches the world as ${printAddress(source)}, and its answers come back`,
             set: opening(setOf({ family: 4, saddr: only(fixed.address), daddr: worldOf(context, gateway, fixed) })),
             ending: {
               kind: 'reaches',
               place: { kind: 'outside' },
-              as: { saddr: { is: gateway.flags.routing_source_ip }, daddr: 'original', dport: 'original' },
+              as: { saddr: { is: source }, daddr: 'original', dport: 'original' },
             },
             reply: { kind: 'reaches', place: { kind: 'instance', name: stationName(fixed) }, as: UNCHANGED },
             ...postures,
@@ -168,7 +172,7 @@ function worldOf(context: LawContext, host: DeploymentHost, fixed: FixedAddress)
   const { deployment, network } = context;
   const device = deviceOf(network, host.name, host.publicInterface);
   const world = worldThatAnswers(context, host, fixed)
-    .filter((behind) => !translatesOnlyOutward(deployment) || behind.device === device)
+    .filter((behind) => !masksOnlyOutward(deployment, host) || behind.device === device)
     .flatMap(({ addresses }) => addresses);
   return subtractRanges(normalizeRanges(world), everyExemption(deployment));
 }
@@ -189,7 +193,7 @@ const noFixedLeak: Law = {
     'No packet with a source in fixed_range leaves by public_interface for a destination outside fixed_range, dmz_cidr and metadata_host, whatever connection tracking makes of it.',
   source:
     'What an operator wants: the world has no way back to a fixed address. The nat table is not asked about INVALID and UNTRACKED packets (S6).',
-  requires: 'an instance whose gateway is a host that serves its network',
+  requires: 'an instance whose gateway is a host that serves its network and has a routing_source_ip',
   brokenBy:
     'For NEW packets: the SNAT rule of nova-network-snat removed. For the others: nothing in nova’s rules stops them.',
   knownFailures: [
@@ -204,10 +208,11 @@ const noFixedLeak: Law = {
   claims: (context) => {
     const near = nearNames(context);
     return claimsOr(
-      'no instance has a way out by a host with nova-network',
+      'no instance has a way out by a host with nova-network and a routing_source_ip',
       waysOut(context).flatMap(({ fixed, gateway, open }) => {
         const postures = posturesOf(open, gateway, fixed.host);
-        if (postures === undefined || !rangesContain(fixedRange(context.deployment, gateway), fixed.address)) return [];
+        if (postures === undefined || gateway.flags.routing_source_ip === undefined) return [];
+        if (!rangesContain(fixedRange(context.deployment, gateway), fixed.address)) return [];
         const device = deviceOf(context.network, gateway.name, gateway.publicInterface);
         const world = worldBehind(context, gateway.name).find((behind) => behind.device === device);
         const set = setOf({

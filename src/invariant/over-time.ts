@@ -4,6 +4,7 @@
  */
 import { printAddress, printPrefix, type Family } from '../address/address.ts';
 import type { Deployment, Instance, Network, Release } from '../deployment/deployment.ts';
+import { hostNamed, serves } from '../deployment/placement.ts';
 import { isSince, RELEASES } from '../deployment/release.ts';
 import type { Operation } from '../deployment/schema.ts';
 import { printArrival, printPacket } from '../packet/notation.ts';
@@ -181,6 +182,21 @@ const FORMER_NETWORK: KnownTimeFailure = {
     kind === 'left over' && / -A nova-network/.test(line) && former.some((network) => namesNetwork(line, network)),
 };
 
+const TORN_DOWN: KnownTimeFailure = {
+  releases: RELEASES.filter((release) => isSince(release, 'grizzly')),
+  bug: 'teardown',
+  because:
+    'a network that is torn down on a host loses each of its rules once: what was added with every instance stays in grizzly, and what translates its range does since havana',
+  where: ({ kind, line, host: name }, { deployment }) => {
+    const host = hostNamed(deployment, name);
+    if (kind !== 'left over' || host?.flags.teardown_unused_network_gateway !== true) return false;
+    return deployment.networks.some(
+      (network) =>
+        network.multiHost && !serves(host, network) && / -A nova-network/.test(line) && namesNetwork(line, network),
+    );
+  },
+};
+
 const COMPUTE_KEEPS: KnownTimeFailure = {
   releases: 'all',
   bug: 'unplug',
@@ -315,6 +331,7 @@ const equalsScratch: TimeLaw = {
     NONE_WRITTEN,
     PREFIX_LOSS,
     FORMER_NETWORK,
+    TORN_DOWN,
     COMPUTE_KEEPS,
     FLOAT_STAYS,
     LOST_ON_HUP,

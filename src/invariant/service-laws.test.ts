@@ -433,3 +433,11 @@ test('where nobody runs nova-network, nothing is to be translated', () => {
   const said = TRANSLATION_LAWS.flatMap((law) => claimsOf(law, cloud));
   expect(said.filter(({ kind }) => kind === 'packets')).not.toHaveLength(0);
 });
+
+test('with an IPv6 metadata_host nova-api is reached at it', () => {
+  const law = LAWS.find(({ id }) => id === 'api/reachable');
+  const said = law === undefined ? [] : claimsOf(law, readCloud('modes/metadata-over-ipv6'));
+  const packets = said.flatMap((claim) => (claim.kind === 'packets' ? [claim] : []));
+  expect(packets.length).toBeGreaterThan(0);
+  for (const { set } of packets) expect(set.boxes.map(({ family }) => family)).toEqual([6]);
+});

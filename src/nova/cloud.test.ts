@@ -87,3 +87,41 @@ test.each([
 ])('Python 2 goes through the keys %j in the order %j', (keys, order) => {
   expect(dictOrder(keys)).toEqual(order);
 });
+
+test.each([
+  ['grizzly', 1, []],
+  // Each boot adds them once more, and removing takes one.
+  ['grizzly', 2, ['FORWARD -i br100 -j ACCEPT', 'FORWARD -o br100 -j ACCEPT']],
+  ['rocky', 2, []],
+] as const)('in %s, after %i instances, what is torn down with the last', (release, count, left) => {
+  const names = ['one', 'two'].slice(0, count);
+  const { deployment } = readDeployment(
+    stringify({
+      release,
+      flags: { teardown_unused_network_gateway: true },
+      hosts: ['host1', 'host2'].map((name, at) => ({
+        name,
+        services: ['nova-network', 'nova-compute'],
+        interfaces: [{ name: 'eth0', addresses: [`192.0.2.${at + 1}/24`] }, { name: 'eth1' }],
+      })),
+      networks: [
+        { label: 'net', manager: 'VlanManager', cidr: '10.1.0.0/24', bridge_interface: 'eth1', multi_host: true },
+      ],
+      operations: [
+        ...names.flatMap((name) => [{ boot: { name, host: 'host2' } }, { boot: { name: `${name}-1`, host: 'host1' } }]),
+        ...names.flatMap((name) => [{ terminate: name }, { terminate: `${name}-1` }]),
+      ],
+    }),
+    'd.yaml',
+  );
+  const ofBridge = deployment.hosts.map((host) =>
+    rulesetTextFor(deployment, host, 4)
+      .split('\n')
+      .filter((line) => line.startsWith('-A nova-network-') && line.includes(' br100 '))
+      .map((line) => line.slice('-A nova-network-'.length)),
+  );
+  // The first host has the network's VPN address, and keeps all of it.
+  expect(ofBridge[0]?.length).toBeGreaterThan(5);
+  expect(ofBridge[1]?.filter((line) => line.startsWith('FORWARD'))).toEqual(left);
+  if (left.length === 0) expect(ofBridge[1]).toEqual([]);
+});

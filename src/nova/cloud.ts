@@ -22,7 +22,7 @@ import {
 import { dictOrder } from './dict-order.ts';
 import { kernelTables, withCounters, withRuleFirst, type KernelTables } from './kernel.ts';
 import { addMetadataAccept } from './metadata.ts';
-import { addFloatingIp, addNetwork, addStartUpRules, removeFloatingIp } from './network.ts';
+import { addFloatingIp, addNetwork, addStartUpRules, removeFloatingIp, removeNetwork } from './network.ts';
 import { isSilent, newProcess, settledProcess, type Process } from './process.ts';
 import { profileOf, type Profile } from './profile.ts';
 import { settledKernel } from './settled.ts';
@@ -204,6 +204,20 @@ export class Cloud {
     this.apply(host, process);
   }
 
+  /** _teardown_network_on_host: what the host no longer serves since the instance is gone. */
+  private tearDownNetworksOf(instance: Instance, before: Deployment): void {
+    const host = this.hostCalled(instance.host);
+    const process = this.processWith(host, 'network');
+    if (process === undefined) return;
+    for (const network of networksOf(before, instance)) {
+      const now = networkLabelled(this.deployment, network.label);
+      if (!serves(host, network) || now === undefined || serves(host, now)) continue;
+      removeNetwork(process.memory, network, host, this.profile);
+      this.dnsmasqs.delete(`${host.name} ${network.label}`);
+      this.apply(host, process);
+    }
+  }
+
   private setUpNetworksOf(instance: Instance): void {
     for (const network of networksOf(this.deployment, instance)) {
       const host = this.hostCalled(network.multiHost ? instance.host : (network.host ?? instance.host));
@@ -279,19 +293,21 @@ export class Cloud {
     this.moveFloats(before);
     // D21: the address was free before the groups forgot it.
     if (!this.has('D21')) this.refreshMembersOf(instance.securityGroups);
+    this.tearDownNetworksOf(instance, before);
     this.unfilter(this.hostCalled(instance.host), instance);
   }
 
   /** The new host is made ready before the old one forgets. Floating IPs go along since Grizzly, if the network is multi_host at all. */
   private migrate(instance: Instance, before: Deployment): void {
-    const from = before.instances.find(({ id }) => id === instance.id)?.host ?? instance.host;
+    const old = before.instances.find(({ id }) => id === instance.id) ?? instance;
     const floats = this.deployment.floatingIps.filter(
       ({ address, fixedIp }) =>
         this.floatHosts.has(address) && instance.vifs.some(({ fixedIps }) => fixedIps.some((own) => own === fixedIp)),
     );
     this.setUpNetworksOf(instance);
     this.filter(this.hostCalled(instance.host), instance);
-    this.unfilter(this.hostCalled(from), instance);
+    this.unfilter(this.hostCalled(old.host), instance);
+    this.tearDownNetworksOf(old, before);
     if (!this.profile.movesFloats) return;
     for (const floatingIp of floats) {
       if (hostOfFloatingIp(this.deployment, floatingIp)?.name === this.floatHosts.get(floatingIp.address)) continue;

@@ -3,7 +3,7 @@ import { isLoopback, printAddress, printPrefix, type Address, type Prefix } from
 import type { DeploymentHost, FloatingIp, Network } from '../deployment/deployment.ts';
 import { dhcpServerFor, uplinkOf } from '../deployment/placement.ts';
 import { bridgeRules } from './bridge.ts';
-import type { Memory } from './memory.ts';
+import type { Memory, MemoryTable } from './memory.ts';
 import type { Profile } from './profile.ts';
 
 /** init_host and metadata_forward: what nova-network asks for when it starts, before any network. */
@@ -20,23 +20,23 @@ export function addStartUpRules(memory: Memory, host: DeploymentHost, profile: P
   memory.nat.addRule('PREROUTING', `-s 0.0.0.0/0 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j ${target}`);
 }
 
-/** init_host and add_snat_rule: who leaves the range takes routing_source_ip, except towards metadata_host, dmz_cidr and the range itself. */
+/** init_host and add_snat_rule: who leaves the range takes routing_source_ip if there is one, except towards metadata_host, dmz_cidr and the range itself. */
 function addTranslation(
   memory: Memory,
-  { flags, publicInterface }: DeploymentHost,
+  { flags, snatInterface }: DeploymentHost,
   prefix: Prefix,
   isExternal: boolean,
   profile: Profile,
 ): void {
   const range = printPrefix(prefix);
-  const outward = profile.snatAsksForInterface && !isExternal ? ` -o ${publicInterface}` : '';
+  const { routing_source_ip: source } = flags;
+  const asks = profile.snatAsksForInterface && !isExternal && snatInterface !== undefined;
+  const outward = asks ? ` -o ${snatInterface}` : '';
   const forced = flags.force_snat_range.map((destination) => ` -d ${printPrefix(destination)}`);
   const everywhere = profile.forcedSnat === 'for every network' && forced.length > 0 ? forced : [''];
-  for (const destination of isExternal ? forced : everywhere)
-    memory.nat.addRule(
-      'snat',
-      `-s ${range}${destination} -j SNAT --to-source ${printAddress(flags.routing_source_ip)}${outward}`,
-    );
+  if (source !== undefined)
+    for (const destination of isExternal ? forced : everywhere)
+      memory.nat.addRule('snat', `-s ${range}${destination} -j SNAT --to-source ${printAddress(source)}${outward}`);
   // A1: the default came before floating IPs.
   if (profile.bugs.has('A1')) memory.nat.addRule('snat', '-j $float-snat');
   memory.nat.addRule('POSTROUTING', `-s ${range} -d ${printAddress(flags.metadata_host)}/32 -j ACCEPT`);
@@ -54,10 +54,37 @@ function exemption({ bugs }: Profile): string {
 const hasExternalGateway = ({ gateway, dhcpServer, multiHost }: Network): boolean =>
   !multiHost && gateway !== undefined && dhcpServer !== undefined && gateway !== dhcpServer;
 
-/**
- * initialize_network, initialize_gateway, update_dhcp with its _add_dnsmasq_accept_rules, and what VLAN mode adds. `again`: dnsmasq runs already
- * and is only sent a HUP.
- */
+type NetworkRule = readonly [table: 'filter' | 'mangle', chain: string, text: string, top?: boolean];
+
+/** What a network has on its host: plug, and update_dhcp. `again`: dnsmasq runs already and is only sent a HUP. */
+function rulesOf(network: Network, host: DeploymentHost, profile: Profile, again: boolean): NetworkRule[] {
+  const { bridge } = network;
+  const forwarded = bridgeRules(network, network.gateway !== undefined, host.flags, profile).map(
+    (text): NetworkRule => ['filter', 'FORWARD', text],
+  );
+  if (dhcpServerFor(network, host.name) === undefined) return forwarded;
+  // C1: what instances sent to dnsmasq nobody accepted.
+  const accepts = !profile.bugs.has('C1') && (!again || profile.acceptsOnHup);
+  // Taken for granted: /dev/vhost-net is there.
+  const fills = profile.fillsChecksums === 'always' || (profile.fillsChecksums === 'multi_host' && network.multiHost);
+  const isolates = profile.isolatesDhcp === 'by iptables' && host.flags.share_dhcp_address;
+  return [
+    ...forwarded,
+    ...(accepts ? [67, 53] : []).flatMap((port) =>
+      ['udp', 'tcp'].map((protocol): NetworkRule => [
+        'filter',
+        'INPUT',
+        `-i ${bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`,
+      ]),
+    ),
+    ...(fills
+      ? [['mangle', 'POSTROUTING', `-o ${bridge} -p udp -m udp --dport 68 -j CHECKSUM --checksum-fill`] as const]
+      : []),
+    ...(isolates ? isolationOf(network, host) : []),
+  ];
+}
+
+/** initialize_network, initialize_gateway, update_dhcp with its _add_dnsmasq_accept_rules, and what VLAN mode adds. */
 export function addNetwork(
   memory: Memory,
   network: Network,
@@ -69,35 +96,31 @@ export function addNetwork(
     const isExternal = profile.forcedSnat === 'for external gateways' && hasExternalGateway(network);
     addTranslation(memory, host, network.cidr, isExternal, profile);
   }
-  const filter = memory.filter[4];
-  const { bridge } = network;
-  for (const rule of bridgeRules(network, network.gateway !== undefined, host.flags, profile))
-    filter.addRule('FORWARD', rule);
+  for (const [table, chain, text, top] of rulesOf(network, host, profile, options.again === true))
+    tableOf(memory, table)?.addRule(chain, text, top);
   if (network.manager === 'VlanManager') addVpn(memory, network, host);
-  if (dhcpServerFor(network, host.name) === undefined) return;
-  // C1: what instances sent to dnsmasq nobody accepted.
-  if (!profile.bugs.has('C1') && (options.again !== true || profile.acceptsOnHup))
-    for (const port of [67, 53])
-      for (const protocol of ['udp', 'tcp'])
-        filter.addRule('INPUT', `-i ${bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`);
-  // Taken for granted: /dev/vhost-net is there.
-  if (profile.fillsChecksums === 'always' || (profile.fillsChecksums === 'multi_host' && network.multiHost))
-    memory.mangle?.addRule('POSTROUTING', `-o ${bridge} -p udp -m udp --dport 68 -j CHECKSUM --checksum-fill`);
-  if (profile.isolatesDhcp === 'by iptables' && host.flags.share_dhcp_address) isolateDhcp(memory, network, host);
 }
 
+/** kill_dhcp and remove_gateway: each rule once, though it may have been added several times; what translates stays. */
+export function removeNetwork(memory: Memory, network: Network, host: DeploymentHost, profile: Profile): void {
+  for (const [table, chain, text] of rulesOf(network, host, profile, false))
+    tableOf(memory, table)?.removeRule(chain, text);
+}
+
+const tableOf = (memory: Memory, table: NetworkRule[0]): MemoryTable | undefined =>
+  table === 'filter' ? memory.filter[4] : memory.mangle;
+
 /** isolate_dhcp_address: hosts that share the dhcp address keep its packets from each other. */
-function isolateDhcp(memory: Memory, network: Network, host: DeploymentHost): void {
+function isolationOf(network: Network, host: DeploymentHost): NetworkRule[] {
   const [device, server] = [uplinkOf(network), dhcpServerFor(network, host.name)];
-  if (device === undefined || server === undefined) return;
+  if (device === undefined || server === undefined) return [];
   const dhcp = printAddress(server);
-  for (const rule of [
+  return [
     `-m physdev --physdev-in ${device} -d 255.255.255.255 -p udp --dport 67 -j DROP`,
     `-m physdev --physdev-out ${device} -d 255.255.255.255 -p udp --dport 67 -j DROP`,
     `-m physdev --physdev-in ${device} -d ${dhcp} -j DROP`,
     `-m physdev --physdev-out ${device} -s ${dhcp} -j DROP`,
-  ])
-    memory.filter[4].addRule('FORWARD', rule, true);
+  ].map((text): NetworkRule => ['filter', 'FORWARD', text, true]);
 }
 
 /** ensure_vpn_forward: the way to a project's cloudpipe, on the host whose address it is; whether an instance has the address or not. */

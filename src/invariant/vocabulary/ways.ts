@@ -13,7 +13,15 @@ import {
 import type { Place, Posture } from '../../claim/claim.ts';
 import type { Deployment, DeploymentHost, Network as NovaNetwork } from '../../deployment/deployment.ts';
 import { keptFor } from '../../deployment/kept.ts';
-import { dhcpServerFor, gatewayFor, hostNamed, makesBridge, serves, translates } from '../../deployment/placement.ts';
+import {
+  dhcpServerFor,
+  floatingIpsOn,
+  gatewayFor,
+  hostNamed,
+  makesBridge,
+  serves,
+  translates,
+} from '../../deployment/placement.ts';
 import { isSince, RELEASES } from '../../deployment/release.ts';
 import { hasRole } from '../../deployment/service.ts';
 import { bridgeOf, bridgeOfPort, interfaceOf } from '../../host/host.ts';
@@ -212,6 +220,10 @@ export function dnsmasqOf(context: LawContext, fixed: FixedAddress): Dnsmasq | u
 /** Releases from Folsom on translate only what leaves by public_interface, or by the floating IP's own (959c93f6d3, bug 1048765). */
 export const translatesOnlyOutward = ({ release }: Deployment): boolean => isSince(release, 'folsom');
 
+/** The same of a host's SNAT to routing_source_ip, which asks for no interface where public_interface is empty. */
+export const masksOnlyOutward = (deployment: Deployment, { snatInterface }: DeploymentHost): boolean =>
+  translatesOnlyOutward(deployment) && snatInterface !== undefined;
+
 /** The destinations towards which `host` takes away fixed sources: what is exempt, and what is not routed from this entry, left out. */
 export const routedOutside = (context: LawContext, host: DeploymentHost, at: EntryPoint): Ranges =>
   outsideOf(context, host.name, at.bridge ?? '');
@@ -224,7 +236,7 @@ const outsideOf = keptFor((context: LawContext, name: string, bridge: string): R
   const own = unionRanges(localTo(network, name), segmentsOn(network, name, bridge));
   const forced = forcedDestinations(deployment, host);
   const outside = intersectRanges(subtractRanges(subtractRanges(unicast(), kept), own), forced);
-  if (!translatesOnlyOutward(deployment)) return outside;
+  if (!masksOnlyOutward(deployment, host)) return outside;
   const device = deviceOf(network, host.name, host.publicInterface);
   const outward = worldBehind(context, host.name).find((behind) => behind.device === device);
   return intersectRanges(outside, outward?.addresses ?? []);
@@ -236,8 +248,11 @@ export const PUBLIC_PORT: KnownFailure = {
   because:
     'the SNAT rules ask for public_interface, and where that is the port of a bridge packets leave by the bridge: the rules match nothing (959c93f6d3)',
   where: (_, { deployment, network }) =>
-    networkHosts(deployment).some(
-      (host) => deviceOf(network, host.name, host.publicInterface) !== host.publicInterface,
+    networkHosts(deployment).some((host) =>
+      (host.snatInterface === undefined
+        ? floatingIpsOn(deployment, host).map(({ interface: device }) => device)
+        : [host.publicInterface]
+      ).some((device) => deviceOf(network, host.name, device) !== device),
     ),
 };
 
@@ -279,10 +294,12 @@ export function isRouted({ deployment, network }: LawContext, host: DeploymentHo
 }
 
 /** True when no other nova-network takes routing_source_ip of this host for a fixed address, and translates once more. */
-export const isTranslatedOnce = (deployment: Deployment, host: DeploymentHost): boolean =>
-  networkHosts(deployment).every(
-    (other) => other === host || !rangesContain(fixedRange(deployment, other), host.flags.routing_source_ip),
+export function isTranslatedOnce(deployment: Deployment, host: DeploymentHost): boolean {
+  const { routing_source_ip: source } = host.flags;
+  return networkHosts(deployment).every(
+    (other) => other === host || source === undefined || !rangesContain(fixedRange(deployment, other), source),
   );
+}
 
 /** Who answers for metadata, seen from a host that redirects to it. */
 export interface MetadataServer {
