@@ -22,7 +22,14 @@ import {
 import { isIcmpError, type ConntrackState, type Entry, type Packet } from '../packet/packet.ts';
 import type { HookName, RejectWith, TableName } from '../ruleset/rule.ts';
 import type { CompiledRule, CompiledRuleset, NatTarget } from './compile.ts';
-import { type Connection, type Conntrack, type ConntrackSettings, type Tracked } from './conntrack.ts';
+import {
+  isAsTupled,
+  tupleIn,
+  type Connection,
+  type Conntrack,
+  type ConntrackSettings,
+  type Tracked,
+} from './conntrack.ts';
 import type { Fragments } from './fragments.ts';
 import { STAGES, type Stage } from './hooks.ts';
 import type { Exit, Fate, FreshField, Journey, Step } from './journey.ts';
@@ -662,7 +669,7 @@ const hasLeftItsDevice = (
   !isIcmpError(packet);
 
 /** What an answer to a refusal goes by. */
-function refusedOf({ host, packet, hook, packetType, iif, oif, physout, cameBy }: Skb): Refused {
+function refusedOf({ host, packet, tracked, hook, packetType, iif, oif, physout, cameBy }: Skb): Refused {
   const device = physout ?? iif ?? 'lo';
   // What goes round by lo is on the link of the address that it is for; what has not left yet, on that of its route, which nat OUTPUT may have changed (icmp6_iif).
   const link = device === 'lo' ? (localDevice(host, packet.daddr) ?? routedBy(host, packet, oif)) : device;
@@ -671,6 +678,7 @@ function refusedOf({ host, packet, hook, packetType, iif, oif, physout, cameBy }
     packet,
     hook,
     broadcast: packetType !== 'unicast',
+    translated: tracked?.kind === 'flow' && !isAsTupled(packet, tupleIn(tracked.connection, tracked.direction)),
     device,
     ...(physout === undefined && arrivedOn !== undefined ? { arrivedOn } : {}),
     ...(link === undefined ? {} : { link }),

@@ -52,6 +52,8 @@ export interface Refused {
   readonly packet: Packet;
   /** The frame that brought it was for more than one machine. */
   readonly broadcast: boolean;
+  /** It has other addresses by now than it was sent with. */
+  readonly translated: boolean;
   readonly hook: HookName;
   /** IPv6: the device that it is at (skb->dev): that it came in by, of what is bridged the port that it was to leave by, of the host's own lo. */
   readonly device: string;
@@ -73,7 +75,7 @@ export function rejection(host: Host, refused: Refused, how: RejectWith): Answer
   // A packet that is bridged or forwarded has no broadcast route, whatever its address.
   if (hook !== 'FORWARD' && ['BROADCAST', 'MULTICAST'].includes(addressKind(host, packet.daddr))) return undefined;
   if (how !== 'tcp-reset') {
-    if (!hasGoodChecksum(packet)) return undefined;
+    if (!hasGoodChecksum(refused)) return undefined;
     const [type, code] = ANSWERS[how];
     return icmpError(host, refused, type, code);
   }
@@ -100,13 +102,13 @@ export function rejection(host: Host, refused: Refused, how: RejectWith): Answer
  * nf_reject_verify_csum and nf_ip_checksum: nothing is answered to a wrong checksum. A first fragment's is the whole packet's, which is wrong for what there is
  * unless it is icmp's, with neither a length in the sum nor anything but zeros in what is missing.
  */
-function hasGoodChecksum(packet: Packet): boolean {
+function hasGoodChecksum({ packet, translated }: Refused): boolean {
   // reject6_csum_ok: nothing behind the IP header, or not the beginning of it.
   const isEmpty = transportHeaderLength(packet) + packet.payload === 0;
   if (packet.family === 6 && (isEmpty || isLaterFragment(packet))) return false;
   if ([GRE, AH, ESP, SCTP, UDPLITE].includes(packet.protocol)) return true;
-  // Linux 6.18 knows dccp no more: it takes IPv4's for a plain sum of all octets, which a checksum with a pseudo header is not.
-  if (packet.protocol === DCCP) return packet.family === 6 && !isPart(packet);
+  // Linux 6.18 knows dccp no more: it takes IPv4's for a plain sum of all octets, which a checksum with a pseudo header is not, and mends none that it translates.
+  if (packet.protocol === DCCP) return packet.family === 6 && !isPart(packet) && !translated;
   if (packet.badsum || (isPart(packet) && [TCP, UDP, ICMPV6].includes(packet.protocol))) return false;
   // IPv6 sums up protocols that it does not know with a pseudo header, and nothing that they carry makes that right.
   return packet.family === 4 || [TCP, UDP, ICMPV6].includes(packet.protocol);
