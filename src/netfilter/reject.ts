@@ -132,7 +132,10 @@ const isUnanswerable = (packet: Packet): boolean =>
 export function icmpError(host: Host, refused: Refused, type: number, code: number): Answer | undefined {
   const { packet, broadcast, hook, arrivedOn, link } = refused;
   const { family, saddr, daddr } = packet;
-  if (isUnanswerable(packet) || broadcast || isMulticast(daddr) || daddr === LIMITED_BROADCAST) return undefined;
+  if (isUnanswerable(packet) || broadcast) return undefined;
+  // __icmp_send asks the route, which a bridged packet has not; icmp6_send asks the address.
+  const asksForGroups = family === 6 || hook !== 'FORWARD';
+  if (asksForGroups && (isMulticast(daddr) || daddr === LIMITED_BROADCAST)) return undefined;
   if (family === 4 && isLaterFragment(packet)) return undefined;
   if (saddr === zeroAddress(family) || isMulticast(saddr) || saddr === LIMITED_BROADCAST) return undefined;
   const by = family === 6 && isLinkLocal(saddr) ? link : undefined;
