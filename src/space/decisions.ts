@@ -104,7 +104,10 @@ export class Decisions {
     const key =
       typeof value === 'string'
         ? value
-        : JSON.stringify([value], (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part));
+        : // Nothing is not null, which some answers are.
+          JSON.stringify(value === undefined ? [] : [value], (_key, part: unknown) =>
+            typeof part === 'bigint' ? `${part}n` : part,
+          );
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = this.#ends.push(value) - 1;
