@@ -192,6 +192,24 @@ test.skipIf(!HAS_IPSETS).each([4, 6] as const)('kernel/a-set-holds-what-it-holds
     expect(met, `rules that ask for ${name}`).toContain(name);
 });
 
+/** Each chain's first two rules in the other order. */
+function withFirstTwoSwapped(text: string): string {
+  const lines = text.split('\n');
+  const places = new Map<string, number[]>();
+  let table = '';
+  lines.forEach((line, index) => {
+    if (line.startsWith('*')) table = line;
+    const [, chain] = /^-A (\S+)/.exec(line) ?? [];
+    if (chain === undefined) return;
+    const known = places.get(`${table} ${chain}`) ?? [];
+    places.set(`${table} ${chain}`, [...known, index]);
+  });
+  for (const [first, second] of places.values())
+    if (first !== undefined && second !== undefined)
+      [lines[first], lines[second]] = [lines[second] ?? '', lines[first] ?? ''];
+  return lines.join('\n');
+}
+
 /**
  * Models that read a rule wrongly: each loads in the kernel what it takes the rules for. `wrong` is to be found in what is left of a case once it is as small as
  * it gets.
@@ -209,7 +227,7 @@ const MISTAKES: readonly { readonly what: string; readonly wrong: RegExp; readon
     {
       what: 'asks the first two rules of a chain in the other order',
       wrong: /^-A (.*)\n-A /m,
-      read: (text) => text.replaceAll(/^(-A (\S+) .*\n)(-A \2 .*\n)/gm, '$3$1'),
+      read: withFirstTwoSwapped,
     },
   ];
 
@@ -224,6 +242,8 @@ test.skipIf(!probe.backends.includes('legacy')).each(MISTAKES)(
     let smallest: { readonly text: string; readonly moves: number; readonly printed: string } | undefined;
     fc.check(
       fc.property(arbitraryKernelCase(4, 8, 5), (drawn) => {
+        // A ladder is drawn as a whole, and gets no smaller.
+        if (drawn.ruleset.text.includes('rung-')) return true;
         const { difference } = compareCase(caseOf(drawn, 'legacy'), misreading);
         if (difference === undefined) return true;
         smallest = { text: drawn.ruleset.text, moves: drawn.moves.length, printed: printDifference(difference) };
