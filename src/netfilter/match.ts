@@ -21,7 +21,7 @@ import type {
 } from '../ruleset/rule.ts';
 import type { Connection } from './conntrack.ts';
 import { setContains } from './ipset.ts';
-import { isTranslated, misread, translatedFlags, translatedPort } from './misread.ts';
+import { areComparedAsOne, isTranslated, misread, translatedFlags, translatedPort } from './nft-reading.ts';
 import type { Skb } from './skb.ts';
 
 export type Truth = boolean | undefined;
@@ -118,22 +118,15 @@ const byBackend = (
   return (skb) => (skb.backend === 'nft' ? byNft : byModule)(skb);
 };
 
-/**
- * nft's reading of ports. iptables-nft 1.8.9 compares two single ports that are negated alike with one instruction for both (add_nft_tcpudp), so
- * `! --sport 1000 ! --dport 22` matches whatever is not both, where legacy wants neither.
- */
+/** nft's reading of ports. */
 function portTests(sport: Ports, dport: Ports): Predicate[] {
-  if (isComparedAsOne(sport, dport))
+  if (areComparedAsOne(sport, dport))
     return [translatedTest(4, (packet) => packet.sport !== sport?.value.from || packet.dport !== dport?.value.from)];
   return [
     ...headerTest(sport, 2, (range, packet) => portRangeContains(range, packet.sport)),
     ...headerTest(dport, 4, (range, packet) => portRangeContains(range, packet.dport)),
   ];
 }
-
-/** Two negated single ports, of which iptables-nft does not treat 0 so. */
-const isComparedAsOne = (sport: Ports, dport: Ports): boolean =>
-  [sport, dport].every((port) => port?.not === true && port.value.from > 0 && port.value.from === port.value.to);
 
 const unfragmented =
   (test: (packet: Packet) => boolean): Predicate =>

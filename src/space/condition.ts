@@ -13,10 +13,11 @@ import { printMatch } from '../ruleset/print.ts';
 import {
   IPV6_HEADER_FLAGS,
   IPV6_HEADER_PORTS,
+  areComparedAsOne,
   isTranslated,
   translatedFlags,
   translatedPort,
-} from '../netfilter/misread.ts';
+} from '../netfilter/nft-reading.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
@@ -221,7 +222,7 @@ export class Conditions {
 
   /**
    * nft's test of the transport header. A later fragment has none, and what nft takes for one is compared (S24): in IPv4 `later4`, if there are so many octets, in
-   * IPv6 `later6` (netfilter/misread.ts).
+   * IPv6 `later6` (netfilter/nft-reading.ts).
    */
   #header(octets: number, whole: Part, later4: Part, later6: Part): Part {
     if (!this.#scene.parts) return whole;
@@ -236,9 +237,7 @@ export class Conditions {
   }
 
   #ports(sport: Negatable<PortRange> | undefined, dport: Negatable<PortRange> | undefined): readonly Part[] {
-    // iptables-nft 1.8.9 compares two negated single ports as one, but for port 0.
-    const asOne = (port: Negatable<PortRange>) => port.not && port.value.from === port.value.to && port.value.from > 0;
-    if (sport !== undefined && dport !== undefined && asOne(sport) && asOne(dport)) {
+    if (sport !== undefined && dport !== undefined && areComparedAsOne(sport, dport)) {
       const either = this.#or(this.#field('sport', [sport.value], true), this.#field('dport', [dport.value], true));
       return [this.#header(4, either, either, isMisreadAs('sport', sport) || isMisreadAs('dport', dport) ? YES : NO)];
     }

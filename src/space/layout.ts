@@ -7,7 +7,7 @@
  *
  * `dport` holds an icmp message's type * 256 + code, and `sport` its identifier, as conntrack has them (tuple.ts).
  */
-import { addToAddress, familyOf, onesAddress, type Address, type Family } from '../address/address.ts';
+import { addToAddress, onesAddress, type Address, type Family } from '../address/address.ts';
 import { normalizeRanges, type Range, type Ranges } from '../address/ranges.ts';
 import { CONNTRACK_STATES, type ConntrackState } from '../packet/packet.ts';
 import { Diagrams, NO, SpaceLimitError, YES, type Edge, type Node } from './diagram.ts';
@@ -381,4 +381,3 @@ export function maskedRanges(value: number, mask: number, max: number): Ranges<n
 
 export const single = (value: number): Ranges<number> => [{ from: value, to: value }];
 export const rangeOf = (address: Address): Range => ({ from: address, to: address });
-export const sameFamily = (family: Family, address: Address): boolean => familyOf(address) === family;

@@ -132,14 +132,6 @@ const affineKey = ({ own, other, xor }: Affine): string => `${own} ${other} ${xo
 export const isAlive = ({ kind }: Outcome): boolean =>
   kind === 'accepted' || kind === 'delivered' || kind === 'forwarded';
 
-/** The outcome of a packet that had been rewritten so before: what comes later stands. */
-export function rewrittenBefore(
-  outcome: Outcome,
-  before: Pick<Rewritten, 'saddr' | 'daddr' | 'sport' | 'dport'>,
-): Outcome {
-  return isAlive(outcome) ? { ...outcome, rewritten: { ...before, ...outcome.rewritten } } : outcome;
-}
-
 const isIdentity = ({ own, other, xor }: Affine): boolean => own === 0xffffffff && other === 0 && xor === 0;
 
 /** The outcome of a packet whose marks had been changed so before. */

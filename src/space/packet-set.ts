@@ -13,7 +13,7 @@ import {
   sameEntry,
   simplifySet,
 } from '../packet/pattern.ts';
-import { parseSet, printSet } from '../packet/set-notation.ts';
+import { parseSet } from '../packet/set-notation.ts';
 import type { Origin } from '../packet/reader.ts';
 import { mergeBoxes, partsOf, type Box } from './box.ts';
 import { NO, YES, type Node } from './diagram.ts';
@@ -219,6 +219,3 @@ export function toSet(layout: Layout, node: Node): PacketSet {
 
 /** The SET notation, read into a diagram. Throws InputError. */
 export const readSet = (layout: Layout, text: string, origin?: Origin): Node => fromSet(layout, parseSet(text, origin));
-
-/** A diagram's set in the SET notation. */
-export const printNode = (layout: Layout, node: Node): string => printSet(toSet(layout, node));

@@ -1,4 +1,7 @@
-/** What nft takes for the transport header of a fragment that has none, and which rules nft reads itself (S24, Linux 6.18). */
+/**
+ * How tcp and udp matches are read where iptables-nft loads them: which it writes in nft's own instructions and how, and what those take for the transport header of a
+ * fragment that has none (S24; iptables 1.8.9, Linux 6.18).
+ */
 import type { PortRange } from '../address/ports.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { Match, Negatable, TcpFlags } from '../ruleset/rule.ts';
@@ -23,6 +26,13 @@ export const translatedPort = (port: Negatable<PortRange> | undefined): Negatabl
   port === undefined || isEveryPort(port.value) ? undefined : port;
 export const translatedFlags = (flags: Negatable<TcpFlags> | undefined): Negatable<TcpFlags> | undefined =>
   flags === undefined || flags.value.mask === 0 ? undefined : flags;
+
+/**
+ * Two single ports that are negated alike are compared with one instruction for both (add_nft_tcpudp), so that `! --sport 1000 ! --dport 22` matches whatever is not both;
+ * port 0 is not treated so.
+ */
+export const areComparedAsOne = (...ports: readonly (Negatable<PortRange> | undefined)[]): boolean =>
+  ports.every((port) => port?.not === true && port.value.from > 0 && port.value.from === port.value.to);
 
 /** The first four octets of an IPv6 header as ports: version 6 and traffic class 0, then the end of the flow label, which the model's packets do not use. */
 export const IPV6_HEADER_PORTS = { sport: 0x6000, dport: 0 };
