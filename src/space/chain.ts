@@ -63,6 +63,8 @@ export class TableSpace {
   readonly #context: TableContext;
   /** ACCEPT, or at once what becomes of such a packet where that is one thing. */
   readonly #accept: Node;
+  /** What becomes of a packet that is dropped, where no rule is named: asked for as often as there are such rules. */
+  #dropped: Node | undefined;
   readonly #chainsMade: MadeChains;
   readonly #pure = new Map<string, Node>();
   readonly #ordinals = new Map<string, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
@@ -324,7 +326,8 @@ export class TableSpace {
           ? this.#outcomes.node({ kind: 'accepted', ...this.#named(chain, index) })
           : this.#accept;
       case 'drop':
-        return this.#outcomes.node({ kind: 'dropped', ...this.#named(chain, index) });
+        if (this.#options.deciding) return this.#outcomes.node({ kind: 'dropped', ...this.#named(chain, index) });
+        return (this.#dropped ??= this.#outcomes.node({ kind: 'dropped' }));
       case 'reject':
         return this.#outcomes.node({ kind: 'rejected', with: action.with, ...this.#named(chain, index) });
       case 'return':
@@ -448,19 +451,25 @@ export class TableSpace {
     end: number,
   ): { readonly node: Node; readonly returns: boolean; readonly last: number } | undefined {
     if (this.#options.instead !== undefined) return undefined;
+    const { rules } = chain;
+    const layout = this.#layout;
+    const next = start + 1 < end ? rules[start + 1] : undefined;
+    // Asked for each rule, and most are of no dispatch.
+    if (destinationOf(layout, rules[start]) === undefined || destinationOf(layout, next) === undefined)
+      return undefined;
     const passedBy = this.#passedBy.get(chain.name);
     const ends = new Map<Address, Node>();
     let returns = false;
     let index = start;
     for (; index < end; index++) {
-      const rule = chain.rules[index];
-      const destination = rule && destinationOf(this.#layout, rule);
+      const rule = rules[index];
+      const destination = destinationOf(layout, rule);
       if (rule === undefined || destination === undefined || ends.has(destination)) break;
       if (passedBy?.[index] === 1) continue;
       const action = this.#actionOf(rule);
       returns ||= action.kind === 'return' || action.kind === 'goto';
       ends.set(destination, this.#deciding(chain, index, action));
     }
-    return ends.size < 2 ? undefined : { node: dispatched(this.#layout, ends), returns, last: index - 1 };
+    return ends.size < 2 ? undefined : { node: dispatched(layout, ends), returns, last: index - 1 };
   }
 }
