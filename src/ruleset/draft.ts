@@ -4,6 +4,7 @@ import { quoteText } from '../diagnostic/quote.ts';
 import type { Command, Demand, ReadRule } from './command.ts';
 import { readPosition } from './command.ts';
 import type { PlainRule } from './plain.ts';
+import { lineOf } from './lines.ts';
 import { printRuleBody } from './print.ts';
 import { RuleList } from './rule-list.ts';
 import type { Chain, Counters, Rule, Table, TableName } from './rule.ts';
@@ -16,14 +17,14 @@ export type Policy = 'ACCEPT' | 'DROP';
 /** What the checks of the finished table need to know of a rule besides what it says. */
 export interface Origin {
   readonly demands: readonly Demand[];
-  /** The chain that it jumps to, as the chain itself: it may be renamed later. Without a token the chain's name is the end of the rule's text. */
+  /** The chain that it jumps to, as the chain itself: it may be renamed later. Without a token the chain's name is the end of the rule's line. */
   readonly jump?: { readonly chain: DraftChain; readonly token?: Token };
 }
 
 /** Where the name stands of the chain that a rule jumps to. */
-export function jumpToken({ text, target }: Rule, token: Token | undefined): Token {
+export function jumpToken({ source }: DraftTable, { line, target }: Rule, token: Token | undefined): Token {
   const name = target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : '';
-  return token ?? { text: name, column: text.length - name.length + 1 };
+  return token ?? { text: name, column: lineOf(source, line).length - name.length + 1 };
 }
 
 /** Verdicts after which the kernel looks at no further rule of the chain when the rule has no match (mark_source_chains). */
@@ -170,6 +171,8 @@ const BUILT_IN_TARGETS = ['ACCEPT', 'DROP', 'RETURN', 'QUEUE'];
 export class DraftTable {
   readonly name: TableName;
   readonly line: number;
+  /** What it is read from. */
+  readonly source: { readonly text: string };
   readonly chains = new Map<string, DraftChain>();
   readonly origins = new Origins();
   readonly bodies = new Bodies(this.origins);
@@ -177,9 +180,10 @@ export class DraftTable {
   private isRenamed = false;
 
   /** `before` is what an earlier section of the text left: its policies stay, its rules and chains go. */
-  constructor(name: TableName, line: number, before?: DraftTable) {
+  constructor(name: TableName, line: number, source: { readonly text: string }, before?: DraftTable) {
     this.name = name;
     this.line = line;
+    this.source = source;
     for (const builtIn of BUILT_IN_CHAINS[name]) {
       this.chains.set(
         builtIn,
@@ -239,11 +243,10 @@ export class DraftTable {
     );
   }
 
-  private draft(read: ReadRule, text: string, line: number): Rule[] {
+  private draft(read: ReadRule, line: number): Rule[] {
     const jump = read.jump && { chain: this.find(read.jump), token: read.jump };
     return read.bodies.map((matches) => {
       const rule: Rule = {
-        text,
         line,
         ...(read.counters && { counters: read.counters }),
         matches,
@@ -258,12 +261,12 @@ export class DraftTable {
   append(
     chain: DraftChain,
     { matches, target, jump }: PlainRule,
-    { text, line, counters }: { readonly text: string; readonly line: number; readonly counters: Counters | undefined },
+    { line, counters }: { readonly line: number; readonly counters: Counters | undefined },
   ): boolean {
     const called = jump === undefined ? undefined : this.chains.get(jump);
     if (jump !== undefined && (called === undefined || this.isBuiltIn(jump))) return false;
     // Written out, for this is done for every rule.
-    const plain: Rule = target === undefined ? { text, line, matches } : { text, line, matches, target };
+    const plain: Rule = target === undefined ? { line, matches } : { line, matches, target };
     const rule = counters === undefined ? plain : { ...plain, counters };
     if (called !== undefined) this.origins.set(rule, called.jumpedTo);
     chain.insert(chain.rules.length, rule);
@@ -271,23 +274,23 @@ export class DraftTable {
   }
 
   /** Carries out one command. Throws a Fault when iptables would refuse it. */
-  execute(command: Command, text: string, line: number): void {
+  execute(command: Command, line: number): void {
     switch (command.kind) {
       case 'append': {
         const chain = this.find(command.chain);
-        for (const rule of this.draft(command.rule, text, line)) chain.insert(chain.rules.length, rule);
+        for (const rule of this.draft(command.rule, line)) chain.insert(chain.rules.length, rule);
         return;
       }
       case 'insert': {
         const chain = this.find(command.chain);
         const index = readPosition(command.position, chain.rules.length + 1) - 1;
-        for (const rule of this.draft(command.rule, text, line)) chain.insert(index, rule);
+        for (const rule of this.draft(command.rule, line)) chain.insert(index, rule);
         return;
       }
       case 'replace': {
         const chain = this.find(command.chain);
         const index = readPosition(command.position, chain.rules.length) - 1;
-        const [rule, second] = this.draft(command.rule, text, line);
+        const [rule, second] = this.draft(command.rule, line);
         if (rule === undefined || second !== undefined) {
           fail(command.position, 'a replacement with several addresses: expected one rule');
         }
@@ -298,7 +301,7 @@ export class DraftTable {
       case 'delete':
       case 'check': {
         const chain = this.find(command.chain);
-        for (const rule of this.draft(command.rule, text, line)) {
+        for (const rule of this.draft(command.rule, line)) {
           const index = chain.findSame(rule);
           if (index < 0) {
             fail(command.chain, `chain ${quoteText(chain.name)} has no such rule: ${quoteText(printRuleBody(rule))}`);

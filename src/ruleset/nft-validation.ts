@@ -49,7 +49,8 @@ export function nftRefusals(table: DraftTable): readonly Refusal[] {
   const last = [...tellings.values()].flat().find(({ rule }) => rule.line === line);
   if (fault === undefined || last === undefined) return [];
   const { rule, origin } = last;
-  const token = fault.kind === 'demand' && fault.rule.line === line ? fault.token : jumpToken(rule, origin.jump?.token);
+  const token =
+    fault.kind === 'demand' && fault.rule.line === line ? fault.token : jumpToken(table, rule, origin.jump?.token);
   return [{ line, token, message: printFault(fault, line) }];
 }
 

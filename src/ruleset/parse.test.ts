@@ -67,7 +67,7 @@ describe('the file', () => {
     expect(text.split('\n').map((_, index) => textAt(index + 1))).toEqual(text.split('\n'));
     expect(textAt(7)).toBe('');
     const rule = ruleset.tables.get('filter')?.chains.get('INPUT')?.rules[0];
-    expect([rule?.line, rule?.text]).toEqual([5, '-A INPUT  -j a']);
+    expect([rule?.line, textAt(rule?.line ?? 0)]).toEqual([5, '-A INPUT  -j a']);
   });
 
   test('a last COMMIT or line end may be missing', () => {

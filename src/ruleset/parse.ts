@@ -39,6 +39,7 @@ export interface ParsedRuleset {
 const TABLE_NAMES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
 
 class Reader {
+  private readonly source: { readonly text: string };
   private readonly options: ParseOptions;
   private readonly family: Family;
   private readonly tables = new Map<TableName, DraftTable>();
@@ -55,13 +56,15 @@ class Reader {
   private headed: DraftChain | undefined;
 
   constructor(text: string, options: ParseOptions) {
+    this.source = { text };
     this.options = options;
     this.complaints = new Complaints(options.path);
     this.family = options.family ?? detectFamily(linesOf(text));
     this.plain = options.known?.of(this.family) ?? new PlainRules(this.family);
   }
 
-  read(text: string): ParsedRuleset {
+  read(): ParsedRuleset {
+    const { text } = this.source;
     this.complaints.readLines(text, (line, number) => {
       this.readLine(line, number);
     });
@@ -126,7 +129,7 @@ class Reader {
       );
     }
     this.headed = undefined;
-    this.table = new DraftTable(found, this.number, this.tables.get(found));
+    this.table = new DraftTable(found, this.number, this.source, this.tables.get(found));
     this.tables.set(found, this.table);
     if (extra !== undefined)
       fail(extra, `${quoteText(extra.text)} after the table's name: expected the end of the line`);
@@ -169,7 +172,7 @@ class Reader {
       { family: this.family, table: table.name, hasChain: (name) => table.chains.has(name) },
       counters,
     );
-    table.execute(command, text, this.number);
+    table.execute(command, this.number);
     this.headed = undefined;
   }
 
@@ -182,7 +185,7 @@ class Reader {
     // What stands in which chain and table is not plain.
     if ((rule.hasIn || rule.hasOut) && WITHOUT_DEVICE.has(chain.name)) return false;
     if (rule.target?.kind === 'DROP' && table.name === 'nat') return false;
-    return table.append(chain, rule, { text, line: this.number, counters });
+    return table.append(chain, rule, { line: this.number, counters });
   }
 
   /** The chain of a line `-A CHAIN `, which is then `head`. */
@@ -233,8 +236,7 @@ function readCounters(token: Token): Counters {
  * Reads a ruleset. Every line is read, whatever is wrong with others; what a bad line says is missing from the result, and a diagnostic
  * says where and why. Time is linear in the length of the text.
  */
-export const parseRuleset = (text: string, options: ParseOptions): ParsedRuleset =>
-  new Reader(text, options).read(text);
+export const parseRuleset = (text: string, options: ParseOptions): ParsedRuleset => new Reader(text, options).read();
 
 /** Reads a ruleset that must be good. Throws an InputError with all that is wrong. */
 export function readRuleset(text: string, options: ParseOptions): Ruleset {

@@ -120,7 +120,7 @@ function visit(
     } else {
       top.isSettled = false;
       const message = `this jump closes a loop that ${hook} reaches: ${printLoop(stack, start)}`;
-      const refusal = { line: rule.line, token: jumpToken(rule, given), message };
+      const refusal = { line: rule.line, token: jumpToken(table, rule, given), message };
       found.set(placeOf(refusal), refusal);
     }
   }
