@@ -32,13 +32,20 @@ function checkLine(line: string, hasControls: boolean): void {
   throw new Fault(control.index + 1, `a control character (${name}): expected text`);
 }
 
-const cut = new WeakMap<{ readonly text: string }, readonly string[]>();
+const startsOf = new WeakMap<{ readonly text: string }, readonly number[]>();
 
-/** A line of a text by its number from 1; '' where it has not so many. The text is cut up when a line is first asked for. */
+/** A line of a text by its number from 1; '' where it has not so many. Where the lines are is found out when one is first asked for. */
 export function lineOf(of: { readonly text: string }, line: number): string {
-  const lines = cut.get(of) ?? [...linesOf(of.text)];
-  cut.set(of, lines);
-  return lines[line - 1] ?? '';
+  const { text } = of;
+  let starts = startsOf.get(of);
+  if (starts === undefined) {
+    const found = [0];
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) found.push(end + 1);
+    startsOf.set(of, (starts = found));
+  }
+  const start = starts[line - 1] ?? text.length;
+  const end = (starts[line] ?? text.length + 1) - 1;
+  return text.slice(start, end > start && text[end - 1] === '\r' ? end - 1 : end);
 }
 
 /** The lines of a text by their numbers, without the blanks around them. */
