@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { compileRuleset } from '../src/netfilter/compile.ts';
 import { walkTable } from '../src/netfilter/walk.ts';
 import type { Skb } from '../src/netfilter/skb.ts';
-import { KnownRules } from '../src/ruleset/plain.ts';
+import { KnownRules } from '../src/ruleset/known.ts';
 import { readRuleset } from '../src/ruleset/parse.ts';
 import type { Ruleset } from '../src/ruleset/rule.ts';
 import { compile } from '../src/space/classifier.ts';

@@ -4,6 +4,7 @@ import { quoteText } from '../diagnostic/quote.ts';
 import type { Command, Demand, ReadRule } from './command.ts';
 import { readPosition } from './command.ts';
 import type { PlainRule } from './plain.ts';
+import { ruleOf, type Known } from './known.ts';
 import { lineOf } from './lines.ts';
 import { printRuleBody } from './print.ts';
 import { RuleList } from './rule-list.ts';
@@ -173,6 +174,8 @@ export class DraftTable {
   readonly line: number;
   /** What it is read from. */
   readonly source: { readonly text: string };
+  /** Absent where only one ruleset is read. */
+  readonly known: Known | undefined;
   readonly chains = new Map<string, DraftChain>();
   readonly origins = new Origins();
   readonly bodies = new Bodies(this.origins);
@@ -180,10 +183,15 @@ export class DraftTable {
   private isRenamed = false;
 
   /** `before` is what an earlier section of the text left: its policies stay, its rules and chains go. */
-  constructor(name: TableName, line: number, source: { readonly text: string }, before?: DraftTable) {
+  constructor(
+    name: TableName,
+    line: number,
+    { source, known, before }: Pick<DraftTable, 'source' | 'known'> & { readonly before: DraftTable | undefined },
+  ) {
     this.name = name;
     this.line = line;
     this.source = source;
+    this.known = known;
     for (const builtIn of BUILT_IN_CHAINS[name]) {
       this.chains.set(
         builtIn,
@@ -260,14 +268,16 @@ export class DraftTable {
   /** Appends a plain rule; false, with nothing done, where it jumps to a chain that is not there or not the user's. */
   append(
     chain: DraftChain,
-    { matches, target, jump }: PlainRule,
+    read: PlainRule,
     { line, counters }: { readonly line: number; readonly counters: Counters | undefined },
   ): boolean {
+    const { jump } = read;
     const called = jump === undefined ? undefined : this.chains.get(jump);
     if (jump !== undefined && (called === undefined || this.isBuiltIn(jump))) return false;
-    // Written out, for this is done for every rule.
-    const plain: Rule = target === undefined ? { line, matches } : { line, matches, target };
-    const rule = counters === undefined ? plain : { ...plain, counters };
+    const rule =
+      counters === undefined
+        ? (this.known?.rule(read, line) ?? ruleOf(read, line))
+        : { ...ruleOf(read, line), counters };
     if (called !== undefined) this.origins.set(rule, called.jumpedTo);
     chain.insert(chain.rules.length, rule);
     return true;
@@ -391,13 +401,14 @@ export class DraftTable {
 
   private finishChain(chain: DraftChain): Chain {
     const rules = chain.rules.toArray();
-    return {
+    const finished: Chain = {
       name: chain.name,
       ...(chain.line === undefined ? {} : { line: chain.line }),
       ...(chain.policy && { policy: chain.policy }),
       ...(chain.counters && { counters: chain.counters }),
       rules: this.isRenamed ? rules.map((rule) => finishRule(rule, this.origins)) : rules,
     };
+    return this.known?.chain(this.name, finished) ?? finished;
   }
 }
 

@@ -11,9 +11,10 @@ import { quoteText } from '../diagnostic/quote.ts';
 import { readCommand } from './command.ts';
 import { DraftTable, type DraftChain } from './draft.ts';
 import { detectFamily } from './family.ts';
+import type { Known, KnownRules } from './known.ts';
 import { Complaints, linesOf } from './lines.ts';
 import { nftRefusals } from './nft-validation.ts';
-import { PlainRules, type KnownRules } from './plain.ts';
+import { PlainRules } from './plain.ts';
 import { refusals } from './reachability.ts';
 import type { Backend, Counters, Remark, Ruleset, Table, TableName } from './rule.ts';
 import { Fault, fail, tokenize } from './tokens.ts';
@@ -26,7 +27,7 @@ export interface ParseOptions {
   readonly family?: Family;
   /** What of the two variants' kernel halves refuses counts; absent: ip_tables. */
   readonly backend?: Backend;
-  /** Rules that were read before: those of equal text become the same objects, and cost little. */
+  /** What was read before: what is equal to it becomes the same objects, and costs little. */
   readonly known?: KnownRules;
 }
 
@@ -45,6 +46,7 @@ class Reader {
   private readonly tables = new Map<TableName, DraftTable>();
   private readonly remarks: Remark[] = [];
   private readonly complaints: Complaints;
+  private readonly known: Known | undefined;
   private readonly plain: PlainRules;
   private table: DraftTable | undefined;
   /** Inside of a section whose table is unknown: its lines would only repeat the error. */
@@ -60,7 +62,8 @@ class Reader {
     this.options = options;
     this.complaints = new Complaints(options.path);
     this.family = options.family ?? detectFamily(linesOf(text));
-    this.plain = options.known?.of(this.family) ?? new PlainRules(this.family);
+    this.known = options.known?.of(this.family);
+    this.plain = this.known?.plain ?? new PlainRules(this.family);
   }
 
   read(): ParsedRuleset {
@@ -129,7 +132,11 @@ class Reader {
       );
     }
     this.headed = undefined;
-    this.table = new DraftTable(found, this.number, this.source, this.tables.get(found));
+    this.table = new DraftTable(found, this.number, {
+      source: this.source,
+      known: this.known,
+      before: this.tables.get(found),
+    });
     this.tables.set(found, this.table);
     if (extra !== undefined)
       fail(extra, `${quoteText(extra.text)} after the table's name: expected the end of the line`);
@@ -147,10 +154,7 @@ class Reader {
   /** `:CHAIN POLICY [packets:bytes]`, split at blanks only: iptables-restore knows no quotes here. */
   private readChain(text: string): void {
     const colon = firstColumn(text);
-    const words: Token[] = Array.from(text.slice(colon).matchAll(/[^ \t]+/g), (found) => ({
-      text: found[0],
-      column: colon + found.index + 1,
-    }));
+    const words = wordsBehind(text, colon);
     const name = words[0] ?? { text: '', column: colon + 1 };
     const table = this.inTable(colon);
     const [, policy, counters, extra] = words;
@@ -211,6 +215,18 @@ const WITHOUT_DEVICE: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'POS
 
 /** The column of the first character that is not blank. */
 const firstColumn = (text: string): number => text.length - text.trimStart().length + 1;
+
+/** What stands between the blanks from an index on. */
+function wordsBehind(text: string, start: number): Token[] {
+  const words: Token[] = [];
+  for (let from = start; from < text.length;) {
+    let end = from;
+    while (end < text.length && text[end] !== ' ' && text[end] !== '\t') end++;
+    if (end > from) words.push({ text: text.slice(from, end), column: from + 1 });
+    from = end + 1;
+  }
+  return words;
+}
 
 type LineKind = Remark['kind'] | 'blank' | 'chain' | 'command' | 'commit';
 
