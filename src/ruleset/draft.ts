@@ -36,12 +36,22 @@ const isUnconditionalEnd = ({ matches, target }: Rule): boolean =>
     target?.kind === 'RETURN' ||
     (target?.kind === 'unmodelled' && target.name === 'QUEUE'));
 
-/** What the rules of one table came from; most have nothing to tell. */
+/** What the rules of one table came from; most have nothing to tell, or only where they jump to, which their target tells. */
 class Origins {
   private readonly origins = new Map<Rule, Origin>();
+  private readonly chains: ReadonlyMap<string, DraftChain>;
+
+  constructor(chains: ReadonlyMap<string, DraftChain>) {
+    this.chains = chains;
+  }
 
   of(rule: Rule): Origin | undefined {
-    return this.origins.get(rule);
+    const { target } = rule;
+    if (this.origins.size > 0) {
+      const known = this.origins.get(rule);
+      if (known !== undefined) return known;
+    }
+    return target?.kind === 'jump' ? this.chains.get(target.chain)?.jumpedTo : undefined;
   }
 
   set(rule: Rule, origin: Origin): void {
@@ -177,7 +187,7 @@ export class DraftTable {
   /** Absent where only one ruleset is read. */
   readonly known: Known | undefined;
   readonly chains = new Map<string, DraftChain>();
-  readonly origins = new Origins();
+  readonly origins = new Origins(this.chains);
   readonly bodies = new Bodies(this.origins);
   /** Some chain has another name than rules that jump to it were given. */
   private isRenamed = false;
@@ -266,11 +276,7 @@ export class DraftTable {
   }
 
   /** Appends a plain rule; false, with nothing done, where it jumps to a chain that is not there or not the user's. */
-  append(
-    chain: DraftChain,
-    read: PlainRule,
-    { line, counters }: { readonly line: number; readonly counters: Counters | undefined },
-  ): boolean {
+  append(chain: DraftChain, read: PlainRule, line: number, counters: Counters | undefined): boolean {
     const { jump } = read;
     const called = jump === undefined ? undefined : this.chains.get(jump);
     if (jump !== undefined && (called === undefined || this.isBuiltIn(jump))) return false;
@@ -278,7 +284,7 @@ export class DraftTable {
       counters === undefined
         ? (this.known?.rule(read, line) ?? ruleOf(read, line))
         : { ...ruleOf(read, line), counters };
-    if (called !== undefined) this.origins.set(rule, called.jumpedTo);
+    if (called !== undefined && this.isRenamed) this.origins.set(rule, called.jumpedTo);
     chain.insert(chain.rules.length, rule);
     return true;
   }
@@ -383,10 +389,20 @@ export class DraftTable {
     const chain = this.find(old);
     if (this.isBuiltIn(old.text)) fail(old, `${old.text} is a built-in chain: it cannot be renamed`);
     this.add(name, undefined);
+    if (!this.isRenamed) this.keepJumps();
     this.chains.delete(old.text);
     chain.name = name.text;
     this.chains.set(name.text, chain);
     this.isRenamed = true;
+  }
+
+  /** From here on a name may be that of another chain than it was. */
+  private keepJumps(): void {
+    for (const chain of this.chains.values())
+      for (const rule of chain.rules) {
+        const origin = this.origins.of(rule);
+        if (origin !== undefined) this.origins.set(rule, origin);
+      }
   }
 
   /** The table as its readers see it: declared chains first, in the order of declaration. */

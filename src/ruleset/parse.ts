@@ -189,7 +189,7 @@ class Reader {
     // What stands in which chain and table is not plain.
     if ((rule.hasIn || rule.hasOut) && WITHOUT_DEVICE.has(chain.name)) return false;
     if (rule.target?.kind === 'DROP' && table.name === 'nat') return false;
-    return table.append(chain, rule, { line: this.number, counters });
+    return table.append(chain, rule, this.number, counters);
   }
 
   /** The chain of a line `-A CHAIN `, which is then `head`. */
@@ -240,7 +240,11 @@ function kindOf(text: string): LineKind {
   return trimmed === 'COMMIT' ? 'commit' : 'command';
 }
 
+/** As every chain of the user's has them. */
+const NO_COUNT: Counters = { packets: 0n, bytes: 0n };
+
 function readCounters(token: Token): Counters {
+  if (token.text === '[0:0]') return NO_COUNT;
   const [, packets, bytes] = /^\[(\d{1,20}):(\d{1,20})\]$/.exec(token.text) ?? [];
   if (packets === undefined || bytes === undefined) {
     fail(token, `${quoteText(token.text)} is no pair of counters: expected [PACKETS:BYTES]`);
