@@ -138,6 +138,20 @@ describe('commands', () => {
     ]);
   });
 
+  test('a jump is to the chain that had the name when it was read', () => {
+    const lines = [':a - [0:0]', '-A INPUT -j a', '-E a b', '-N a', '-A OUTPUT -j a', '-A a -j b'];
+    expect(saved(filter(...lines))).toEqual([
+      '*filter',
+      ':a - [0:0]',
+      ':b - [0:0]',
+      '-A INPUT -j b',
+      '-A OUTPUT -j a',
+      '-A a -j b',
+      'COMMIT',
+    ]);
+    expect(errors(filter(...lines, '-X b'))).toEqual(['x:8:4: rules still jump to chain `b`: it cannot be deleted']);
+  });
+
   test('flush, delete and zero', () => {
     expect(saved(filter('-N foo', '-A INPUT -j foo', '-F', '-X', '-Z', '-L', '-S'))).toEqual(['*filter', 'COMMIT']);
     expect(saved(filter(':foo - [0:0]', '-A foo', '-F foo', '-X foo'))).toEqual(['*filter', 'COMMIT']);
