@@ -68,7 +68,7 @@ export class TableSpace {
   readonly #chainsMade: MadeChains;
   readonly #pure = new Map<string, Node>();
   readonly #ordinals = new Map<string, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
-  readonly #effectful = new Map<string, boolean>();
+  readonly #effectful = new Set<string>();
   readonly #continued = new Map<string, Node>();
   /** By chain, where only some packets are asked for: of each rule, whether none of them comes to it. */
   readonly #passedBy = new Map<string, Uint8Array>();
@@ -131,7 +131,7 @@ export class TableSpace {
       );
     const end = accepts ? this.#accepted(policy) : this.#outcomes.node({ kind: 'dropped', ...policy });
     this.#plan(builtIn.name);
-    if (this.#effectful.get(builtIn.name) === true) return this.#continuedBy(builtIn.name, end, 0);
+    if (this.#effectful.has(builtIn.name)) return this.#continuedBy(builtIn.name, end, 0);
     const rules = this.#pure.get(builtIn.name) ?? FALL;
     return diagrams.over(this.#thenNext(rules), end);
   }
@@ -172,15 +172,11 @@ export class TableSpace {
       if (this.#options.within !== undefined && passedBy === undefined) continue;
       const { calls, changes, continues } = this.#chainsMade.summaryOf(chain);
       const isEffectful =
-        (changes || (continues && this.#options.logs !== false) || calls.some((name) => this.#isEffectful(name))) &&
+        (changes || (continues && this.#options.logs !== false) || calls.some((name) => this.#effectful.has(name))) &&
         chain.rules.some((rule, index) => passedBy?.[index] !== 1 && this.#changes(rule));
-      this.#effectful.set(chain.name, isEffectful);
-      if (!isEffectful) this.#pure.set(chain.name, this.#chainOf(chain));
+      if (isEffectful) this.#effectful.add(chain.name);
+      else this.#pure.set(chain.name, this.#chainOf(chain));
     }
-  }
-
-  #isEffectful(name: string): boolean {
-    return this.#effectful.get(name) === true;
   }
 
   /** The chains that `start` leads to, those that are called before those that call. No recursion: chains may be many. */
@@ -190,10 +186,9 @@ export class TableSpace {
     const seen = new Set<string>();
     const enter = (name: string): void => {
       const chain = this.#chains.get(name);
-      if (chain === undefined || seen.has(name) || this.#effectful.has(name)) return;
+      if (chain === undefined || seen.has(name) || this.#pure.has(name) || this.#effectful.has(name)) return;
       const settled = this.#settled?.get(name) ?? this.#options.made?.(name);
       if (settled !== undefined) {
-        this.#effectful.set(name, false);
         this.#pure.set(name, settled);
         return;
       }
@@ -238,7 +233,7 @@ export class TableSpace {
   /** The rule changes a packet and lets it go on, or calls a chain that does. */
   #changes(rule: Rule): boolean {
     const action = this.#actionOf(rule);
-    if (action.kind === 'jump' || action.kind === 'goto') return this.#isEffectful(action.chain);
+    if (action.kind === 'jump' || action.kind === 'goto') return this.#effectful.has(action.chain);
     return CHANGES.has(action.kind) || this.#logs(rule, action);
   }
 
