@@ -185,8 +185,9 @@ export class TableSpace {
     const open: { readonly chain: Chain; readonly calls: readonly string[]; next: number }[] = [];
     const seen = new Set<string>();
     const enter = (name: string): void => {
+      if (seen.has(name) || this.#pure.has(name) || this.#effectful.has(name)) return;
       const chain = this.#chains.get(name);
-      if (chain === undefined || seen.has(name) || this.#pure.has(name) || this.#effectful.has(name)) return;
+      if (chain === undefined) return;
       const settled = this.#settled?.get(name) ?? this.#options.made?.(name);
       if (settled !== undefined) {
         this.#pure.set(name, settled);
