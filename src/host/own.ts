@@ -7,9 +7,12 @@ import type { Bridge, BridgePort, Interface } from './host.ts';
 export interface OwnAddresses {
   /** The device that holds an address. */
   readonly holder: (address: Address) => string | undefined;
-  /** The device on whose IPv4 subnet the address is the directed broadcast; not lo. */
+  /** The device on whose IPv4 subnet the address is the directed broadcast. */
   readonly broadcast: (address: Address) => string | undefined;
 }
+
+/** Whenever lo is up it has 127.0.0.1/8, whose last address is the directed broadcast (inetdev_event). */
+const LOOPBACK_BROADCAST: Address = 0x7fffffff;
 
 const known = new WeakMap<readonly Interface[], OwnAddresses>();
 
@@ -23,22 +26,21 @@ function order(interfaces: readonly Interface[]): OwnAddresses {
   const exact = new Map<Address, { readonly device: string; readonly at: number }>();
   // The loopback device answers for its whole prefix (fib_add_ifaddr: RTN_LOCAL on IFF_LOOPBACK).
   const whole: { readonly prefix: Prefix; readonly device: string; readonly at: number }[] = [];
-  const broadcasts = new Map<Address, string>();
+  const broadcasts = new Map([[LOOPBACK_BROADCAST, 'lo']]);
   let at = 0;
   for (const { name: device, addresses } of interfaces)
     for (const { address, length } of addresses) {
       at++;
       if (device === 'lo') whole.push({ prefix: prefixOf(address, length), device, at });
-      else {
-        if (!exact.has(address)) exact.set(address, { device, at });
-        if (familyOf(address) === 6 || length >= 31) continue;
-        const last = lastAddress(prefixOf(address, length));
-        if (!broadcasts.has(last)) broadcasts.set(last, device);
-      }
+      else if (!exact.has(address)) exact.set(address, { device, at });
+      if (familyOf(address) === 6 || length >= 31) continue;
+      const last = lastAddress(prefixOf(address, length));
+      if (!broadcasts.has(last)) broadcasts.set(last, device);
     }
   return {
     holder: (address) => {
       const own = exact.get(address);
+      if (own === undefined && broadcasts.has(address)) return undefined;
       const around = whole.find(({ prefix }) => prefixContains(prefix, address));
       return around !== undefined && (own === undefined || around.at < own.at) ? around.device : own?.device;
     },

@@ -19,6 +19,7 @@ import {
   type Family,
   type Prefix,
 } from '../address/address.ts';
+import { hasJoined, isRoutersAnycast } from './groups.ts';
 import { interfaceOf, interfaceSysctl, sysctlOf, type Host, type InterfaceAddress } from './host.ts';
 import { ownAddressesOf } from './own.ts';
 
@@ -44,7 +45,8 @@ export interface TableRoute {
 
 /** The device that holds `address`, when it is one of the host's own. */
 export const localDevice = (host: Host, address: Address): string | undefined =>
-  ownAddressesOf(host.interfaces).holder(address) ?? (isLoopback(address) ? 'lo' : undefined);
+  ownAddressesOf(host.interfaces).holder(address) ??
+  (isLoopback(address) && broadcastDevice(host, address) === undefined ? 'lo' : undefined);
 
 /** The device on whose subnet `address` is the directed broadcast. */
 const broadcastDevice = (host: Host, address: Address): string | undefined =>
@@ -150,17 +152,11 @@ export function routeInput(
   return familyOf(packet.daddr) === 4 ? routeInput4(host, packet, iif) : routeInput6(host, packet.daddr, iif, bridged);
 }
 
-const ALL_HOSTS = 0xe0000001;
-const ALL_NODES = (0xff02n << 112n) | 1n;
-
-/** 224.0.0.1 and ff02::1, the groups that every host has joined on every device. */
-export const isEverybody = (address: Address): boolean => address === ALL_HOSTS || address === ALL_NODES;
-
 function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Address }, iif: string): RouteDecision {
   const localnet = interfaceSysctl(host, iif, 'route_localnet') !== 0;
   if (isMulticast(saddr) || saddr === LIMITED_BROADCAST) return refused('martian source: multicast or broadcast');
   if (isMulticast(daddr)) {
-    if (daddr !== ALL_HOSTS) return refused('multicast group that the host has not joined');
+    if (!hasJoined(host, daddr, iif)) return refused('multicast group that the host has not joined');
     if (isLoopback(saddr) && !localnet) return refused('martian source: loopback');
     const refusal = saddr === 0 ? undefined : sourceRefusal(host, saddr, iif);
     return refusal === undefined ? { kind: 'local', address: 'MULTICAST' } : refused(refusal);
@@ -190,22 +186,10 @@ function routeInput4(host: Host, { saddr, daddr }: { saddr: Address; daddr: Addr
   return forwardOn(route, daddr);
 }
 
-/** RFC 4291 section 2.6.1: a router answers to the first address of each of its subnets (addrconf_join_anycast); with `device`, of that device's. */
-export const isRoutersAnycast = (host: Host, address: Address, device?: string): boolean =>
-  sysctlOf(host, 'net.ipv6.conf.all.forwarding') !== 0 &&
-  host.interfaces.some(
-    ({ name, addresses }) =>
-      (device === undefined || name === device) &&
-      addresses.some(
-        (own) =>
-          familyOf(own.address) === 6 && own.length < 127 && prefixOf(own.address, own.length).address === address,
-      ),
-  );
-
 /** ip6_route_input. What is wrong with the addresses themselves, ip6_rcv has refused before any hook. */
 function routeInput6(host: Host, daddr: Address, iif: string, bridged: boolean): RouteDecision {
   if (isMulticast(daddr))
-    return daddr === ALL_NODES
+    return hasJoined(host, daddr, iif)
       ? { kind: 'local', address: 'MULTICAST' }
       : refused('multicast group that the host has not joined');
   const by = isStrict6(daddr) ? iif : undefined;
@@ -227,6 +211,14 @@ export const isOwnAddress = (host: Host, address: Address, device?: string): boo
   // Several devices may have the same link-local address: a bridge has the MAC of one of its ports.
   return interfaceOf(host, device)?.addresses.some((own) => own.address === address) === true;
 };
+
+/** ipv6_anycast_destination: it is known that several machines have this address: the host itself as a router, or it is the first of a subnet that is on a link of the host's. */
+export function isAnycastTo(host: Host, daddr: Address): boolean {
+  if (isOwnAddress(host, daddr)) return false;
+  if (isRoutersAnycast(host, daddr)) return true;
+  const route = lookup(host, daddr);
+  return route !== undefined && route.via === undefined && route.to.length < 127 && route.to.address === daddr;
+}
 
 /**
  * ip6_forward: why Linux does not forward from this address out by another device than the packet came in by (RFC 4291 section 2.5.6). A packet that goes back by the
@@ -254,7 +246,8 @@ export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address
   const { saddr, daddr } = packet;
   // ip_route_output_key_hash: to nobody is to oneself.
   if (daddr === zeroAddress(familyOf(daddr))) return { kind: 'forward', oif: 'lo', nextHop: daddr };
-  if (isOwnAddress(host, daddr, by)) return { kind: 'forward', oif: 'lo', nextHop: daddr };
+  if (isOwnAddress(host, daddr, by) || isRoutersAnycast(host, daddr, by))
+    return { kind: 'forward', oif: 'lo', nextHop: daddr };
   if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) {
     // Nothing in the table says where: it leaves by the device that holds the source.
     const device = localDevice(host, saddr);
@@ -264,7 +257,9 @@ export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address
   const toAll = isMulticast(daddr) || daddr === LIMITED_BROADCAST;
   const route = broadcast === undefined ? lookup(host, daddr, by) : { to: prefixOf(daddr, 32), dev: broadcast };
   if (route === undefined) return refused('no route to the destination', true);
-  if (familyOf(saddr) === 4 && isLoopback(saddr) && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
+  // No socket can be bound to a broadcast: a raw one that writes it asks for the way of nobody.
+  const isOwnLoopback = familyOf(saddr) === 4 && isLoopback(saddr) && localDevice(host, saddr) !== undefined;
+  if (isOwnLoopback && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
     return refused('martian source: a loopback address may not leave the host');
   // __mkroute_output: what is for everybody goes through no gateway.
   return toAll ? { kind: 'forward', oif: route.dev, nextHop: daddr } : forwardOn(route, daddr);

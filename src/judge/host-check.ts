@@ -3,8 +3,9 @@
  * to the same ends under the old rules, and to the same under the new. Each packet must come to the ends that sets say, and be in the difference if and only if it fares otherwise. Of one packet for
  * each box of the regions, and of some that are in none, whole conversations are held as well.
  */
-import type { Address } from '../address/address.ts';
+import { zeroAddress, type Address } from '../address/address.ts';
 import type { Host } from '../host/host.ts';
+import { sourceFor } from '../host/route.ts';
 import type { Journey } from '../netfilter/journey.ts';
 import { arrive, freshMachine, machineOf, type Machine } from '../netfilter/traverse.ts';
 import type { Backend } from '../netfilter/skb.ts';
@@ -258,9 +259,8 @@ export class HostChecks {
       (region) => region.state === undefined && sameWay(region.entry, entry) && this.#labels.holds(region.packets, at),
     );
     // Who talks to itself is both ends of one flow, which sets take for one of them.
-    const [was, is] = journeys;
-    if (packet.saddr === packet.daddr || [was, is].some((one) => one !== undefined && comesTo(one, packet.saddr)))
-      return false;
+    const sender = senderOf(this.#host, arrival);
+    if (sender === packet.daddr || journeys.some((one) => comesTo(one, sender))) return false;
     if (doubtful || held.some(({ classes }) => classes.includes('undecided'))) return false;
     const [said, seen] = [classKey(held), classKey(told)];
     if (said !== seen)
@@ -275,6 +275,10 @@ const isFirst = ({ state, turns }: WayRegion): boolean => state === undefined &&
 
 const sameWay = (a: Entry, b: Entry): boolean =>
   a.kind === 'in' ? b.kind === 'in' && a.interface === b.interface : b.kind === 'local';
+
+/** An unbound socket has the address that the host prefers towards the destination. */
+const senderOf = (host: Host, { entry, packet: { family, saddr, daddr } }: Arrival): Address =>
+  entry.kind === 'local' && saddr === zeroAddress(family) ? sourceFor(host, daddr) : saddr;
 
 const comesTo = ({ exits, deliveries }: Journey, address: Address): boolean =>
   [...exits.map(({ packet }) => packet), ...deliveries].some(({ daddr }) => daddr === address);

@@ -6,11 +6,11 @@
  */
 import { isLoopback, isMulticast, zeroAddress, LIMITED_BROADCAST, type Family } from '../address/address.ts';
 import { BROADCAST_MAC, ZERO_MAC, isGroupMac, type Mac } from '../address/mac.ts';
+import { hasJoined, staysOnNode } from '../host/groups.ts';
 import { bridgeOf, bridgeOfPort, interfaceOf, sysctlOf, type Bridge, type Host } from '../host/host.ts';
 import { bridgeDecision, neighbourMac, senderMac, stationDmac } from '../host/link.ts';
 import {
   addressKind,
-  isEverybody,
   localDevice,
   rerouteOutput,
   routeInput,
@@ -409,7 +409,7 @@ export class Passage {
       return;
     }
     if (skb.packet.family === 6 && iif !== 'lo' && isImpossible6(skb.packet)) {
-      this.#drop('a loopback or multicast source, or a loopback destination');
+      this.#drop('a loopback or multicast source, or a destination within the host');
       return;
     }
     if (this.#hook(skb, 'PREROUTING', iif, undefined) !== undefined) return;
@@ -516,7 +516,7 @@ export class Passage {
    */
   #copyForSelf(skb: Skb, oif: string): Skb | undefined {
     const { daddr } = skb.packet;
-    const joined = isEverybody(daddr);
+    const joined = hasJoined(this.#around.host, daddr, oif);
     if (oif === 'lo' || !(joined || addressKind(this.#around.host, daddr) === 'BROADCAST')) return undefined;
     const copy: Skb = { ...skb, framed: false };
     if (this.#hook(copy, 'POSTROUTING', undefined, oif) !== undefined) return undefined;
@@ -541,6 +541,10 @@ export class Passage {
       }
       if (this.#hook(skb, 'PREROUTING', 'lo', undefined) !== undefined) return;
       this.#deliver(skb, 'lo');
+      return;
+    }
+    if (staysOnNode(skb.packet.daddr)) {
+      this.#drop('a group within the host');
       return;
     }
     const smac = interfaceOf(host, oif)?.mac ?? BROADCAST_MAC;
@@ -607,7 +611,7 @@ export class Passage {
       // br_nf_local_in: a frame for many is confirmed before it goes up, for its copies share the flow.
       if (skb.packetType !== 'unicast' && this.#stage(skb, 'confirm') !== undefined) return;
       if (skb.packet.family === 6 && isImpossible6(skb.packet))
-        this.#drop('a loopback or multicast source, or a loopback destination');
+        this.#drop('a loopback or multicast source, or a destination within the host');
       else this.#route(skb, bridge.name);
     } else {
       const own = interfaceOf(host, bridge.name)?.mac;
@@ -693,7 +697,7 @@ function routedBy(host: Host, packet: Packet, oif: string | undefined): string |
 
 /** ip6_rcv_core: what IPv6 refuses before any hook. IPv4 leaves that to the routing decision. */
 const isImpossible6 = ({ saddr, daddr }: Packet): boolean =>
-  isMulticast(saddr) || isLoopback(saddr) || isLoopback(daddr);
+  isMulticast(saddr) || isLoopback(saddr) || isLoopback(daddr) || staysOnNode(daddr);
 
 const hairpins = (bridge: Bridge, port: string): boolean =>
   bridge.ports.some((candidate) => candidate.name === port && candidate.hairpin);

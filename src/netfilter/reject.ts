@@ -3,7 +3,8 @@
  * Source: net/ipv4/netfilter/nf_reject_ipv4.c, net/ipv6/netfilter/nf_reject_ipv6.c, net/ipv4/icmp.c (__icmp_send); facts S15, S26.
  */
 import { LIMITED_BROADCAST, isLinkLocal, isLoopback, isMulticast, zeroAddress } from '../address/address.ts';
-import { addressKind, isOwnAddress, isRoutersAnycast, selectAddress, sourceFor } from '../host/route.ts';
+import { isRoutersAnycast } from '../host/groups.ts';
+import { addressKind, isAnycastTo, isOwnAddress, selectAddress, sourceFor } from '../host/route.ts';
 import type { Host } from '../host/host.ts';
 import {
   ACK,
@@ -138,6 +139,7 @@ export function icmpError(host: Host, refused: Refused, type: number, code: numb
   if (asksForGroups && (isMulticast(daddr) || daddr === LIMITED_BROADCAST)) return undefined;
   if (family === 4 && isLaterFragment(packet)) return undefined;
   if (saddr === zeroAddress(family) || isMulticast(saddr) || saddr === LIMITED_BROADCAST) return undefined;
+  if (family === 6 && isAnycastTo(host, saddr)) return undefined;
   const by = family === 6 && isLinkLocal(saddr) ? link : undefined;
   // What is bridged or forwarded is not the host's own to answer for, even if it has the address.
   const answersFor = family === 4 ? hook !== 'FORWARD' && isOwnAddress(host, daddr) : answersFor6(host, refused);

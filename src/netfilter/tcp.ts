@@ -157,13 +157,11 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
     // The ignored SYN was a real one: take its numbers and go on as if it had opened the flow.
     const end = tracking.lastEnd;
     const opened = { end, maxEnd: end, maxWindow: TCP_WINDOW, liberal: false, closeInit: false };
+    const unknown = { end: 0, maxEnd: 0, maxWindow: 0, liberal: seen.sides[direction].liberal, closeInit: false };
     seen = {
       ...tracking,
       expectsChallenge: false,
-      sides: withSide(withSide(tracking.sides, peer, opened), direction, {
-        ...tracking.sides[direction],
-        maxWindow: 0,
-      }),
+      sides: withSide(withSide(tracking.sides, peer, opened), direction, unknown),
     };
     old = 'SS';
     next = 'SR';
@@ -265,14 +263,11 @@ type WindowVerdict = {
   readonly sides: TcpTracking['sides'];
 };
 
-/** tcp_init_sender: a SYN begins a side. Of what is known of it only that it is liberal stays (tcp_options). */
-const begun = ({ liberal }: Side, end: number): Side => ({
-  end,
-  maxEnd: end,
-  maxWindow: TCP_WINDOW,
-  liberal,
-  closeInit: false,
-});
+/**
+ * tcp_init_sender: a SYN begins a side. Whether that is liberal, is closing, and what it has acknowledged stays: tcp_options forgets the flags only
+ * where the SYN has options.
+ */
+const begun = (side: Side, end: number): Side => ({ ...side, end, maxEnd: end, maxWindow: TCP_WINDOW });
 
 /** tcp_in_window, without SACK and scaling. */
 function checkWindow(tracking: TcpTracking, packet: Packet, direction: Direction, beLiberal: boolean): WindowVerdict {

@@ -18,11 +18,11 @@ import {
 } from '../address/address.ts';
 import { BROADCAST_MAC, macOctets, type Mac } from '../address/mac.ts';
 import type { Range } from '../address/ranges.ts';
+import { hasJoined } from '../host/groups.ts';
 import type { Bridge, Host } from '../host/host.ts';
 import { assumedMac, neighbourMac, senderMac, stationDmac } from '../host/link.ts';
 import {
   addressKind,
-  isEverybody,
   localDevice,
   rerouteOutput,
   routeInput,
@@ -51,7 +51,8 @@ export type SourceChoice = Address | 'destination';
 
 export interface DestinationKind {
   readonly isBroadcast: boolean;
-  readonly isEverybody: boolean;
+  /** Of a group: the devices by which the host hears it. */
+  readonly joined: readonly string[];
   /** The device that holds it, if it is the host's own. */
   readonly device?: string;
 }
@@ -156,7 +157,7 @@ export class Decisions {
     return this.#once('destination', () =>
       this.#byRuns('daddr', this.#addressClasses().runs, ({ from }) => ({
         isBroadcast: addressKind(this.#host, from) === 'BROADCAST',
-        isEverybody: isEverybody(from),
+        joined: joinedBy(this.#host, from),
         ...(localDevice(this.#host, from) === undefined ? {} : { device: localDevice(this.#host, from) }),
       })),
     );
@@ -318,7 +319,7 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
         addressKind(host, from),
         localDevice(host, from),
         isLoopback(from),
-        isEverybody(from),
+        joinedBy(host, from),
         from === zeroAddress(family),
         from === LIMITED_BROADCAST,
         route,
@@ -340,6 +341,10 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
   });
   return { runs, classes, samples, sourceRuns: family === 4 ? runs : sourceRuns6(host), linkRuns };
 }
+
+/** The devices by which the host hears a group. */
+const joinedBy = (host: Host, group: Address): readonly string[] =>
+  host.interfaces.map(({ name }) => name).filter((device) => hasJoined(host, group, device));
 
 /** RFC 6724 section 2.1. */
 const LABELLED = [

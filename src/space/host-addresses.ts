@@ -12,6 +12,7 @@ import {
   type Prefix,
 } from '../address/address.ts';
 import type { Range } from '../address/ranges.ts';
+import { groupsOf } from '../host/groups.ts';
 import type { Host } from '../host/host.ts';
 import { routingTable } from '../host/route.ts';
 
@@ -19,14 +20,13 @@ import { routingTable } from '../host/route.ts';
 const SPECIAL: readonly Prefix[] = [
   '0.0.0.0/32',
   '127.0.0.0/8',
+  '127.255.255.255/32',
   '224.0.0.0/4',
-  '224.0.0.1/32',
   '255.255.255.255/32',
   '::/128',
   '::1/128',
   'fe80::/10',
   'ff00::/8',
-  'ff02::1/128',
 ].flatMap((text) => parsePrefix(text) ?? []);
 
 /** Every address belongs to one of these ranges, in order; `more` are addresses that somebody else tells apart. */
@@ -45,7 +45,7 @@ export function addressRuns(host: Host, family: Family, more: readonly Address[]
     ...host.bridges.flatMap(({ segments }) =>
       segments.flatMap(({ prefix }) => [prefix, hostPrefix(lastAddress(prefix))]),
     ),
-    ...more.map(hostPrefix),
+    ...[...groupsOf(host), ...more].map(hostPrefix),
   ].filter(({ address }) => familyOf(address) === family);
   const starts = new Set<Address>([family === 4 ? 0 : 0n]);
   for (const prefix of prefixes) {

@@ -9,6 +9,7 @@ import { BROADCAST_MAC, isGroupMac, type Mac } from '../address/mac.ts';
 import type { Bridge } from '../host/host.ts';
 import { bridgeOf, bridgeOfPort, interfaceOf } from '../host/host.ts';
 import { portsOf } from '../host/own.ts';
+import { NODE_GROUPS } from '../host/groups.ts';
 import { bridgeDecision, neighbourMac } from '../host/link.ts';
 import type { ConntrackState, Entry } from '../packet/packet.ts';
 import type { RejectWith } from '../ruleset/rule.ts';
@@ -145,8 +146,9 @@ export class HostPath {
       whereIn(this.#layout, cell.header.saddr, groups),
       whereIn(this.#layout, cell.header.saddr, loopback),
       whereIn(this.#layout, cell.header.daddr, loopback),
+      whereIn(this.#layout, cell.header.daddr, NODE_GROUPS),
     ]);
-    return this.#unless(cell, impossible, 'a loopback or multicast source, or a loopback destination');
+    return this.#unless(cell, impossible, 'a loopback or multicast source, or a destination within the host');
   }
 
   /** The cell without these packets, which are dropped. */
@@ -233,12 +235,13 @@ export class HostPath {
     const { decisions } = this.#space;
     return decisions.ask(cell.region, cell.header, decisions.destination()).flatMap(({ region, to }) => {
       const own = { ...cell, region };
-      if (!to.isEverybody && !to.isBroadcast) return [own];
+      const joined = to.joined.includes(oif);
+      if (!joined && !to.isBroadcast) return [own];
       const copy: Cell = { ...own, framed: false, copied: true };
       const after: Cell[] = [];
       const on = this.#hooks.pass(copy, 'POSTROUTING', { oif }, after);
       for (const round of on) {
-        const up: Cell = { ...round, packetType: to.isEverybody ? 'multicast' : 'broadcast' };
+        const up: Cell = { ...round, packetType: joined ? 'multicast' : 'broadcast' };
         const back = this.#hooks.pass(up, 'PREROUTING', { iif: oif }, after);
         for (const at of back) {
           const delivered = this.#hooks.pass(at, 'INPUT', { iif: oif }, after);
@@ -251,7 +254,6 @@ export class HostPath {
   }
 
   #transmit(cell: Cell, oif: string, via: Extract<ClassDecision, { kind: 'forward' }>['via']): void {
-    const { host, decisions } = this.#space;
     if (oif === 'lo') {
       const groups = [{ from: 0xffn << 120n, to: (1n << 128n) - 1n }];
       const many = this.#layout.family === 6 ? whereIn(this.#layout, cell.header.saddr, groups) : NO;
@@ -259,6 +261,12 @@ export class HostPath {
         for (const on of this.#hooks.pass(own, 'PREROUTING', { iif: 'lo' })) this.#deliver(on, 'lo');
       return;
     }
+    const within = this.#layout.family === 6 ? whereIn(this.#layout, cell.header.daddr, NODE_GROUPS) : NO;
+    for (const out of this.#unless(cell, within, 'a group within the host')) this.#toLink(out, oif, via);
+  }
+
+  #toLink(cell: Cell, oif: string, via: Extract<ClassDecision, { kind: 'forward' }>['via']): void {
+    const { host, decisions } = this.#space;
     const smac = interfaceOf(host, oif)?.mac ?? BROADCAST_MAC;
     const towards =
       via === undefined
