@@ -1,4 +1,5 @@
 /** The figures as a table, as ratios, and as docs/bench.md. */
+import { PROGRAM_RUNS, STRETCH, STRETCHES } from './measure.ts';
 import type { Figure, Shape } from './subjects.ts';
 import type { Target } from './targets.ts';
 
@@ -119,7 +120,8 @@ export function documentOf({
   return `# How fast
 
 Written by \`npm run bench -- --docs\`; the inputs come from a seed. The machine had other work, so what counts is the processor's time, and the ratios:
-everything was measured in one run. ${machine.processor}, ${machine.cores} cores, Node ${machine.node}.
+everything was measured in one run. What runs in one process is warm: it has been compiled. Of nova each such figure is the least of ${STRETCHES} stretches of runs, and a stretch is
+as many runs as make up ${STRETCH.toLocaleString('en')} rules, one where there are more; of another process, the least of ${PROGRAM_RUNS} runs. The other shapes were run once. ${machine.processor}, ${machine.cores} cores, Node ${machine.node}.
 
 - **nova**: the filter table of a compute host, in the shape in which nova-compute leaves it: FORWARD dispatches on the destination to a chain for each instance.
 - **flat**: one chain of rules that overlap in source, destination and port.

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { compileRuleset } from '../src/netfilter/compile.ts';
 import { walkTable } from '../src/netfilter/walk.ts';
 import type { Skb } from '../src/netfilter/skb.ts';
-import { KnownRules } from '../src/ruleset/plain.ts';
+import { KnownRules } from '../src/ruleset/known.ts';
 import { readRuleset } from '../src/ruleset/parse.ts';
 import type { Ruleset } from '../src/ruleset/rule.ts';
 import { compile } from '../src/space/classifier.ts';
 import { Space } from '../src/space/space.ts';
 import { tableDifference, verdictsOf } from '../src/space/table-difference.ts';
 import { loopInC } from './c-loop.ts';
-import { measure, measureOften, runProgram, type Ran } from './measure.ts';
+import { measure, measureOften, runOften, runProgram, type Ran } from './measure.ts';
 import { packetsFor } from './packets.ts';
 import { unproved } from './proof.ts';
 import { flatRuleset, novaRuleset, oneRuleChanged, rewritten } from './rulesets.ts';
@@ -65,8 +65,6 @@ const of = ({ cpu, wall, memory }: Ran): Pick<Figure, 'cpu' | 'wall' | 'memory'>
   ...(memory === undefined ? {} : { memory }),
 });
 
-const turnsAt = (rules: number): number => (rules < 20_000 ? 7 : rules < 200_000 ? 3 : 1);
-
 /** `growing`: only what is asked for at sizes beyond those that everything is measured at. */
 export function* novaFigures(instances: number, limits: Limits, growing = false): Generator<Figure> {
   const shape = novaRuleset(instances, SEED);
@@ -77,13 +75,13 @@ export function* novaFigures(instances: number, limits: Limits, growing = false)
     what,
     ...rest,
   });
-  const turns = turnsAt(rules);
+  const nothing = (): void => undefined;
 
-  const parsed = measureOften(turns, () => read(text));
+  const parsed = measureOften(rules, nothing, () => read(text));
   yield figure('parse', { cpu: parsed.cpu, wall: parsed.wall });
   const ruleset = parsed.value;
 
-  const built = measureOften(turns, () => build(ruleset, false));
+  const built = measureOften(rules, nothing, () => build(ruleset, false));
   const { space, node } = built.value;
   yield figure('build', {
     cpu: built.cpu,
@@ -91,10 +89,18 @@ export function* novaFigures(instances: number, limits: Limits, growing = false)
     says: `${space.layout.diagrams.reachable(node).length} nodes`,
   });
   if (!growing) {
-    const proved = measure(() => unproved(space, node, shape));
+    const proved = measureOften(
+      rules,
+      () => build(ruleset, false),
+      (fresh) => unproved(fresh.space, fresh.node, shape),
+    );
     expectThat(proved.value === 0, `${proved.value} instances admit something else than their groups`);
     yield figure('prove', { cpu: proved.cpu, wall: proved.wall, says: `${instances} instances` });
-    const deciding = measureOften(Math.min(turns, 2), () => build(ruleset, true));
+    const deciding = measureOften(
+      rules,
+      () => read(text),
+      (fresh) => build(fresh, true),
+    );
     yield figure('build, deciding rules', { cpu: deciding.cpu, wall: deciding.wall });
   }
 
@@ -103,14 +109,14 @@ export function* novaFigures(instances: number, limits: Limits, growing = false)
     const [old, now] = [join(folder, 'old.rules'), join(folder, 'new.rules')];
     writeFileSync(old, text);
     writeFileSync(now, oneRuleChanged(text, 0.5));
-    const restored = runProgram([...RESTORE, old], 600);
+    const restored = runOften([...RESTORE, old], 600);
     if (restored?.code === 0)
       yield figure('iptables-legacy-restore --test', { cpu: restored.cpu, wall: restored.wall });
-    const command = runProgram([...COMMAND, old, now], 600);
+    const command = runOften([...COMMAND, old, now], 600);
     expectThat(command?.code === 1, `diff ended with ${command?.code ?? 'nothing'}`);
     if (command !== undefined) yield figure('diff, cold process', of(command));
     if (growing) return;
-    const linted = runProgram([...LINT, old], 600);
+    const linted = runOften([...LINT, old], 600);
     expectThat(linted?.code === 1, `lint ended with ${linted?.code ?? 'nothing'}`);
     if (linted !== undefined) yield figure('lint, cold process', of(linted));
   } finally {
@@ -120,7 +126,7 @@ export function* novaFigures(instances: number, limits: Limits, growing = false)
   const same = rewritten(text, SEED);
   const known = new KnownRules();
   const [before, after] = [read(text, known), read(same, known)];
-  const equal = measureOften(Math.min(turns, 2), () => tableDifference(before, after, { backend: 'nft' }));
+  const equal = measureOften(rules, nothing, () => tableDifference(before, after, { backend: 'nft' }));
   expectThat(equal.value.regions.length === 0, 'a ruleset that means the same was told to differ');
   yield figure('equal though rewritten', { cpu: equal.cpu, wall: equal.wall });
   if (rules <= 12_000) {

@@ -36,9 +36,15 @@ export function targetsOf(figures: readonly Figure[]): readonly Target[] {
   const large = near(LARGE);
   const restore = figure('iptables-legacy-restore --test', large)?.cpu;
   const diff = figure('diff, cold process', large);
-  add('100,000 rules, build', figure('build', large)?.cpu, 0.4, seconds);
-  add('100,000 rules, prove all instances', figure('prove', large)?.cpu, 0.3, seconds);
-  add('100,000 rules, diff of one rule, processor', diff?.cpu, 1.2, seconds);
+  /** What is to be done in a time that somebody waits: the clock decides, and the processor's time stands beside it. */
+  const addTime = (what: string, of: Figure | undefined, limit: number): void => {
+    if (of?.wall === undefined || of.cpu === undefined) return;
+    const measured = `${seconds(of.wall)}, ${seconds(of.cpu)} of the processor`;
+    targets.push({ what, target: `at most ${seconds(limit)} on the clock`, measured, holds: of.wall <= limit });
+  };
+  addTime('100,000 rules, build', figure('build', large), 0.4);
+  addTime('100,000 rules, prove all instances', figure('prove', large), 0.3);
+  addTime('100,000 rules, diff of one rule', diff, 1.2);
   add('100,000 rules, diff / iptables-legacy-restore --test', over(diff?.cpu, restore), 2.5, times);
   add('100,000 rules, memory of the diff', diff?.memory, 400e6, megabytes);
   add('100,000 rules, memory of lint', figure('lint, cold process', large)?.memory, 400e6, megabytes);

@@ -10,7 +10,7 @@ import type { Host } from '../src/host/host.ts';
 import { readHost } from '../src/host/read.ts';
 import { HostChecks } from '../src/judge/host-check.ts';
 import { parseRuleset } from '../src/ruleset/parse.ts';
-import { KnownRules } from '../src/ruleset/plain.ts';
+import { KnownRules } from '../src/ruleset/known.ts';
 import type { TableName } from '../src/ruleset/rule.ts';
 import { SpaceLimitError } from '../src/space/diagram.ts';
 import { CHANGE_CLASSES } from '../src/space/table-difference.ts';

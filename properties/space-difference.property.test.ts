@@ -5,7 +5,7 @@ import { at, INDEX } from '../src/arbitrary/choice.ts';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
 import type { Skb } from '../src/netfilter/skb.ts';
 import { parseRuleset } from '../src/ruleset/parse.ts';
-import { KnownRules } from '../src/ruleset/plain.ts';
+import { KnownRules } from '../src/ruleset/known.ts';
 import type { HookName, Ruleset, TableName } from '../src/ruleset/rule.ts';
 import { YES } from '../src/space/diagram.ts';
 import { pointOfSkb } from '../src/space/point.ts';

@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { worldCase, type WorldCase } from '../src/arbitrary/world.ts';
 import { compileTarget } from '../src/netfilter/compile.ts';
+import { textsOf } from '../src/ruleset/lines.ts';
 import type { Chain, Rule, Ruleset, TableName } from '../src/ruleset/rule.ts';
 import { idleRules } from '../src/space/idle-rules.ts';
 import { tableDifference } from '../src/space/table-difference.ts';
@@ -31,6 +32,7 @@ law<[WorldCase]>(
     if (ruleset === undefined) return true;
     const { backend } = drawn;
     const { findings } = idleRules(ruleset, { backend });
+    const textAt = textsOf(ruleset);
     const idle = new Map(findings.map((finding) => [finding.at.rule === undefined ? '' : finding.at.line, finding]));
     const outside = new Set(findings.flatMap(({ at }) => (at.rule === undefined ? [`${at.table} ${at.chain}`] : [])));
     const hasDead = findings.some(({ kind }) => kind === 'never-matches');
@@ -42,14 +44,15 @@ law<[WorldCase]>(
           const isSame = regions.length === 0;
           if (finding !== undefined) {
             seen(finding.because);
-            expect(isSame, `${rule.text} is idle: ${finding.because}`).toBe(true);
+            expect(isSame, `${textAt(rule.line)} is idle: ${finding.because}`).toBe(true);
             for (const place of finding.by) expect(place.line).not.toBe(rule.line);
             continue;
           }
           if (!isSame) seen('does something');
           // One of two equal rules is kept; what only counts or changes what the model does not speak of is no business of a difference.
           const isSpokenOf = !outside.has(`${name} ${chain.name}`) && compileTarget(rule.target).kind !== 'continue';
-          if (isSpokenOf && !hasDead && !marks(ruleset)) expect(isSame, `${rule.text} does something`).toBe(false);
+          if (isSpokenOf && !hasDead && !marks(ruleset))
+            expect(isSame, `${textAt(rule.line)} does something`).toBe(false);
         }
     return true;
   },

@@ -17,7 +17,6 @@ export interface Place {
 export const ADDED_LINE = 100_000;
 
 export const makeRule = (target: Target | undefined, matches: readonly Match[] = [], line = ADDED_LINE): Rule => ({
-  text: '',
   line,
   matches,
   ...(target === undefined ? {} : { target }),

@@ -7,7 +7,7 @@ import type { Family } from '../address/address.ts';
 import { InputError } from '../diagnostic/diagnostic.ts';
 import type { Input } from '../report/document.ts';
 import { readRuleset } from '../ruleset/parse.ts';
-import { KnownRules } from '../ruleset/plain.ts';
+import { KnownRules } from '../ruleset/known.ts';
 import type { Backend, Ruleset } from '../ruleset/rule.ts';
 import { FileError, type Io } from './io.ts';
 

@@ -15,8 +15,9 @@ import type { Network } from '../network/network.ts';
 import type { Way } from '../network/walk.ts';
 import type { Step } from '../netfilter/journey.ts';
 import type { Backend } from '../netfilter/skb.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import { printMatch } from '../ruleset/print.ts';
-import type { Hidden, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
+import type { Hidden, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 import { aimOf, askedIn } from './aim.ts';
 import { judgeClaim, lastHop, type Judgement, type JudgeSettings, type Witness } from './judge.ts';
 import { withoutRule } from './mutation.ts';
@@ -448,20 +449,22 @@ interface PlacedRule {
   readonly chain: string;
   readonly rule: number;
   readonly line: number;
-  readonly text: Rule['text'];
+  readonly text: string;
 }
 
 const rulesByLine = keptFor((ruleset: Ruleset) => firstBy(rulesOf(ruleset), ({ line }) => line));
 
-const rulesOf = (ruleset: Ruleset): PlacedRule[] =>
-  [...ruleset.tables.values()].flatMap((table) =>
+function rulesOf(ruleset: Ruleset): PlacedRule[] {
+  const textAt = textsOf(ruleset);
+  return [...ruleset.tables.values()].flatMap((table) =>
     [...table.chains.values()].flatMap((chain) =>
       chain.rules.map((rule, index) => ({
         table: table.name,
         chain: chain.name,
         rule: index + 1,
         line: rule.line,
-        text: rule.text,
+        text: textAt(rule.line),
       })),
     ),
   );
+}

@@ -13,6 +13,7 @@ import {
 } from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
 import { TCP, UDP } from '../packet/packet.ts';
+import { textsOf } from '../ruleset/lines.ts';
 import type { Chain, MaskedAddress, Match, Negatable, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 
 export interface Mutant {
@@ -37,11 +38,18 @@ export const rulesIn = (ruleset: Ruleset, table: TableName, chain: string): read
 
 /** All mutants of a ruleset, one at a time. */
 export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
+  const textAt = textsOf(ruleset);
   for (const table of ruleset.tables.values())
     for (const chain of table.chains.values()) {
       const leading = leadingTo(chain.name, table.chains);
       for (const [index, rule] of chain.rules.entries()) {
-        const place = { table: table.name, chain: chain.name, rule: index + 1, text: rule.text, line: rule.line };
+        const place = {
+          table: table.name,
+          chain: chain.name,
+          rule: index + 1,
+          text: textAt(rule.line),
+          line: rule.line,
+        };
         const mutant = (change: string, rules: readonly Rule[]): Mutant => ({
           ...place,
           change,

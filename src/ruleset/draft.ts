@@ -4,6 +4,8 @@ import { quoteText } from '../diagnostic/quote.ts';
 import type { Command, Demand, ReadRule } from './command.ts';
 import { readPosition } from './command.ts';
 import type { PlainRule } from './plain.ts';
+import { ruleOf, type Known } from './known.ts';
+import { lineOf } from './lines.ts';
 import { printRuleBody } from './print.ts';
 import { RuleList } from './rule-list.ts';
 import type { Chain, Counters, Rule, Table, TableName } from './rule.ts';
@@ -16,14 +18,14 @@ export type Policy = 'ACCEPT' | 'DROP';
 /** What the checks of the finished table need to know of a rule besides what it says. */
 export interface Origin {
   readonly demands: readonly Demand[];
-  /** The chain that it jumps to, as the chain itself: it may be renamed later. Without a token the chain's name is the end of the rule's text. */
+  /** The chain that it jumps to, as the chain itself: it may be renamed later. Without a token the chain's name is the end of the rule's line. */
   readonly jump?: { readonly chain: DraftChain; readonly token?: Token };
 }
 
 /** Where the name stands of the chain that a rule jumps to. */
-export function jumpToken({ text, target }: Rule, token: Token | undefined): Token {
+export function jumpToken({ source }: DraftTable, { line, target }: Rule, token: Token | undefined): Token {
   const name = target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : '';
-  return token ?? { text: name, column: text.length - name.length + 1 };
+  return token ?? { text: name, column: lineOf(source, line).length - name.length + 1 };
 }
 
 /** Verdicts after which the kernel looks at no further rule of the chain when the rule has no match (mark_source_chains). */
@@ -34,12 +36,22 @@ const isUnconditionalEnd = ({ matches, target }: Rule): boolean =>
     target?.kind === 'RETURN' ||
     (target?.kind === 'unmodelled' && target.name === 'QUEUE'));
 
-/** What the rules of one table came from; most have nothing to tell. */
+/** What the rules of one table came from; most have nothing to tell, or only where they jump to, which their target tells. */
 class Origins {
   private readonly origins = new Map<Rule, Origin>();
+  private readonly chains: ReadonlyMap<string, DraftChain>;
+
+  constructor(chains: ReadonlyMap<string, DraftChain>) {
+    this.chains = chains;
+  }
 
   of(rule: Rule): Origin | undefined {
-    return this.origins.get(rule);
+    const { target } = rule;
+    if (this.origins.size > 0) {
+      const known = this.origins.get(rule);
+      if (known !== undefined) return known;
+    }
+    return target?.kind === 'jump' ? this.chains.get(target.chain)?.jumpedTo : undefined;
   }
 
   set(rule: Rule, origin: Origin): void {
@@ -170,16 +182,26 @@ const BUILT_IN_TARGETS = ['ACCEPT', 'DROP', 'RETURN', 'QUEUE'];
 export class DraftTable {
   readonly name: TableName;
   readonly line: number;
+  /** What it is read from. */
+  readonly source: { readonly text: string };
+  /** Absent where only one ruleset is read. */
+  readonly known: Known | undefined;
   readonly chains = new Map<string, DraftChain>();
-  readonly origins = new Origins();
+  readonly origins = new Origins(this.chains);
   readonly bodies = new Bodies(this.origins);
   /** Some chain has another name than rules that jump to it were given. */
   private isRenamed = false;
 
   /** `before` is what an earlier section of the text left: its policies stay, its rules and chains go. */
-  constructor(name: TableName, line: number, before?: DraftTable) {
+  constructor(
+    name: TableName,
+    line: number,
+    { source, known, before }: Pick<DraftTable, 'source' | 'known'> & { readonly before: DraftTable | undefined },
+  ) {
     this.name = name;
     this.line = line;
+    this.source = source;
+    this.known = known;
     for (const builtIn of BUILT_IN_CHAINS[name]) {
       this.chains.set(
         builtIn,
@@ -239,11 +261,10 @@ export class DraftTable {
     );
   }
 
-  private draft(read: ReadRule, text: string, line: number): Rule[] {
+  private draft(read: ReadRule, line: number): Rule[] {
     const jump = read.jump && { chain: this.find(read.jump), token: read.jump };
     return read.bodies.map((matches) => {
       const rule: Rule = {
-        text,
         line,
         ...(read.counters && { counters: read.counters }),
         matches,
@@ -255,39 +276,37 @@ export class DraftTable {
   }
 
   /** Appends a plain rule; false, with nothing done, where it jumps to a chain that is not there or not the user's. */
-  append(
-    chain: DraftChain,
-    { matches, target, jump }: PlainRule,
-    { text, line, counters }: { readonly text: string; readonly line: number; readonly counters: Counters | undefined },
-  ): boolean {
+  append(chain: DraftChain, read: PlainRule, line: number, counters: Counters | undefined): boolean {
+    const { jump } = read;
     const called = jump === undefined ? undefined : this.chains.get(jump);
     if (jump !== undefined && (called === undefined || this.isBuiltIn(jump))) return false;
-    // Written out, for this is done for every rule.
-    const plain: Rule = target === undefined ? { text, line, matches } : { text, line, matches, target };
-    const rule = counters === undefined ? plain : { ...plain, counters };
-    if (called !== undefined) this.origins.set(rule, called.jumpedTo);
+    const rule =
+      counters === undefined
+        ? (this.known?.rule(read, line) ?? ruleOf(read, line))
+        : { ...ruleOf(read, line), counters };
+    if (called !== undefined && this.isRenamed) this.origins.set(rule, called.jumpedTo);
     chain.insert(chain.rules.length, rule);
     return true;
   }
 
   /** Carries out one command. Throws a Fault when iptables would refuse it. */
-  execute(command: Command, text: string, line: number): void {
+  execute(command: Command, line: number): void {
     switch (command.kind) {
       case 'append': {
         const chain = this.find(command.chain);
-        for (const rule of this.draft(command.rule, text, line)) chain.insert(chain.rules.length, rule);
+        for (const rule of this.draft(command.rule, line)) chain.insert(chain.rules.length, rule);
         return;
       }
       case 'insert': {
         const chain = this.find(command.chain);
         const index = readPosition(command.position, chain.rules.length + 1) - 1;
-        for (const rule of this.draft(command.rule, text, line)) chain.insert(index, rule);
+        for (const rule of this.draft(command.rule, line)) chain.insert(index, rule);
         return;
       }
       case 'replace': {
         const chain = this.find(command.chain);
         const index = readPosition(command.position, chain.rules.length) - 1;
-        const [rule, second] = this.draft(command.rule, text, line);
+        const [rule, second] = this.draft(command.rule, line);
         if (rule === undefined || second !== undefined) {
           fail(command.position, 'a replacement with several addresses: expected one rule');
         }
@@ -298,7 +317,7 @@ export class DraftTable {
       case 'delete':
       case 'check': {
         const chain = this.find(command.chain);
-        for (const rule of this.draft(command.rule, text, line)) {
+        for (const rule of this.draft(command.rule, line)) {
           const index = chain.findSame(rule);
           if (index < 0) {
             fail(command.chain, `chain ${quoteText(chain.name)} has no such rule: ${quoteText(printRuleBody(rule))}`);
@@ -370,10 +389,20 @@ export class DraftTable {
     const chain = this.find(old);
     if (this.isBuiltIn(old.text)) fail(old, `${old.text} is a built-in chain: it cannot be renamed`);
     this.add(name, undefined);
+    if (!this.isRenamed) this.keepJumps();
     this.chains.delete(old.text);
     chain.name = name.text;
     this.chains.set(name.text, chain);
     this.isRenamed = true;
+  }
+
+  /** From here on a name may be that of another chain than it was. */
+  private keepJumps(): void {
+    for (const chain of this.chains.values())
+      for (const rule of chain.rules) {
+        const origin = this.origins.of(rule);
+        if (origin !== undefined) this.origins.set(rule, origin);
+      }
   }
 
   /** The table as its readers see it: declared chains first, in the order of declaration. */
@@ -388,13 +417,14 @@ export class DraftTable {
 
   private finishChain(chain: DraftChain): Chain {
     const rules = chain.rules.toArray();
-    return {
+    const finished: Chain = {
       name: chain.name,
       ...(chain.line === undefined ? {} : { line: chain.line }),
       ...(chain.policy && { policy: chain.policy }),
       ...(chain.counters && { counters: chain.counters }),
       rules: this.isRenamed ? rules.map((rule) => finishRule(rule, this.origins)) : rules,
     };
+    return this.known?.chain(this.name, finished) ?? finished;
   }
 }
 

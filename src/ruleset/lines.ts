@@ -18,7 +18,7 @@ const MAX_LINE_LENGTH = 10_239;
 // eslint-disable-next-line no-control-regex -- it is what is looked for
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 // eslint-disable-next-line no-control-regex
-const CONTROL_BUT_LINE_ENDS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)/;
+const CONTROL_BUT_NEWLINE = /[\0-\x08\x0b-\x1f\x7f]/;
 
 /** Throws a Fault for a line that no text has: one without end, or with control characters. */
 function checkLine(line: string, hasControls: boolean): void {
@@ -32,16 +32,27 @@ function checkLine(line: string, hasControls: boolean): void {
   throw new Fault(control.index + 1, `a control character (${name}): expected text`);
 }
 
-const cut = new WeakMap<{ readonly text: string }, readonly string[]>();
+const startsOf = new WeakMap<{ readonly text: string }, readonly number[]>();
 
-/** The lines of a text by their numbers from 1, without the blanks around them; '' for one that it has not. It is cut up when a line is first asked for. */
+/** A line of a text by its number from 1; '' where it has not so many. Where the lines are is found out when one is first asked for. */
+export function lineOf(of: { readonly text: string }, line: number): string {
+  const { text } = of;
+  let starts = startsOf.get(of);
+  if (starts === undefined) {
+    const found = [0];
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) found.push(end + 1);
+    startsOf.set(of, (starts = found));
+  }
+  const start = starts[line - 1] ?? text.length;
+  const end = (starts[line] ?? text.length + 1) - 1;
+  return text.slice(start, end > start && text[end - 1] === '\r' ? end - 1 : end);
+}
+
+/** The lines of a text by their numbers, without the blanks around them. */
 export const textsOf =
   (of: { readonly text: string }): ((line: number) => string) =>
-  (line) => {
-    const lines = cut.get(of) ?? [...linesOf(of.text)];
-    cut.set(of, lines);
-    return lines[line - 1]?.trim() ?? '';
-  };
+  (line) =>
+    lineOf(of, line).trim();
 
 /** More than a person reads; a text with so many errors is something else, and is not read to its end. */
 const MAX_COMPLAINTS = 100;
@@ -65,8 +76,8 @@ export class Complaints {
   /** Has every line read that can be one, up to where there is no use in it. A Fault that is thrown is kept, and the next line is read. */
   readLines(text: string, read: (line: string, number: number) => void): void {
     if (this.isBinary(text)) return;
-    // Asked once of the whole text: hardly any has them.
-    const hasControls = CONTROL_BUT_LINE_ENDS.test(text);
+    // Asked once of the whole text: hardly any has them, or the line ends of Windows.
+    const hasControls = CONTROL_BUT_NEWLINE.test(text);
     let number = 0;
     for (const line of linesOf(text)) {
       number++;

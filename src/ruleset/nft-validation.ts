@@ -5,12 +5,9 @@
  */
 import { quoteText } from '../diagnostic/quote.ts';
 import { jumpToken, type DraftChain, type DraftTable, type Origin } from './draft.ts';
-import { printChains, type Refusal } from './reachability.ts';
+import { isPlainlyGood, printChains, TOO_DEEP, type Refusal } from './reachability.ts';
 import { BUILT_IN_CHAINS, type HookName, type Rule } from './rule.ts';
 import type { Token } from './tokens.ts';
-
-/** NFT_JUMP_STACK_SIZE: the jumps of a way that is refused. */
-const TOO_DEEP = 16;
 
 interface Telling {
   readonly rule: Rule;
@@ -34,6 +31,7 @@ type Fault =
 
 /** The rule of `table` that nf_tables refuses. */
 export function nftRefusals(table: DraftTable): readonly Refusal[] {
+  if (isPlainlyGood(table)) return [];
   const tellings: Tellings = new Map([...table.chains.values()].map((chain) => [chain, tellingsOf(chain, table)]));
   if (faultUpTo(table, tellings, Infinity) === undefined) return [];
   // More rules are never better: the first line is found by bisection.
@@ -49,7 +47,8 @@ export function nftRefusals(table: DraftTable): readonly Refusal[] {
   const last = [...tellings.values()].flat().find(({ rule }) => rule.line === line);
   if (fault === undefined || last === undefined) return [];
   const { rule, origin } = last;
-  const token = fault.kind === 'demand' && fault.rule.line === line ? fault.token : jumpToken(rule, origin.jump?.token);
+  const token =
+    fault.kind === 'demand' && fault.rule.line === line ? fault.token : jumpToken(table, rule, origin.jump?.token);
   return [{ line, token, message: printFault(fault, line) }];
 }
 

@@ -67,7 +67,7 @@ describe('the file', () => {
     expect(text.split('\n').map((_, index) => textAt(index + 1))).toEqual(text.split('\n'));
     expect(textAt(7)).toBe('');
     const rule = ruleset.tables.get('filter')?.chains.get('INPUT')?.rules[0];
-    expect([rule?.line, rule?.text]).toEqual([5, '-A INPUT  -j a']);
+    expect([rule?.line, textAt(rule?.line ?? 0)]).toEqual([5, '-A INPUT  -j a']);
   });
 
   test('a last COMMIT or line end may be missing', () => {
@@ -136,6 +136,20 @@ describe('commands', () => {
       '-A bar -j ACCEPT',
       'COMMIT',
     ]);
+  });
+
+  test('a jump is to the chain that had the name when it was read', () => {
+    const lines = [':a - [0:0]', '-A INPUT -j a', '-E a b', '-N a', '-A OUTPUT -j a', '-A a -j b'];
+    expect(saved(filter(...lines))).toEqual([
+      '*filter',
+      ':a - [0:0]',
+      ':b - [0:0]',
+      '-A INPUT -j b',
+      '-A OUTPUT -j a',
+      '-A a -j b',
+      'COMMIT',
+    ]);
+    expect(errors(filter(...lines, '-X b'))).toEqual(['x:8:4: rules still jump to chain `b`: it cannot be deleted']);
   });
 
   test('flush, delete and zero', () => {

@@ -11,9 +11,10 @@ import { quoteText } from '../diagnostic/quote.ts';
 import { readCommand } from './command.ts';
 import { DraftTable, type DraftChain } from './draft.ts';
 import { detectFamily } from './family.ts';
+import type { Known, KnownRules } from './known.ts';
 import { Complaints, linesOf } from './lines.ts';
 import { nftRefusals } from './nft-validation.ts';
-import { PlainRules, type KnownRules } from './plain.ts';
+import { PlainRules } from './plain.ts';
 import { refusals } from './reachability.ts';
 import type { Backend, Counters, Remark, Ruleset, Table, TableName } from './rule.ts';
 import { Fault, fail, tokenize } from './tokens.ts';
@@ -26,7 +27,7 @@ export interface ParseOptions {
   readonly family?: Family;
   /** What of the two variants' kernel halves refuses counts; absent: ip_tables. */
   readonly backend?: Backend;
-  /** Rules that were read before: those of equal text become the same objects, and cost little. */
+  /** What was read before: what is equal to it becomes the same objects, and costs little. */
   readonly known?: KnownRules;
 }
 
@@ -39,11 +40,13 @@ export interface ParsedRuleset {
 const TABLE_NAMES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
 
 class Reader {
+  private readonly source: { readonly text: string };
   private readonly options: ParseOptions;
   private readonly family: Family;
   private readonly tables = new Map<TableName, DraftTable>();
   private readonly remarks: Remark[] = [];
   private readonly complaints: Complaints;
+  private readonly known: Known | undefined;
   private readonly plain: PlainRules;
   private table: DraftTable | undefined;
   /** Inside of a section whose table is unknown: its lines would only repeat the error. */
@@ -55,13 +58,16 @@ class Reader {
   private headed: DraftChain | undefined;
 
   constructor(text: string, options: ParseOptions) {
+    this.source = { text };
     this.options = options;
     this.complaints = new Complaints(options.path);
     this.family = options.family ?? detectFamily(linesOf(text));
-    this.plain = options.known?.of(this.family) ?? new PlainRules(this.family);
+    this.known = options.known?.of(this.family);
+    this.plain = this.known?.plain ?? new PlainRules(this.family);
   }
 
-  read(text: string): ParsedRuleset {
+  read(): ParsedRuleset {
+    const { text } = this.source;
     this.complaints.readLines(text, (line, number) => {
       this.readLine(line, number);
     });
@@ -126,7 +132,11 @@ class Reader {
       );
     }
     this.headed = undefined;
-    this.table = new DraftTable(found, this.number, this.tables.get(found));
+    this.table = new DraftTable(found, this.number, {
+      source: this.source,
+      known: this.known,
+      before: this.tables.get(found),
+    });
     this.tables.set(found, this.table);
     if (extra !== undefined)
       fail(extra, `${quoteText(extra.text)} after the table's name: expected the end of the line`);
@@ -144,10 +154,7 @@ class Reader {
   /** `:CHAIN POLICY [packets:bytes]`, split at blanks only: iptables-restore knows no quotes here. */
   private readChain(text: string): void {
     const colon = firstColumn(text);
-    const words: Token[] = Array.from(text.slice(colon).matchAll(/[^ \t]+/g), (found) => ({
-      text: found[0],
-      column: colon + found.index + 1,
-    }));
+    const words = wordsBehind(text, colon);
     const name = words[0] ?? { text: '', column: colon + 1 };
     const table = this.inTable(colon);
     const [, policy, counters, extra] = words;
@@ -169,7 +176,7 @@ class Reader {
       { family: this.family, table: table.name, hasChain: (name) => table.chains.has(name) },
       counters,
     );
-    table.execute(command, text, this.number);
+    table.execute(command, this.number);
     this.headed = undefined;
   }
 
@@ -182,7 +189,7 @@ class Reader {
     // What stands in which chain and table is not plain.
     if ((rule.hasIn || rule.hasOut) && WITHOUT_DEVICE.has(chain.name)) return false;
     if (rule.target?.kind === 'DROP' && table.name === 'nat') return false;
-    return table.append(chain, rule, { text, line: this.number, counters });
+    return table.append(chain, rule, this.number, counters);
   }
 
   /** The chain of a line `-A CHAIN `, which is then `head`. */
@@ -209,6 +216,18 @@ const WITHOUT_DEVICE: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'POS
 /** The column of the first character that is not blank. */
 const firstColumn = (text: string): number => text.length - text.trimStart().length + 1;
 
+/** What stands between the blanks from an index on. */
+function wordsBehind(text: string, start: number): Token[] {
+  const words: Token[] = [];
+  for (let from = start; from < text.length;) {
+    let end = from;
+    while (end < text.length && text[end] !== ' ' && text[end] !== '\t') end++;
+    if (end > from) words.push({ text: text.slice(from, end), column: from + 1 });
+    from = end + 1;
+  }
+  return words;
+}
+
 type LineKind = Remark['kind'] | 'blank' | 'chain' | 'command' | 'commit';
 
 function kindOf(text: string): LineKind {
@@ -221,7 +240,11 @@ function kindOf(text: string): LineKind {
   return trimmed === 'COMMIT' ? 'commit' : 'command';
 }
 
+/** As every chain of the user's has them. */
+const NO_COUNT: Counters = { packets: 0n, bytes: 0n };
+
 function readCounters(token: Token): Counters {
+  if (token.text === '[0:0]') return NO_COUNT;
   const [, packets, bytes] = /^\[(\d{1,20}):(\d{1,20})\]$/.exec(token.text) ?? [];
   if (packets === undefined || bytes === undefined) {
     fail(token, `${quoteText(token.text)} is no pair of counters: expected [PACKETS:BYTES]`);
@@ -233,8 +256,7 @@ function readCounters(token: Token): Counters {
  * Reads a ruleset. Every line is read, whatever is wrong with others; what a bad line says is missing from the result, and a diagnostic
  * says where and why. Time is linear in the length of the text.
  */
-export const parseRuleset = (text: string, options: ParseOptions): ParsedRuleset =>
-  new Reader(text, options).read(text);
+export const parseRuleset = (text: string, options: ParseOptions): ParsedRuleset => new Reader(text, options).read();
 
 /** Reads a ruleset that must be good. Throws an InputError with all that is wrong. */
 export function readRuleset(text: string, options: ParseOptions): Ruleset {

@@ -50,15 +50,6 @@ export class PlainRules {
   }
 }
 
-/** What has been read of either family, for whoever reads several rulesets. */
-export class KnownRules {
-  readonly #plain: Readonly<Record<Family, PlainRules>> = { 4: new PlainRules(4), 6: new PlainRules(6) };
-
-  of(family: Family): PlainRules {
-    return this.#plain[family];
-  }
-}
-
 /** One text at a time, cut at its blanks. */
 class Reader {
   readonly #family: Family;

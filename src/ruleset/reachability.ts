@@ -63,8 +63,40 @@ function printLoop(stack: readonly { readonly chain: DraftChain }[], start: numb
   return printChains([...names, names[0] ?? '']);
 }
 
+/** More jumps than this in a row are not followed by `isPlainlyGood`, and not taken by nf_tables (NFT_JUMP_STACK_SIZE). */
+export const TOO_DEEP = 16;
+
+/**
+ * Neither of the two kernels can refuse the table: nothing that packets come to demands anything, and no way through its chains is long. Nearly every table is
+ * so, and each chain is looked at once for all hooks; of any other table nothing is said.
+ */
+export function isPlainlyGood({ name, chains, origins }: DraftTable): boolean {
+  /** The jumps of the longest way on from a chain. */
+  const heights = new Map<DraftChain, number>();
+  const heightOf = (chain: DraftChain, jumps: number): number => {
+    const known = heights.get(chain);
+    if (known !== undefined) return known;
+    if (jumps >= TOO_DEEP) return Infinity;
+    let height = 0;
+    for (const rule of chain.rules.toArray()) {
+      const origin = origins.of(rule);
+      if (origin === undefined) continue;
+      if (origin.demands.length > 0) height = Infinity;
+      else if (origin.jump !== undefined) height = Math.max(height, 1 + heightOf(origin.jump.chain, jumps + 1));
+      if (height === Infinity) break;
+    }
+    heights.set(chain, height);
+    return height;
+  };
+  return BUILT_IN_CHAINS[name].every((hook) => {
+    const start = chains.get(hook);
+    return start === undefined || heightOf(start, 0) < TOO_DEEP;
+  });
+}
+
 /** All that ip_tables refuses in `table`. Every chain and jump is looked at once for each hook, at most. */
 export function refusals(table: DraftTable): Refusal[] {
+  if (isPlainlyGood(table)) return [];
   const reached = new Map<DraftChain, Reached>();
   const found = new Map<string, Refusal>();
   for (const hook of BUILT_IN_CHAINS[table.name]) {
@@ -120,7 +152,7 @@ function visit(
     } else {
       top.isSettled = false;
       const message = `this jump closes a loop that ${hook} reaches: ${printLoop(stack, start)}`;
-      const refusal = { line: rule.line, token: jumpToken(rule, given), message };
+      const refusal = { line: rule.line, token: jumpToken(table, rule, given), message };
       found.set(placeOf(refusal), refusal);
     }
   }

@@ -21,7 +21,9 @@ export class RuleList<T> implements Iterable<T> {
 
   append(item: T): void {
     const last = this.blocks.at(-1);
-    if (last === undefined || last.length >= BLOCK_SIZE) this.blocks.push([item]);
+    // Most lists have one block: a list that is written out has room for no more.
+    if (last === undefined) this.blocks = [[item]];
+    else if (last.length >= BLOCK_SIZE) this.blocks.push([item]);
     else last.push(item);
     this.count++;
   }

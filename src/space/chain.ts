@@ -63,10 +63,12 @@ export class TableSpace {
   readonly #context: TableContext;
   /** ACCEPT, or at once what becomes of such a packet where that is one thing. */
   readonly #accept: Node;
+  /** What becomes of a packet that is dropped, where no rule is named: asked for as often as there are such rules. */
+  #dropped: Node | undefined;
   readonly #chainsMade: MadeChains;
   readonly #pure = new Map<string, Node>();
   readonly #ordinals = new Map<string, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
-  readonly #effectful = new Map<string, boolean>();
+  readonly #effectful = new Set<string>();
   readonly #continued = new Map<string, Node>();
   /** By chain, where only some packets are asked for: of each rule, whether none of them comes to it. */
   readonly #passedBy = new Map<string, Uint8Array>();
@@ -129,7 +131,7 @@ export class TableSpace {
       );
     const end = accepts ? this.#accepted(policy) : this.#outcomes.node({ kind: 'dropped', ...policy });
     this.#plan(builtIn.name);
-    if (this.#effectful.get(builtIn.name) === true) return this.#continuedBy(builtIn.name, end, 0);
+    if (this.#effectful.has(builtIn.name)) return this.#continuedBy(builtIn.name, end, 0);
     const rules = this.#pure.get(builtIn.name) ?? FALL;
     return diagrams.over(this.#thenNext(rules), end);
   }
@@ -170,15 +172,11 @@ export class TableSpace {
       if (this.#options.within !== undefined && passedBy === undefined) continue;
       const { calls, changes, continues } = this.#chainsMade.summaryOf(chain);
       const isEffectful =
-        (changes || (continues && this.#options.logs !== false) || calls.some((name) => this.#isEffectful(name))) &&
+        (changes || (continues && this.#options.logs !== false) || calls.some((name) => this.#effectful.has(name))) &&
         chain.rules.some((rule, index) => passedBy?.[index] !== 1 && this.#changes(rule));
-      this.#effectful.set(chain.name, isEffectful);
-      if (!isEffectful) this.#pure.set(chain.name, this.#chainOf(chain));
+      if (isEffectful) this.#effectful.add(chain.name);
+      else this.#pure.set(chain.name, this.#chainOf(chain));
     }
-  }
-
-  #isEffectful(name: string): boolean {
-    return this.#effectful.get(name) === true;
   }
 
   /** The chains that `start` leads to, those that are called before those that call. No recursion: chains may be many. */
@@ -187,11 +185,11 @@ export class TableSpace {
     const open: { readonly chain: Chain; readonly calls: readonly string[]; next: number }[] = [];
     const seen = new Set<string>();
     const enter = (name: string): void => {
+      if (seen.has(name) || this.#pure.has(name) || this.#effectful.has(name)) return;
       const chain = this.#chains.get(name);
-      if (chain === undefined || seen.has(name) || this.#effectful.has(name)) return;
+      if (chain === undefined) return;
       const settled = this.#settled?.get(name) ?? this.#options.made?.(name);
       if (settled !== undefined) {
-        this.#effectful.set(name, false);
         this.#pure.set(name, settled);
         return;
       }
@@ -236,7 +234,7 @@ export class TableSpace {
   /** The rule changes a packet and lets it go on, or calls a chain that does. */
   #changes(rule: Rule): boolean {
     const action = this.#actionOf(rule);
-    if (action.kind === 'jump' || action.kind === 'goto') return this.#isEffectful(action.chain);
+    if (action.kind === 'jump' || action.kind === 'goto') return this.#effectful.has(action.chain);
     return CHANGES.has(action.kind) || this.#logs(rule, action);
   }
 
@@ -324,7 +322,8 @@ export class TableSpace {
           ? this.#outcomes.node({ kind: 'accepted', ...this.#named(chain, index) })
           : this.#accept;
       case 'drop':
-        return this.#outcomes.node({ kind: 'dropped', ...this.#named(chain, index) });
+        if (this.#options.deciding) return this.#outcomes.node({ kind: 'dropped', ...this.#named(chain, index) });
+        return (this.#dropped ??= this.#outcomes.node({ kind: 'dropped' }));
       case 'reject':
         return this.#outcomes.node({ kind: 'rejected', with: action.with, ...this.#named(chain, index) });
       case 'return':
@@ -448,19 +447,25 @@ export class TableSpace {
     end: number,
   ): { readonly node: Node; readonly returns: boolean; readonly last: number } | undefined {
     if (this.#options.instead !== undefined) return undefined;
+    const { rules } = chain;
+    const layout = this.#layout;
+    const next = start + 1 < end ? rules[start + 1] : undefined;
+    // Asked for each rule, and most are of no dispatch.
+    if (destinationOf(layout, rules[start]) === undefined || destinationOf(layout, next) === undefined)
+      return undefined;
     const passedBy = this.#passedBy.get(chain.name);
     const ends = new Map<Address, Node>();
     let returns = false;
     let index = start;
     for (; index < end; index++) {
-      const rule = chain.rules[index];
-      const destination = rule && destinationOf(this.#layout, rule);
+      const rule = rules[index];
+      const destination = destinationOf(layout, rule);
       if (rule === undefined || destination === undefined || ends.has(destination)) break;
       if (passedBy?.[index] === 1) continue;
       const action = this.#actionOf(rule);
       returns ||= action.kind === 'return' || action.kind === 'goto';
       ends.set(destination, this.#deciding(chain, index, action));
     }
-    return ends.size < 2 ? undefined : { node: dispatched(this.#layout, ends), returns, last: index - 1 };
+    return ends.size < 2 ? undefined : { node: dispatched(layout, ends), returns, last: index - 1 };
   }
 }

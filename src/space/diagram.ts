@@ -378,15 +378,15 @@ export class Diagrams {
   }
 
   #balanced(nodes: readonly Node[], operation: number, none: Node): Node {
-    let row = [...nodes];
+    const row = [...nodes];
     while (row.length > 1) {
-      const next: Node[] = [];
+      let count = 0;
       for (let i = 0; i < row.length; i += 2) {
         const left = row[i] ?? none;
         const right = row[i + 1];
-        next.push(right === undefined ? left : this.#apply(operation, left, right));
+        row[count++] = right === undefined ? left : this.#apply(operation, left, right);
       }
-      row = next;
+      row.length = count;
     }
     return row[0] ?? none;
   }

@@ -291,10 +291,12 @@ export class Layout {
     const { diagrams } = this;
     const words = wordsOf(address);
     const masks = wordsOf(mask);
+    const first = this.level(field);
     let below = inside;
-    for (const [index, level] of [...this.wordLevels(field).entries()].reverse()) {
-      const max = diagrams.maxOf(level);
-      below = diagrams.choose(level, maskedRanges(words[index] ?? 0, masks[index] ?? 0, max), below, outside);
+    for (let index = words.length - 1; index >= 0; index--) {
+      const max = diagrams.maxOf(first + index);
+      const ranges = maskedRanges(words[index] ?? 0, masks[index] ?? 0, max);
+      below = diagrams.choose(first + index, ranges, below, outside);
     }
     return below;
   }

@@ -55,8 +55,8 @@ export const devicesOf = (host: Host): readonly string[] => [
   ...host.bridges.flatMap(({ ports }) => ports.map(({ name }) => name)),
 ];
 
+/** Chains that stand in several rulesets may be one object (ruleset/known.ts). */
 function forEachMatch(rulesets: readonly Ruleset[], see: (match: Match) => void): void {
-  for (const ruleset of rulesets)
-    for (const table of ruleset.tables.values())
-      for (const chain of table.chains.values()) for (const rule of chain.rules) rule.matches.forEach(see);
+  const chains = rulesets.flatMap(({ tables }) => [...tables.values()].flatMap((table) => [...table.chains.values()]));
+  for (const { rules } of new Set(chains)) for (const { matches } of rules) matches.forEach(see);
 }
