@@ -31,12 +31,13 @@ import {
   sourceFor,
   type RouteDecision,
 } from '../host/route.ts';
-import type { Bindings } from './binding.ts';
+import { NOTHING_MOVED, type Bindings } from './binding.ts';
 import { addressLevels } from './header-levels.ts';
 import type { Header } from './cell.ts';
-import { FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
+import { FALL, FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
 import type { AddressField, Layout } from './layout.ts';
+import { memberAt, memberEnd } from './value.ts';
 
 /** Stands for every machine that nobody knows. */
 export const NOBODY: Mac = '0e:00:00:00:00:0e';
@@ -93,7 +94,22 @@ export class Decisions {
   /** A region cut up by what one of these functions says of its packets as they are now. */
   ask<T>(region: Node, header: Pick<Header, 'saddr' | 'daddr'>, asked: ClassNode<T>): readonly Answer<T>[] {
     const { saddr } = header;
-    const node = saddr.kind === 'is' && asked.from !== undefined ? asked.from(saddr.value) : asked.node;
+    const { from } = asked;
+    if (from === undefined || saddr.kind === 'field' || saddr.kind === 'any')
+      return this.#answers(region, header, asked.node);
+    if (saddr.kind === 'is') return this.#answers(region, header, from(saddr.value));
+    // Sources of one class are asked about together.
+    const { diagrams } = this.#layout;
+    const functions = saddr.values.map(from);
+    const numbers = new Map([...new Set(functions)].map((node, number) => [node, memberEnd(number)]));
+    const byClass = diagrams.mapping((end) => numbers.get(functions[memberAt(end)] ?? NO) ?? FALL);
+    const nodes = [...numbers.keys()];
+    return this.#bindings
+      .pieces(region, diagrams.substitute(byClass, saddr.by), NOTHING_MOVED)
+      .flatMap((piece) => this.#answers(piece.region, header, nodes[memberAt(piece.to)] ?? NO));
+  }
+
+  #answers<T>(region: Node, header: Pick<Header, 'saddr' | 'daddr'>, node: Node): readonly Answer<T>[] {
     return this.#bindings
       .pieces(region, node, addressLevels(this.#layout, header))
       .map((piece) => ({ region: piece.region, to: this.#ends[valueOf(piece.to) - FIRST_FREE_TERMINAL] as T }));

@@ -60,6 +60,7 @@ const OVER = 4;
 const GUARD = 5;
 const THEN = 6;
 const RETURNING = 7;
+const ONLY = 8;
 const FIRST_FREE_OPERATION = 16;
 
 export type PairOperation = number & { readonly __pair: true };
@@ -431,6 +432,51 @@ export class Diagrams {
     this.#depth--;
     this.#remember(asked, f, g, found ? YES : NO);
     return found;
+  }
+
+  /** The one terminal that `f` leads all of a set to, which is not empty; undefined where it leads it to several. Nothing is made for the answer. */
+  only(set: Node, f: Node): Node | undefined {
+    const found = this.#only(set, f);
+    return found === OPEN ? undefined : found;
+  }
+
+  #only(set: Node, f: Node): Node {
+    if (f < 0) return f;
+    // Where all is asked for, an inner node leads to several.
+    if (set < 0) return OPEN;
+    const slot = this.#slot(ONLY, set, f);
+    if (this.#isCached(slot, ONLY, set, f)) return this.#cache[slot + 3] ?? OPEN;
+    this.#enter();
+    const [levelOfSet, levelOfF] = [this.levelOf(set), this.levelOf(f)];
+    const [isOfSet, isOfF] = [levelOfSet <= levelOfF, levelOfF <= levelOfSet];
+    let i = this.firstEdgeOf(set);
+    let j = this.firstEdgeOf(f);
+    const endOfSet = isOfSet ? this.endEdgeOf(set) : i + 1;
+    const endOfF = isOfF ? this.endEdgeOf(f) : j + 1;
+    let found: Node | undefined;
+    // Where every other value leads to the same, that is looked up once.
+    let [lastOfSet, lastOfF]: Node[] = [NO, NO];
+    while (found !== OPEN && i < endOfSet && j < endOfF) {
+      const ofSet = isOfSet ? this.toOf(i) : set;
+      const hiOfSet = isOfSet ? this.hiOf(i) : Infinity;
+      if (ofSet === NO) {
+        i++;
+        if (isOfF && i < endOfSet) j = this.edgeFrom(j, endOfF, hiOfSet + 1);
+        continue;
+      }
+      const ofF = isOfF ? this.toOf(j) : f;
+      if (ofSet !== lastOfSet || ofF !== lastOfF) {
+        const here = this.#only(ofSet, ofF);
+        found = found === undefined || found === here ? here : OPEN;
+        [lastOfSet, lastOfF] = [ofSet, ofF];
+      }
+      const hiOfF = isOfF ? this.hiOf(j) : Infinity;
+      if (hiOfSet <= hiOfF) i++;
+      if (hiOfF <= hiOfSet) j++;
+    }
+    this.#depth--;
+    this.#remember(ONLY, set, f, found ?? OPEN);
+    return found ?? OPEN;
   }
 
   #rewriting(rewriting: Rewriting): Substitution {

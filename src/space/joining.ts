@@ -43,9 +43,9 @@ export class Joining {
   settled(cell: Cell): Cell {
     const each = [cell.header.saddr, cell.header.daddr].find((value) => value.kind === 'each');
     if (each === undefined) return cell;
-    const [piece, ...others] = this.#bindings.pieces(cell.region, each.by, new Map());
-    if (piece === undefined || others.length > 0) return cell;
-    const member = memberAt(piece.to);
+    const end = this.#bindings.only(cell.region, each.by);
+    if (end === undefined) return cell;
+    const member = memberAt(end);
     const of = (value: Value): Value => {
       const own = value.kind === 'each' && value.by === each.by ? value.values[member] : undefined;
       return own === undefined ? value : isValue(own);
