@@ -42,6 +42,8 @@ export class Bindings {
   readonly #supports = new Map<Node, readonly number[]>();
   /** What functions say of regions that ask for nothing that is no longer as it was sent. */
   readonly #kept = new Map<number, Cut>();
+  /** By region a set that holds all of it, and has less to look at. */
+  readonly #outlines = new Map<Node, Node>();
 
   constructor(layout: Layout, open: Node) {
     this.#layout = layout;
@@ -62,14 +64,47 @@ export class Bindings {
     if (region === NO) return [];
     if (f < 0) return [{ region, to: f }];
     if (this.#kept.size > MOST_KEPT) this.#kept.clear();
-    const cut = new Cutting(this.#layout, this, at, this.#open, this.#kept).all(region, f);
+    const cutting = new Cutting(this.#layout, this, at, this.#open, this.#kept);
+    const outline = this.#outlines.get(region);
+    const only = outline === undefined ? undefined : cutting.only(outline, f);
+    if (only !== undefined) return [{ region, to: only }];
+    const cut = cutting.all(region, f);
     if (typeof cut === 'number') return [{ region, to: cut }];
-    return [...cut].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
+    const pieces = [...cut].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
+    if (outline !== undefined) for (const piece of pieces) this.outline(piece.region, outline);
+    return pieces;
+  }
+
+  /** The packets of all these regions. */
+  union(regions: readonly Node[]): Node {
+    const { diagrams } = this.#layout;
+    const all = diagrams.orAll(regions);
+    if (regions.some((region) => this.#outlines.has(region)))
+      this.outline(all, diagrams.orAll([...new Set(regions.map((region) => this.outlineOf(region)))]));
+    return all;
   }
 
   /** What `f` says of all packets of a region; undefined where it says several things. */
   only(region: Node, f: Node): Node | undefined {
-    return this.#layout.diagrams.only(region, f);
+    return this.#layout.diagrams.only(this.outlineOf(region), f) ?? this.#layout.diagrams.only(region, f);
+  }
+
+  /** The packets of a region that are of a set as well. */
+  within(region: Node, set: Node): Node {
+    const { diagrams } = this.#layout;
+    return diagrams.meet(this.outlineOf(region), set) ? diagrams.and(region, set) : NO;
+  }
+
+  /**
+   * Says that a set holds all packets of a region, and has less to look at: what is said of all its packets is said of those of the region, and of what they are cut into.
+   */
+  outline(region: Node, all: Node): void {
+    if (region >= 0 && region !== all) this.#outlines.set(region, all);
+  }
+
+  /** The region itself where nothing was said. */
+  outlineOf(region: Node): Node {
+    return this.#outlines.get(region) ?? region;
   }
 }
 

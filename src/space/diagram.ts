@@ -434,6 +434,11 @@ export class Diagrams {
     return found;
   }
 
+  /** Whether two sets have something in common; nothing is made for the answer. */
+  meet(f: Node, g: Node): boolean {
+    return this.somewhere(AND as PairOperation, f, g);
+  }
+
   /** The one terminal that `f` leads all of a set to, which is not empty; undefined where it leads it to several. Nothing is made for the answer. */
   only(set: Node, f: Node): Node | undefined {
     const found = this.#only(set, f);

@@ -335,7 +335,7 @@ export class HookPath {
   #rewritable(cell: Cell, stop: (end: LostEnd) => void): readonly Cell[] {
     const { diagrams, family } = this.#layout;
     const gre = this.#layout.chooseValues('protocol', [GRE], YES, NO);
-    const own = diagrams.and(cell.region, gre);
+    const own = this.#space.ground.bindings.within(cell.region, gre);
     if (own === NO) return [cell];
     const short = diagrams.and(
       own,

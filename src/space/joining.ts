@@ -77,7 +77,7 @@ export class Joining {
     });
     const translated: Ends = { ...first.tracked.flow.translated, [end]: eachValue(by, values) };
     const flow: Flow = { ...first.tracked.flow, translated };
-    const region = this.#layout.diagrams.orAll(cells.map((cell) => cell.region));
+    const region = this.#bindings.union(cells.map((cell) => cell.region));
     return [{ ...first, region, tracked: { ...first.tracked, flow } }];
   }
 
