@@ -19,7 +19,7 @@ import {
 import { BROADCAST_MAC, macOctets, type Mac } from '../address/mac.ts';
 import type { Range } from '../address/ranges.ts';
 import type { Bridge, Host } from '../host/host.ts';
-import { assumedMac, neighbourMac, senderMac, stationDmac } from '../host/link.ts';
+import { assumedMac, neighbourMac, senderMac, stationDmacs } from '../host/link.ts';
 import {
   addressKind,
   isEverybody,
@@ -36,7 +36,7 @@ import { addressLevels } from './header-levels.ts';
 import type { Header } from './cell.ts';
 import { FALL, FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
-import type { AddressField, Layout } from './layout.ts';
+import type { AddressCase, AddressField, Layout } from './layout.ts';
 import { memberAt, memberEnd } from './value.ts';
 
 /** Stands for every machine that nobody knows. */
@@ -80,7 +80,7 @@ export class Decisions {
   readonly #known: ReadonlySet<Mac>;
   readonly #nodes = new Map<string, Node>();
   readonly #ends: unknown[] = [];
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new Map<unknown, number>();
   #classes: AddressClasses | undefined;
 
   constructor(layout: Layout, bindings: Bindings, host: Host, known: ReadonlySet<Mac>) {
@@ -118,12 +118,9 @@ export class Decisions {
   #end(value: unknown): Node {
     // Most are names of machines, of which there are many.
     const key =
-      typeof value === 'string'
-        ? value
-        : // Nothing is not null, which some answers are.
-          JSON.stringify(value === undefined ? [] : [value], (_key, part: unknown) =>
-            typeof part === 'bigint' ? `${part}n` : part,
-          );
+      typeof value === 'object' && value !== null
+        ? JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part))
+        : value;
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = this.#ends.push(value) - 1;
@@ -208,10 +205,10 @@ export class Decisions {
       const runs = this.#linkRuns();
       const segments = bridge.segments.filter(({ prefix }) => familyOf(prefix.address) === this.#family);
       const outside = this.#strangerTo(bridge);
-      const from = (saddr: Address): Node =>
-        this.#byRuns('daddr', runs, (run) =>
-          this.#macOf(run, stationDmac(this.#host, bridge, { saddr, daddr: run.from })),
-        );
+      const from = (saddr: Address): Node => {
+        const macs = stationDmacs(this.#host, bridge, saddr);
+        return this.#byRuns('daddr', runs, (run) => this.#macOf(run, macs(run.from)));
+      };
       let node = from(outside);
       for (const { prefix } of [...segments].reverse()) {
         const range = { from: prefix.address, to: lastAddress(prefix) };
@@ -226,7 +223,7 @@ export class Decisions {
 
   /** An address in none of a bridge's segments. */
   #strangerTo({ segments }: Bridge): Address {
-    for (const { from } of addressRuns(this.#host, this.#family))
+    for (const { from } of this.#linkRuns())
       if (!segments.some(({ prefix }) => prefixContains(prefix, from))) return from;
     return zeroAddress(this.#family);
   }
@@ -240,11 +237,7 @@ export class Decisions {
   }
 
   #byRuns(field: AddressField, runs: readonly Range[], ask: (run: Range) => unknown): Node {
-    return this.#layout.addressCases(
-      field,
-      runs.map((run) => ({ last: run.to, to: this.#end(ask(run)) })),
-      this.#end(undefined),
-    );
+    return this.#casesOf(field, runs, (run) => this.#end(ask(run)));
   }
 
   /** A function of both addresses, asked once for each pair of classes. */
@@ -279,8 +272,22 @@ export class Decisions {
     const { runs, classes, samples } = this.#addressClasses();
     const none = this.#end(undefined);
     const ends = new Map([...samples.keys()].map((of, index) => [of, ofClasses[index] ?? none]));
-    const cases = runs.map(({ to }, index) => ({ last: to, to: ends.get(classes[index] ?? '') ?? none }));
-    return this.#layout.addressCases(field, cases, none);
+    return this.#casesOf(field, runs, (_run, index) => ends.get(classes[index] ?? '') ?? none);
+  }
+
+  /** A function of an address, by runs of which many in a row may lead to the same. */
+  #casesOf(field: AddressField, runs: readonly Range[], endOf: (run: Range, index: number) => Node): Node {
+    const cases: AddressCase[] = [];
+    let last: Address | undefined;
+    let before = NO;
+    runs.forEach((run, index) => {
+      const to = endOf(run, index);
+      if (last !== undefined && before !== to) cases.push({ last, to: before });
+      last = run.to;
+      before = to;
+    });
+    if (last !== undefined) cases.push({ last, to: before });
+    return this.#layout.addressCases(field, cases, this.#end(undefined));
   }
 
   #classOf(address: Address): string {
@@ -307,6 +314,17 @@ const atClass = (decision: RouteDecision, daddr: Address): ClassDecision =>
     ? { kind: 'forward', oif: decision.oif, ...(decision.nextHop === daddr ? {} : { via: decision.nextHop }) }
     : decision;
 
+function decisionKey(decision: ClassDecision): string {
+  switch (decision.kind) {
+    case 'local':
+      return `local ${decision.address}`;
+    case 'forward':
+      return `forward ${decision.oif} ${decision.via ?? ''}`;
+    case 'refused':
+      return `refused ${decision.noRoute} ${decision.reason}`;
+  }
+}
+
 interface AddressClasses {
   /** Within a run every address is routed alike. */
   readonly runs: readonly Range[];
@@ -322,32 +340,29 @@ interface AddressClasses {
 
 function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): AddressClasses {
   const gateways = new Set(routingTable(host).flatMap(({ via }) => (via === undefined ? [] : [via])));
-  const linkRuns = addressRuns(host, family, assumedOwners(family, known));
-  const runs = addressRuns({ ...host, neighbours: [] }, family);
+  const linkRuns = addressRuns(host, family, { more: assumedOwners(family, known) });
+  const runs = addressRuns(host, family, { neighbours: false });
   const table = routingTable(host);
   const somebody: Address = family === 4 ? 0xcb007107 : (0x20010db8n << 96n) | 7n;
   const classes = runs.map(({ from }) => {
     const route = table.findIndex(({ to }) => prefixContains(to, from));
     const output = atClass(routeOutput(host, { saddr: zeroAddress(family), daddr: from }), from);
-    return JSON.stringify(
-      [
-        addressKind(host, from),
-        localDevice(host, from),
-        isLoopback(from),
-        isEverybody(from),
-        from === zeroAddress(family),
-        from === LIMITED_BROADCAST,
-        route,
-        // The class of a next hop that is itself one of its addresses would not be alike for all of them.
-        gateways.has(from) ? `${from}` : '',
-        output,
-        // Whatever else a decision about a destination may turn on.
-        ...host.interfaces.map(({ name }) =>
-          atClass(routeInput(host, { saddr: somebody, daddr: from }, name, true), from),
-        ),
-      ],
-      (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part),
-    );
+    return [
+      addressKind(host, from),
+      localDevice(host, from),
+      isLoopback(from),
+      isEverybody(from),
+      from === zeroAddress(family),
+      from === LIMITED_BROADCAST,
+      route,
+      // The class of a next hop that is itself one of its addresses would not be alike for all of them.
+      gateways.has(from) ? from : '',
+      decisionKey(output),
+      // Whatever else a decision about a destination may turn on.
+      ...host.interfaces.map(({ name }) =>
+        decisionKey(atClass(routeInput(host, { saddr: somebody, daddr: from }, name, true), from)),
+      ),
+    ].join('\n');
   });
   const samples = new Map<string, Address>();
   runs.forEach(({ from }, index) => {
@@ -383,7 +398,7 @@ function sourceRuns6(host: Host): readonly Range[] {
     ...NEAR_GROUPS,
     ...own.flatMap(({ address, length }) => Array.from({ length: length + 1 }, (_, bits) => prefixOf(address, bits))),
   ].map((to) => ({ to, dev: 'lo' }));
-  return addressRuns({ ...host, neighbours: [], routes: [...host.routes, ...routes] }, 6);
+  return addressRuns({ ...host, routes: [...host.routes, ...routes] }, 6, { neighbours: false });
 }
 
 /** The addresses whose assumed MAC is one that somebody knows. */
