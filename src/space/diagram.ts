@@ -173,6 +173,22 @@ export class Diagrams {
     return this.#node[2 * node + 3] ?? 0;
   }
 
+  /** The edge of a set's first level that all of it goes by, if that is one value alone. */
+  onlyEdge(set: Node): Edge | undefined {
+    const end = this.endEdgeOf(set);
+    let found: Edge | undefined;
+    let next = 0;
+    for (let at = this.firstEdgeOf(set); at < end; at++) {
+      const [hi, to] = [this.hiOf(at), this.toOf(at)];
+      if (to !== NO) {
+        if (found !== undefined || hi !== next) return undefined;
+        found = { hi, to };
+      }
+      next = hi + 1;
+    }
+    return found;
+  }
+
   /** The last value of an edge, by its number. */
   hiOf(edge: number): number {
     return (this.#edge[2 * edge] ?? 0) >>> 0;

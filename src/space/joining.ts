@@ -2,9 +2,11 @@
  * Cells that differ in one address alone are put together: a thousand rules that each translate one address to another make one cell of one, each of whose packets has an address of its
  * own, and all goes on at once.
  */
+import type { Address } from '../address/address.ts';
 import type { Bindings } from './binding.ts';
 import { headerKey, type Cell, type Ends, type Flow, type Header } from './cell.ts';
 import { FALL, NO, terminal, type Node, type PairOperation } from './diagram.ts';
+import { dispatched } from './dispatch.ts';
 import { valuesOf } from './equality.ts';
 import type { Layout } from './layout.ts';
 import { eachValue, isValue, memberAt, memberEnd, valueKey, type Value } from './value.ts';
@@ -84,6 +86,8 @@ export class Joining {
   /** What leads from an address that was sent to the number of a cell. */
   #numbersBy(cells: readonly Cell[], field: End): Node | undefined {
     const { diagrams } = this.#layout;
+    const single = this.#singlesOf(cells, field);
+    if (single !== undefined) return single.size < cells.length ? undefined : dispatched(this.#layout, field, single);
     let row: Node[] = cells.map(({ region }, index) =>
       diagrams.guard(valuesOf(this.#layout, region, field), memberEnd(index)),
     );
@@ -98,6 +102,17 @@ export class Joining {
     }
     const [by = FALL] = row;
     return diagrams.terminalsOf(by).includes(NO) ? undefined : by;
+  }
+
+  /** Of cells that have one address each that was sent: what leads from it to the number of its cell, the last of them where several have the same. */
+  #singlesOf(cells: readonly Cell[], field: End): ReadonlyMap<Address, Node> | undefined {
+    const numbers = new Map<Address, Node>();
+    for (const [index, { region }] of cells.entries()) {
+      const address = this.#layout.onlyAddress(region, field);
+      if (address === undefined) return undefined;
+      numbers.set(address, memberEnd(index));
+    }
+    return numbers;
   }
 
   /** All that is known of a cell but one address that its flow is translated to; undefined where that is none of its own, or some are already by packets. */

@@ -320,6 +320,20 @@ export class Layout {
     );
   }
 
+  /** The one address that all packets of a set have, where the set begins with that field; else undefined. */
+  onlyAddress(set: Node, field: AddressField): Address | undefined {
+    const { diagrams } = this;
+    const words: number[] = [];
+    let node = set;
+    for (const level of this.wordLevels(field)) {
+      const only = diagrams.levelOf(node) === level ? diagrams.onlyEdge(node) : undefined;
+      if (only === undefined) return undefined;
+      words.push(only.hi);
+      node = only.to;
+    }
+    return addressOfWords(this.family, words);
+  }
+
   restrictNumber(node: Node, field: Field, value: number): Node {
     return this.diagrams.restrict(node, this.level(field), value);
   }
