@@ -111,6 +111,9 @@ export class Diagrams {
   #top = 0;
   #depth = 0;
   #steps = 0;
+  /** By node the last walk that has come to it. */
+  #visits = new Int32Array(0);
+  #visit = 0;
   /** Four words a result: operation, operands, result. A later one takes an earlier one's place. */
   #cache = new Int32Array(4 << 12);
   #operations = FIRST_FREE_OPERATION;
@@ -782,7 +785,22 @@ export class Diagrams {
 
   /** The levels that matter to a diagram, in order. */
   supportOf(node: Node): readonly number[] {
-    const levels = new Set(this.reachable(node).flatMap((at) => (at < 0 ? [] : [this.levelOf(at)])));
+    if (node < 0) return [];
+    if (this.#visits.length < this.#nodes) this.#visits = new Int32Array(this.#node.length >> 1);
+    const visit = ++this.#visit;
+    const levels = new Set<number>();
+    const open = [node];
+    this.#visits[node] = visit;
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      levels.add(this.levelOf(at));
+      const end = this.endEdgeOf(at);
+      for (let edge = this.firstEdgeOf(at); edge < end; edge++) {
+        const to = this.toOf(edge);
+        if (to < 0 || this.#visits[to] === visit) continue;
+        this.#visits[to] = visit;
+        open.push(to);
+      }
+    }
     return [...levels].sort((a, b) => a - b);
   }
 
