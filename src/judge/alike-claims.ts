@@ -43,6 +43,7 @@ type Reaching = Extract<Ending, { kind: 'reaches' }>;
 /** One claim, and its packets without their destination. */
 interface Part {
   readonly ending: Reaching;
+  readonly set: PacketSet;
   readonly daddr: Address;
   readonly region: Node;
 }
@@ -83,8 +84,8 @@ export class AlikeClaims {
   ): AlikeClaims | undefined {
     const parts = claims.flatMap((claim, index): Part[] => {
       const [region = NO, daddr] = [regions[index], destinationOf(claim)];
-      const { ending } = claim;
-      return region === NO || daddr === undefined || ending.kind !== 'reaches' ? [] : [{ ending, daddr, region }];
+      const { ending, set } = claim;
+      return region === NO || daddr === undefined || ending.kind !== 'reaches' ? [] : [{ ending, set, daddr, region }];
     });
     parts.sort((one, other) => (one.daddr < other.daddr ? -1 : 1));
     const [[example], [first]] = [claims, parts];
@@ -108,7 +109,10 @@ export class AlikeClaims {
       return layout.addressCases('daddr', cases, rest);
     };
     this.region = byDestination(({ region }) => region, NO);
-    const any = layout.diagrams.and(sourcesOf(layout, parts), sendable);
+    const any = [sourcesOf(layout, parts), protocolsOf(layout, parts)].reduce(
+      (one, other) => layout.diagrams.and(one, other),
+      sendable,
+    );
     this.outline = byDestination(() => any, NO);
     const by = byDestination((_part, index) => memberEnd(index), FALL);
     const own = (field: 'saddr' | 'daddr'): Own | undefined => {
@@ -143,6 +147,15 @@ function sourcesOf(layout: Layout, parts: readonly Part[]): Node {
   const below = layout.level('saddr') + layout.wordLevels('saddr').length;
   const any = diagrams.mapping((node) => (node === NO ? NO : YES), below);
   return diagrams.orAll([...new Set(parts.map(({ region }) => diagrams.substitute(any, region)))]);
+}
+
+/** The protocols of all packets of some claims. */
+function protocolsOf(layout: Layout, parts: readonly Part[]): Node {
+  const protocols = new Set<number>();
+  for (const { set } of parts)
+    for (const { protocol } of set.boxes)
+      for (const { from, to } of protocol) for (let value = from; value <= to; value++) protocols.add(value);
+  return layout.chooseValues('protocol', protocols, YES, NO);
 }
 
 /** The place that somebody wants. */
