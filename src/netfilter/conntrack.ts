@@ -6,7 +6,17 @@
  * flushed; a udp flow, which is assured after two seconds of traffic, never becomes so), helpers and
  * expectations, zones, accounting, the limit on entries.
  */
-import { ICMP, ICMPV6, TCP, UDPLITE, isIcmp, isIcmpError, type ConntrackState, type Packet } from '../packet/packet.ts';
+import {
+  GRE,
+  ICMP,
+  ICMPV6,
+  TCP,
+  UDPLITE,
+  isIcmp,
+  isIcmpError,
+  type ConntrackState,
+  type Packet,
+} from '../packet/packet.ts';
 import { flagsAreValid, openTcp, trackTcp, type TcpTracking } from './tcp.ts';
 import { icmpMayOpen, invertTuple, tupleKey, tupleOf, tuplesEqual, type Direction, type Tuple } from './tuple.ts';
 import type { FreshField } from './journey.ts';
@@ -192,6 +202,8 @@ export class Conntrack {
     }
     if (found === undefined) return this.#open(packet, tuple, settings);
     const { connection, direction } = found;
+    // nf_conntrack_gre_packet(): whatever goes on after the first answer.
+    if (packet.protocol === GRE && connection.seenReply) connection.assured = true;
     if (direction === 'REPLY') {
       connection.seenReply = true;
       return { kind: 'flow', connection, direction, state: 'ESTABLISHED' };

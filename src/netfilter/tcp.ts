@@ -178,23 +178,26 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
   let inWindow = segment === 'RST' && CLOSING.includes(old);
   if (segment === 'RST' && next === 'CL' && !inWindow) {
     const { maxAck } = seen.sides[peer];
-    const established = old === 'ES' && status.assured;
-    // A SYN that was let through has made the numbers old. A reset with none at all is most likely the answer to one.
-    if (maxAck !== undefined && lastSegment !== 'SYN' && !(packet.seq === 0 && !established)) {
-      if (before(packet.seq, maxAck)) return { kind: 'invalid', tracking: seen };
+    // A SYN that was let through has made the numbers old.
+    if (maxAck !== undefined && lastSegment !== 'SYN') {
+      const established = old === 'ES' && status.assured;
+      // A reset with no number at all is most likely the answer to such a SYN.
+      const answersNothing = packet.seq === 0 && !established;
+      if (!answersNothing && before(packet.seq, maxAck)) return { kind: 'invalid', tracking: seen };
       const followsData = lastSegment === 'ACK' && !hasTurned && packet.seq === tracking.lastEnd;
       // Not exactly what its receiver awaits: he may answer with a challenge.
       if (established && packet.seq !== maxAck && !followsData) next = old;
+    } else {
+      const answersChallenge =
+        old === 'SS' &&
+        lastSegment === 'ACK' &&
+        tracking.lastDirection === 'REPLY' &&
+        packet.seq === tracking.challengeAck;
+      const answersLetThrough =
+        ((status.seenReply && lastSegment === 'SYN' && hasTurned) || (!status.assured && lastSegment === 'ACK')) &&
+        packet.ack === tracking.lastEnd;
+      inWindow = answersChallenge || answersLetThrough;
     }
-    const answersChallenge =
-      old === 'SS' &&
-      lastSegment === 'ACK' &&
-      tracking.lastDirection === 'REPLY' &&
-      packet.seq === tracking.challengeAck;
-    const answersLetThrough =
-      ((status.seenReply && lastSegment === 'SYN' && hasTurned) || (!status.assured && lastSegment === 'ACK')) &&
-      packet.ack === tracking.lastEnd;
-    inWindow = answersChallenge || answersLetThrough;
   }
 
   if (!inWindow) {
