@@ -18,7 +18,8 @@ import {
 } from '../src/packet/pattern.ts';
 import { parseSet, printSet } from '../src/packet/set-notation.ts';
 import { addressOfWords, Layout, maskedRanges, wordsOf } from '../src/space/layout.ts';
-import { NO, YES, type Node } from '../src/space/diagram.ts';
+import { Bindings, NOTHING_MOVED } from '../src/space/binding.ts';
+import { FALL, NO, YES, type Node } from '../src/space/diagram.ts';
 import { Names } from '../src/space/names.ts';
 import { entriesNamed, entryKey, fromSet, OTHER_ENTRIES, toSet } from '../src/space/packet-set.ts';
 import { partsOf } from '../src/space/box.ts';
@@ -198,6 +199,41 @@ test('restriction and movement are substitution', () => {
       const at = (other: number) => d.evaluate(node, (one) => (one === level ? other : point.at(one)));
       expect(d.evaluate(restricted, point.at)).toBe(at(value));
       expect(d.evaluate(moved, point.at)).toBe(at((point.at(level) + added) % 256));
+    }),
+    runs(300),
+  );
+});
+
+test('what a function says of a set, and what sets have in common, is told without making it', () => {
+  fc.assert(
+    fc.property(sets, sets, fc.constantFrom(4, 6), (a, b, family) => {
+      const layout = layoutFor(family, a, b);
+      const { diagrams } = layout;
+      const [f, g] = [fromSet(layout, a), fromSet(layout, b)];
+      expect(diagrams.meet(f, g)).toBe(diagrams.and(f, g) !== NO);
+      if (f === NO) return;
+      const isIn = diagrams.less(f, g) === NO;
+      const isOut = diagrams.and(f, g) === NO;
+      expect(diagrams.only(f, g)).toBe(isIn ? YES : isOut ? NO : undefined);
+    }),
+    runs(300),
+  );
+});
+
+test('a region that has an outline is cut as it is without one', () => {
+  fc.assert(
+    fc.property(sets, sets, sets, fc.constantFrom(4, 6), (a, b, c, family) => {
+      const layout = layoutFor(family, a, b, c);
+      const { diagrams } = layout;
+      const [outline, part, asked] = [fromSet(layout, a), fromSet(layout, b), fromSet(layout, c)];
+      const region = diagrams.and(outline, part);
+      // Also of packets that have been sent to another address since.
+      const moved = new Map([...layout.wordLevels('daddr').entries()].map(([index, level]) => [level, index * 7]));
+      const [plain, outlined] = [new Bindings(layout, FALL), new Bindings(layout, FALL)];
+      outlined.outline(region, outline);
+      for (const at of [NOTHING_MOVED, moved])
+        expect(new Set(outlined.pieces(region, asked, at))).toEqual(new Set(plain.pieces(region, asked, at)));
+      expect(outlined.within(region, asked)).toBe(diagrams.and(region, asked));
     }),
     runs(300),
   );

@@ -152,9 +152,9 @@ export const firstAddress = (prefix: Prefix): Address => prefix.address;
 
 /** The last address of a prefix; in an IPv4 subnet its directed broadcast. */
 export function lastAddress(prefix: Prefix): Address {
-  const family = familyOf(prefix.address);
-  const hostBits = BigInt(onesAddress(family)) ^ BigInt(maskOf(family, prefix.length));
-  return fromBigint(family, BigInt(prefix.address) | hostBits);
+  const { address, length } = prefix;
+  if (typeof address === 'number') return (address | (2 ** (32 - length) - 1)) >>> 0;
+  return address | (BigInt(onesAddress(6)) ^ BigInt(maskOf(6, length)));
 }
 
 /** The address `offset` after `address`; undefined outside the family's range. */

@@ -14,9 +14,13 @@ import { BROADCAST_MAC, isGroupMac, printMac, type Mac } from '../address/mac.ts
 import { interfaceOf, type Bridge, type Host, type Neighbour } from './host.ts';
 import { addressesOf, portsOf } from './own.ts';
 
+/** The last four octets of an address. */
+const lastOctetsOf = (address: Address): number =>
+  typeof address === 'number' ? address : Number(address & 0xffffffffn);
+
 /** A made-up but stable MAC for a machine that nobody described: locally administered, from the address's last four octets. */
 export function assumedMac(address: Address): Mac {
-  const value = Number(BigInt(address) & 0xffffffffn);
+  const value = lastOctetsOf(address);
   const kind = familyOf(address) === 4 ? 0x00 : 0x06;
   return printMac([0x0a, kind, value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255]);
 }
@@ -27,7 +31,7 @@ export function neighbourMac(host: Host, dev: string, address: Address): Mac {
   if (address === LIMITED_BROADCAST || isDirectedBroadcast(host, dev, address)) return BROADCAST_MAC;
   const own = interfaceOf(host, dev);
   if (own !== undefined && addressesOf(own).own.has(address)) return own.mac;
-  return neighboursOf(host).byAddress.get(addressKey(dev, address))?.mac ?? assumedMac(address);
+  return neighboursOf(host).byAddress.get(dev)?.get(address)?.mac ?? assumedMac(address);
 }
 
 /** The MAC of whoever sends from `address` on `dev`. No machine's own address is a group's, though it may say that it sends from everybody's. */
@@ -38,22 +42,22 @@ export function senderMac(host: Host, dev: string, address: Address): Mac {
 
 interface Neighbourhood {
   /** By device and address, and by device and MAC: the first of each, as the host lists them. */
-  readonly byAddress: ReadonlyMap<string, Neighbour>;
+  readonly byAddress: ReadonlyMap<string, ReadonlyMap<Address, Neighbour>>;
   readonly byMac: ReadonlyMap<string, Neighbour>;
 }
-
-const addressKey = (dev: string, address: Address): string => `${dev} ${familyOf(address)} ${address}`;
 
 const neighbourhoods = new WeakMap<readonly Neighbour[], Neighbourhood>();
 
 function neighboursOf({ neighbours }: Host): Neighbourhood {
   const known = neighbourhoods.get(neighbours);
   if (known !== undefined) return known;
-  const byAddress = new Map<string, Neighbour>();
+  const byAddress = new Map<string, Map<Address, Neighbour>>();
   const byMac = new Map<string, Neighbour>();
   for (const neighbour of neighbours) {
     const { dev, address, mac } = neighbour;
-    if (!byAddress.has(addressKey(dev, address))) byAddress.set(addressKey(dev, address), neighbour);
+    const onDevice = byAddress.get(dev) ?? new Map<Address, Neighbour>();
+    byAddress.set(dev, onDevice);
+    if (!onDevice.has(address)) onDevice.set(address, neighbour);
     if (!byMac.has(`${dev} ${mac}`)) byMac.set(`${dev} ${mac}`, neighbour);
   }
   const made = { byAddress, byMac };
@@ -67,7 +71,7 @@ function isDirectedBroadcast(host: Host, dev: string, address: Address): boolean
 }
 
 function multicastMac(address: Address): Mac {
-  const value = Number(BigInt(address) & 0xffffffffn);
+  const value = lastOctetsOf(address);
   return familyOf(address) === 4
     ? printMac([0x01, 0x00, 0x5e, (value >>> 16) & 0x7f, (value >>> 8) & 255, value & 255])
     : printMac([0x33, 0x33, value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255]);
@@ -90,26 +94,22 @@ export function bridgeDecision(host: Host, bridge: Bridge, dmac: Mac): BridgeDec
 }
 
 /** What a machine on the bridge takes for its own link, when it sends from `saddr`. */
-function linkOf(host: Host, bridge: Bridge, { saddr, daddr }: { saddr: Address; daddr: Address }): readonly Prefix[] {
+function linkOf(host: Host, bridge: Bridge, saddr: Address): readonly Prefix[] {
   const known = bridge.segments.find((segment) => prefixContains(segment.prefix, saddr));
   if (known !== undefined) return [known.prefix];
   const own = (interfaceOf(host, bridge.name)?.addresses ?? []).map(({ address, length }) => prefixOf(address, length));
   const prefixes = [...own, ...bridge.segments.map(({ prefix }) => prefix)];
-  return prefixes.filter(({ address }) => familyOf(address) === familyOf(daddr) && !isLinkLocal(address));
+  return prefixes.filter(({ address }) => familyOf(address) === familyOf(saddr) && !isLinkLocal(address));
 }
 
 /** Where it sends what is not for its own link: undefined where it has no gateway that is known. */
-function gatewayOf(
-  host: Host,
-  bridge: Bridge,
-  { saddr, daddr }: { saddr: Address; daddr: Address },
-): Address | undefined {
+function gatewayOf(host: Host, bridge: Bridge, saddr: Address): Address | undefined {
   const known = bridge.segments.find((segment) => prefixContains(segment.prefix, saddr));
   if (known !== undefined) return known.gateway;
   const own = interfaceOf(host, bridge.name)?.addresses.find(
-    ({ address }) => familyOf(address) === familyOf(daddr) && !isLinkLocal(address),
+    ({ address }) => familyOf(address) === familyOf(saddr) && !isLinkLocal(address),
   );
-  const first = bridge.segments.find(({ prefix }) => familyOf(prefix.address) === familyOf(daddr));
+  const first = bridge.segments.find(({ prefix }) => familyOf(prefix.address) === familyOf(saddr));
   return own?.address ?? first?.gateway;
 }
 
@@ -118,15 +118,25 @@ function gatewayOf(
  * the bridge on its link, and to route through the bridge where that has an address, else through the first gateway. Without a gateway: the
  * bridge's own.
  */
-export function stationDmac(host: Host, bridge: Bridge, packet: { saddr: Address; daddr: Address }): Mac {
-  const { daddr } = packet;
-  if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) return neighbourMac(host, bridge.name, daddr);
-  const prefix = linkOf(host, bridge, packet).find((candidate) => prefixContains(candidate, daddr));
-  if (prefix !== undefined) {
+export const stationDmac = (
+  host: Host,
+  bridge: Bridge,
+  { saddr, daddr }: { readonly saddr: Address; readonly daddr: Address },
+): Mac => stationDmacs(host, bridge, saddr)(daddr);
+
+/** `stationDmac` of all that a machine sends from one address. */
+export function stationDmacs(host: Host, bridge: Bridge, saddr: Address): (daddr: Address) => Mac {
+  const link = linkOf(host, bridge, saddr);
+  const gateway = gatewayOf(host, bridge, saddr);
+  const beyond =
+    gateway === undefined
+      ? (interfaceOf(host, bridge.name)?.mac ?? BROADCAST_MAC)
+      : neighbourMac(host, bridge.name, gateway);
+  return (daddr) => {
+    if (isMulticast(daddr) || daddr === LIMITED_BROADCAST) return neighbourMac(host, bridge.name, daddr);
+    const prefix = link.find((candidate) => prefixContains(candidate, daddr));
+    if (prefix === undefined) return beyond;
     if (familyOf(daddr) === 4 && prefix.length < 31 && lastAddress(prefix) === daddr) return BROADCAST_MAC;
     return neighbourMac(host, bridge.name, daddr);
-  }
-  const gateway = gatewayOf(host, bridge, packet);
-  if (gateway !== undefined) return neighbourMac(host, bridge.name, gateway);
-  return interfaceOf(host, bridge.name)?.mac ?? BROADCAST_MAC;
+  };
 }

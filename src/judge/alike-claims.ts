@@ -43,6 +43,7 @@ type Reaching = Extract<Ending, { kind: 'reaches' }>;
 /** One claim, and its packets without their destination. */
 interface Part {
   readonly ending: Reaching;
+  readonly set: PacketSet;
   readonly daddr: Address;
   readonly region: Node;
 }
@@ -67,24 +68,33 @@ export class AlikeClaims {
   /** One of them: what it says of hosts, states and answers they all say. */
   readonly example: PacketsClaim;
   readonly region: Node;
+  /** Packets to the same destinations that hold all of these, and are alike for each of them. */
+  readonly outline: Node;
   readonly header: Header;
   readonly image: OwnImage | undefined;
   readonly #example: Reaching;
   readonly #wanting = new Map<string, Wanting>();
 
-  /** `regions`: of each claim its packets, without the destination. Undefined where there are none. */
-  static of(layout: Layout, claims: readonly PacketsClaim[], regions: readonly Node[]): AlikeClaims | undefined {
+  /** `regions`: of each claim its packets, without the destination; all of them are of `sendable`. Undefined where there are none. */
+  static of(
+    layout: Layout,
+    claims: readonly PacketsClaim[],
+    regions: readonly Node[],
+    sendable: Node,
+  ): AlikeClaims | undefined {
     const parts = claims.flatMap((claim, index): Part[] => {
       const [region = NO, daddr] = [regions[index], destinationOf(claim)];
-      const { ending } = claim;
-      return region === NO || daddr === undefined || ending.kind !== 'reaches' ? [] : [{ ending, daddr, region }];
+      const { ending, set } = claim;
+      return region === NO || daddr === undefined || ending.kind !== 'reaches' ? [] : [{ ending, set, daddr, region }];
     });
     parts.sort((one, other) => (one.daddr < other.daddr ? -1 : 1));
     const [[example], [first]] = [claims, parts];
-    return example === undefined || first === undefined ? undefined : new AlikeClaims(layout, example, parts, first);
+    return example === undefined || first === undefined
+      ? undefined
+      : new AlikeClaims(layout, example, parts, first, sendable);
   }
 
-  private constructor(layout: Layout, example: PacketsClaim, parts: readonly Part[], { ending }: Part) {
+  private constructor(layout: Layout, example: PacketsClaim, parts: readonly Part[], { ending }: Part, sendable: Node) {
     this.example = example;
     this.#example = ending;
     this.header = { ...pinned(example.set).header, daddr: fieldValue('daddr') };
@@ -99,6 +109,11 @@ export class AlikeClaims {
       return layout.addressCases('daddr', cases, rest);
     };
     this.region = byDestination(({ region }) => region, NO);
+    const any = [sourcesOf(layout, parts), protocolsOf(layout, parts)].reduce(
+      (one, other) => layout.diagrams.and(one, other),
+      sendable,
+    );
+    this.outline = byDestination(() => any, NO);
     const by = byDestination((_part, index) => memberEnd(index), FALL);
     const own = (field: 'saddr' | 'daddr'): Own | undefined => {
       const wanted = parts.map((part) => part.ending.as?.[field]);
@@ -124,6 +139,23 @@ export class AlikeClaims {
     const wanting = this.#wanting.get(this.#keyOf(place));
     return wanting !== undefined && isThere(place, wanting.place) ? wanting : undefined;
   }
+}
+
+/** The sources of all packets of some claims. */
+function sourcesOf(layout: Layout, parts: readonly Part[]): Node {
+  const { diagrams } = layout;
+  const below = layout.level('saddr') + layout.wordLevels('saddr').length;
+  const any = diagrams.mapping((node) => (node === NO ? NO : YES), below);
+  return diagrams.orAll([...new Set(parts.map(({ region }) => diagrams.substitute(any, region)))]);
+}
+
+/** The protocols of all packets of some claims. */
+function protocolsOf(layout: Layout, parts: readonly Part[]): Node {
+  const protocols = new Set<number>();
+  for (const { set } of parts)
+    for (const { protocol } of set.boxes)
+      for (const { from, to } of protocol) for (let value = from; value <= to; value++) protocols.add(value);
+  return layout.chooseValues('protocol', protocols, YES, NO);
 }
 
 /** The place that somebody wants. */

@@ -99,8 +99,11 @@ export class Prover {
   /** The packets that a claim is about, but for the fields that they have alike. */
   regionOf(claim: PacketsClaim): { readonly header: Header; readonly region: Node } {
     const { header, set } = pinned(claim.set);
-    const sendable = claim.state === 'NEW' ? this.#openable : this.#possible;
-    return { header, region: fromSet(this.#layout, set, sendable) };
+    return { header, region: fromSet(this.#layout, set, this.#sendable(claim)) };
+  }
+
+  #sendable({ state }: PacketsClaim): Node {
+    return state === 'NEW' ? this.#openable : this.#possible;
   }
 
   /** Throws SpaceLimitError. */
@@ -142,9 +145,12 @@ export class Prover {
   proveTogether(claims: readonly PacketsClaim[]): readonly (Proof | undefined)[] {
     const { diagrams } = this.#layout;
     const regions = claims.map((claim) => this.regionOf(claim).region);
-    const alike = AlikeClaims.of(this.#layout, claims, regions);
+    const [one] = claims;
+    const alike = one && AlikeClaims.of(this.#layout, claims, regions, this.#sendable(one));
     if (alike === undefined) return [];
-    const { region, header, image, example } = alike;
+    const { region, outline, header, image, example } = alike;
+    const { bindings } = this.#ways.ground;
+    bindings.outline(region, outline);
     const ends = this.#ways.send(example.host, entryOf(example), region, {
       header,
       ...(example.state === 'NEW' ? {} : { state: example.state }),
@@ -162,25 +168,46 @@ export class Prover {
         images.get(cell.header) ??
         (image === undefined ? YES : this.#hasImage(end, image, plainEnds(original), true, true));
       images.set(cell.header, looks);
-      const got = diagrams.and(diagrams.and(cell.region, wanting.packets()), looks);
+      const packets = wanting.packets();
+      const got = diagrams.and(diagrams.and(cell.region, packets), looks);
       const before = sure.get(wanting) ?? NO;
       const fresh = diagrams.less(got, before);
       sure.set(wanting, diagrams.or(before, got));
-      if (fresh !== NO) reached.push({ ...end, cell: { ...cell, region: fresh } });
+      if (fresh === NO) continue;
+      bindings.outline(fresh, diagrams.and(bindings.outlineOf(cell.region), packets));
+      reached.push({ ...end, cell: { ...cell, region: fresh } });
     }
     const open = [diagrams.less(region, diagrams.orAll([...sure.values()])), ...copiedOf(ends)];
-    if (example.reply !== undefined)
-      for (const { region: got, answer } of this.#ways.answerAll(reached)) {
-        const answered = this.#without(this.#inAny, diagrams.less(got, answer.unanswered));
-        const verdict = this.#judge(answer.ends, answered, example.reply, original, true);
-        open.push(verdict.broken, verdict.open, ...copiedOf(answer.ends));
-      }
+    if (example.reply !== undefined) open.push(this.#notAnswered(reached, example.reply, original));
     const notProved = diagrams.orAll(open);
     return claims.map((claim, index): Proof | undefined => {
       if (regions[index] === NO) return { kind: 'vacuous', copied: false };
       const own = this.#layout.restrictAddress(notProved, 'daddr', destinationOf(claim) ?? 0);
       return own === NO ? { kind: 'holds', copied: false } : undefined;
     });
+  }
+
+  /**
+   * The packets of those that are got whose answers are not proved to end as claimed. What is proved of more packets than are got is proved of these: so their outlines are asked first, which are soon gone
+   * through, and of what is got only what those leave open.
+   */
+  #notAnswered(reached: readonly ReachedEnd[], reply: Ending, original: Ends): Node {
+    const { diagrams } = this.#layout;
+    const { bindings } = this.#ways.ground;
+    const notProved = (of: (region: Node) => Node): Node => {
+      const got = reached.flatMap((end): ReachedEnd[] => {
+        const region = of(end.cell.region);
+        return region === NO ? [] : [{ ...end, cell: { ...end.cell, region } }];
+      });
+      const parts = this.#ways.answerAll(got).flatMap(({ region, answer }) => {
+        const answered = this.#without(this.#inAny, diagrams.less(region, answer.unanswered));
+        const { broken, open } = this.#judge(answer.ends, answered, reply, original, true);
+        return [broken, open, ...copiedOf(answer.ends)];
+      });
+      return this.#without(this.#inAny, diagrams.orAll(parts));
+    };
+    const left = notProved((region) => bindings.outlineOf(region));
+    return left === NO ? NO : notProved((region) => diagrams.and(region, left));
   }
 
   /** A set without the unknowns: of packets that are in it in every reading, or in any. */

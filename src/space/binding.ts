@@ -17,6 +17,9 @@ export type LevelValue =
   /** Of a field of several levels the first one has this, with what the field is from and to in each of them. */
   | { readonly levels: readonly number[]; readonly from: readonly number[]; readonly to: readonly number[] };
 
+/** Packets as they were sent. */
+export const NOTHING_MOVED: ReadonlyMap<number, LevelValue> = new Map();
+
 /** A piece of a region, and what becomes of its packets. */
 export interface Piece {
   readonly region: Node;
@@ -39,6 +42,8 @@ export class Bindings {
   readonly #supports = new Map<Node, readonly number[]>();
   /** What functions say of regions that ask for nothing that is no longer as it was sent. */
   readonly #kept = new Map<number, Cut>();
+  /** By region a set that holds all of it, and has less to look at. */
+  readonly #outlines = new Map<Node, Node>();
 
   constructor(layout: Layout, open: Node) {
     this.#layout = layout;
@@ -57,26 +62,72 @@ export class Bindings {
   /** The region cut up by what `f` says of its packets, as `at` has the levels that are no longer as they were sent. */
   pieces(region: Node, f: Node, at: ReadonlyMap<number, LevelValue>): readonly Piece[] {
     if (region === NO) return [];
+    if (f < 0) return [{ region, to: f }];
     if (this.#kept.size > MOST_KEPT) this.#kept.clear();
-    const cut = new Cutting(this.#layout, this, at, this.#open, this.#kept).all(region, f);
+    const cutting = new Cutting(this.#layout, this, at, this.#open, this.#kept);
+    const outline = this.#outlines.get(region);
+    const only = outline === undefined ? undefined : cutting.only(outline, f);
+    if (only !== undefined) return [{ region, to: only }];
+    const cut = cutting.all(region, f);
     if (typeof cut === 'number') return [{ region, to: cut }];
-    return [...cut].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
+    const pieces = [...cut].flatMap(([to, piece]) => (to === FALL ? [] : [{ region: piece, to }]));
+    if (outline !== undefined) for (const piece of pieces) this.outline(piece.region, outline);
+    return pieces;
+  }
+
+  /** The packets of all these regions. */
+  union(regions: readonly Node[]): Node {
+    const { diagrams } = this.#layout;
+    const all = diagrams.orAll(regions);
+    if (regions.some((region) => this.#outlines.has(region)))
+      this.outline(all, diagrams.orAll([...new Set(regions.map((region) => this.outlineOf(region)))]));
+    return all;
+  }
+
+  /** What `f` says of all packets of a region; undefined where it says several things. */
+  only(region: Node, f: Node): Node | undefined {
+    return this.#layout.diagrams.only(this.outlineOf(region), f) ?? this.#layout.diagrams.only(region, f);
+  }
+
+  /** The packets of a region that are of a set as well. */
+  within(region: Node, set: Node): Node {
+    const { diagrams } = this.#layout;
+    return diagrams.meet(this.outlineOf(region), set) ? diagrams.and(region, set) : NO;
+  }
+
+  /**
+   * Says that a set holds all packets of a region, and has less to look at: what is said of all its packets is said of those of the region, and of what they are cut into.
+   */
+  outline(region: Node, all: Node): void {
+    if (region >= 0 && region !== all) this.#outlines.set(region, all);
+  }
+
+  /** The region itself where nothing was said. */
+  outlineOf(region: Node): Node {
+    return this.#outlines.get(region) ?? region;
   }
 }
 
-/** Told of runs of a level's values: the last of them, what the region has there (not NO), and what becomes of that. True: go on. */
-type Visit = (hi: number, region: Node, cut: Cut) => boolean;
+/** Told of runs of a level's values: the last of them, and the point there. True: go on. */
+type Visit = (hi: number, there: Point) => boolean;
 
 /** It does not matter which of several values a packet has. */
 const ANY_MEMBER: Node = NO;
-
-const NOTHING_MOVED: ReadonlyMap<number, LevelValue> = new Map();
 
 /** What is cut, at one point of it: some packets, the function, and what leads to the numbers of the packets' own values. */
 interface Point {
   readonly region: Node;
   readonly f: Node;
   readonly by: Node;
+}
+
+/** No packet of the region has such a value. */
+const NOWHERE: Point = { region: NO, f: FALL, by: ANY_MEMBER };
+
+/** Where the function begins with something that has to be looked at. */
+interface ReducedPoint extends Point {
+  /** It asks for nothing that has been moved. */
+  readonly isPlain: boolean;
 }
 
 /** One function's cutting of one region. */
@@ -86,7 +137,9 @@ class Cutting {
   readonly #at: ReadonlyMap<number, LevelValue>;
   readonly #open: Node;
   readonly #kept: Map<number, Cut>;
+  /** By what leads to packets' own values. */
   readonly #known = new Map<Node, Map<number, Cut>>();
+  readonly #onlyKnown = new Map<Node, Map<number, Node | undefined>>();
   /** The levels at which packets have values of their own. */
   readonly #own: ReadonlySet<number>;
   readonly #by: Node;
@@ -172,55 +225,60 @@ class Cutting {
 
   /** Of a region with some packets. */
   all(region: Node, f: Node): Cut {
-    return this.#cut(region, f, this.#by);
+    return this.#cut({ region, f, by: this.#by });
+  }
+
+  /** What the function says of all packets of the region, which has some; undefined where it says several things. Nothing is made for the answer. */
+  only(region: Node, f: Node): Node | undefined {
+    return this.#only(this.#reduced({ region, f, by: this.#by }));
   }
 
   /** As deep as the diagrams are. */
-  #cut(region: Node, f: Node, before: Node): Cut {
-    const node = this.#skip(f, before);
-    if (node < 0) return node;
-    const asked = this.#at.size === 0 ? [] : this.#bindings.supportOf(node).filter((level) => this.#at.has(level));
-    if (asked.length === 0) return this.#plainly(region, node);
-    const by = before < 0 || asked.some((level) => this.#own.has(level)) ? before : ANY_MEMBER;
-    const known = this.#known.get(by) ?? new Map<number, Cut>();
-    this.#known.set(by, known);
-    const key = keyOf(region, node);
-    const answer = known.get(key) ?? this.#made({ region, f: node, by }, this.#at);
+  #cut(given: Point): Cut {
+    const point = this.#reduced(given);
+    const only = this.#only(point);
+    if (only !== undefined) return only;
+    const known = point.isPlain ? this.#kept : mapAt(this.#known, point.by);
+    const key = keyOf(point);
+    const answer = known.get(key) ?? this.#apart(point);
     known.set(key, answer);
     return answer;
   }
 
-  /** Where the function asks for nothing that has been moved. */
-  #plainly(region: Node, f: Node): Cut {
+  #only(point: ReducedPoint): Node | undefined {
+    const { region, f, by, isPlain } = point;
     if (f < 0) return f;
-    const key = keyOf(region, f);
-    const answer = this.#kept.get(key) ?? this.#made({ region, f, by: ANY_MEMBER }, NOTHING_MOVED);
-    this.#kept.set(key, answer);
+    if (isPlain) return this.#layout.diagrams.only(region, f);
+    const known = mapAt(this.#onlyKnown, by);
+    const key = keyOf(point);
+    if (known.has(key)) return known.get(key);
+    let all: Node | undefined;
+    let last: Point | undefined;
+    const isAlike = this.#runs(point, (_hi, there) => {
+      if (there === last || there.region === NO) return true;
+      last = there;
+      const only = this.#only(this.#reduced(there));
+      if (only === undefined || (all !== undefined && all !== only)) return false;
+      all = only;
+      return true;
+    });
+    const answer = isAlike ? all : undefined;
+    known.set(key, answer);
     return answer;
   }
 
-  #made(point: Point, at: ReadonlyMap<number, LevelValue>): Cut {
-    const { diagrams } = this.#layout;
-    const asked = diagrams.levelOf(point.f);
-    const value = at.get(asked);
-    const isOwn = typeof value === 'object' && 'by' in value;
-    const { source, plus } =
-      typeof value === 'object' && 'source' in value ? value : { source: isOwn ? Infinity : asked, plus: 0 };
-    const level = Math.min(diagrams.levelOf(point.region), source, diagrams.levelOf(point.by));
-    const isAsked = source === level;
-    return this.#together(level, (visit) => this.#runs(point, level, isAsked, plus, at === NOTHING_MOVED, visit));
+  /** The function past all that needs no look at the packet, and what it asks for from there on. */
+  #reduced({ region, f, by: before }: Point): ReducedPoint {
+    const node = this.#skip(f, before);
+    const asked =
+      node < 0 || this.#at.size === 0 ? [] : this.#bindings.supportOf(node).filter((level) => this.#at.has(level));
+    const isPlain = asked.length === 0;
+    const isOwn = before < 0 || asked.some((level) => this.#own.has(level));
+    return { region, f: node, by: isPlain || !isOwn ? ANY_MEMBER : before, isPlain };
   }
 
-  /** The cases of one level put together. They are gone through again only where they differ. */
-  #together(level: number, cases: (visit: Visit) => boolean): Cut {
-    let all: Node | undefined;
-    const isAlike = cases((_hi, region, cut) => {
-      if (region === NO || cut === all) return true;
-      if (all !== undefined || typeof cut !== 'number') return false;
-      all = cut;
-      return true;
-    });
-    if (isAlike && all !== undefined) return all;
+  /** The cases of the first level put together. */
+  #apart(point: ReducedPoint): Cut {
     const parts = new Map<Node, Edge[]>();
     let from = 0;
     const add = (to: Node, hi: number, region: Node): void => {
@@ -230,34 +288,47 @@ class Cutting {
       if (last < from - 1) own.push({ hi: from - 1, to: NO });
       own.push({ hi, to: region });
     };
-    cases((hi, region, cut) => {
-      if (region !== NO)
-        if (typeof cut === 'number') add(cut, hi, region);
+    let last: Point | undefined;
+    let cut: Cut = FALL;
+    this.#runs(point, (hi, there) => {
+      if (there.region !== NO) {
+        if (there !== last) cut = this.#cut(there);
+        last = there;
+        if (typeof cut === 'number') add(cut, hi, there.region);
         else for (const [to, part] of cut) add(to, hi, part);
+      }
       from = hi + 1;
       return true;
     });
+    const { level } = this.#askedAt(point);
     const max = this.#layout.diagrams.maxOf(level);
-    const cut = new Map<Node, Node>();
+    const made = new Map<Node, Node>();
     for (const [to, edges] of parts) {
       if (edges.at(-1)?.hi !== max) edges.push({ hi: max, to: NO });
       const part = this.#assemble(level, edges);
       // What a field above has been asked for already may leave nothing.
-      if (part !== NO) cut.set(to, part);
+      if (part !== NO) made.set(to, part);
     }
-    const [only] = cut.keys();
-    return cut.size === 1 && only !== undefined ? only : cut;
+    const [one] = made.keys();
+    return made.size === 1 && one !== undefined ? one : made;
   }
 
-  /** The runs of a level's values. What does not ask for the level is the same in all of them. */
-  #runs(
-    { region, f, by }: Point,
-    level: number,
-    isAsked: boolean,
-    plus: number,
-    isPlain: boolean,
-    visit: Visit,
-  ): boolean {
+  /** The first level that the packets or the function turn on, whether it is the function's, and how much more than the packets have it then asks for. */
+  #askedAt({ region, f, by }: Point): { readonly level: number; readonly isAsked: boolean; readonly plus: number } {
+    const { diagrams } = this.#layout;
+    const asked = diagrams.levelOf(f);
+    const value = this.#at.get(asked);
+    const isOwn = typeof value === 'object' && 'by' in value;
+    const { source, plus } =
+      typeof value === 'object' && 'source' in value ? value : { source: isOwn ? Infinity : asked, plus: 0 };
+    const level = Math.min(diagrams.levelOf(region), source, diagrams.levelOf(by));
+    return { level, isAsked: source === level, plus };
+  }
+
+  /** The runs of a level's values. What does not ask for the level is the same in all of them, and where every other value leads to the same, it is the same point. */
+  #runs(point: ReducedPoint, visit: Visit): boolean {
+    const { region, f, by } = point;
+    const { level, isAsked, plus } = this.#askedAt(point);
     const { diagrams } = this.#layout;
     const max = diagrams.maxOf(level);
     const [isOfRegion, isOfBy] = [diagrams.levelOf(region) === level, diagrams.levelOf(by) === level];
@@ -266,15 +337,13 @@ class Cutting {
     let whose = isOfBy ? diagrams.firstEdgeOf(by) : 0;
     const end = isAsked ? diagrams.endEdgeOf(f) : 0;
     const endOfBy = isOfBy ? diagrams.endEdgeOf(by) : 0;
-    // Where every other value leads to the same, that is looked up once.
-    let [lastTo, lastOf, lastBy]: Node[] = [NO, NO, NO];
-    let lastCut: Cut = FALL;
+    let there: Point = NOWHERE;
     for (let next = 0; next <= max;) {
       const to = isOfRegion ? diagrams.toOf(mine) : region;
       const until = isOfRegion ? diagrams.hiOf(mine) : max;
       if (to === NO) {
         // Whatever is said of packets that the region has not.
-        if (!visit(until, NO, FALL)) return false;
+        if (!visit(until, NOWHERE)) return false;
         next = until + 1;
         mine++;
         if (isAsked && next <= max) theirs = diagrams.edgeFrom(theirs, end, next + plus);
@@ -290,11 +359,8 @@ class Cutting {
       const last = Math.min(until, hi, hiOfBy);
       const of = isAsked ? diagrams.toOf(theirs) : f;
       const own = isOfBy ? diagrams.toOf(whose) : by;
-      if (to !== lastTo || of !== lastOf || own !== lastBy) {
-        lastCut = isPlain ? this.#plainly(to, of) : this.#cut(to, of, own);
-        [lastTo, lastOf, lastBy] = [to, of, own];
-      }
-      if (!visit(last, to, lastCut)) return false;
+      if (to !== there.region || of !== there.f || own !== there.by) there = { region: to, f: of, by: own };
+      if (!visit(last, there)) return false;
       if (until === last) mine++;
       if (isAsked && hi === last) theirs++;
       if (isOfBy && hiOfBy === last) whose++;
@@ -317,4 +383,10 @@ class Cutting {
   }
 }
 
-const keyOf = (region: Node, f: Node): number => (region + 8) * 0x4000000 + f;
+const keyOf = ({ region, f }: Point): number => (region + 8) * 0x4000000 + f;
+
+function mapAt<T>(maps: Map<Node, Map<number, T>>, key: Node): Map<number, T> {
+  const known = maps.get(key) ?? new Map<number, T>();
+  maps.set(key, known);
+  return known;
+}

@@ -466,6 +466,6 @@ export class TableSpace {
       returns ||= action.kind === 'return' || action.kind === 'goto';
       ends.set(destination, this.#deciding(chain, index, action));
     }
-    return ends.size < 2 ? undefined : { node: dispatched(layout, ends), returns, last: index - 1 };
+    return ends.size < 2 ? undefined : { node: dispatched(layout, 'daddr', ends), returns, last: index - 1 };
   }
 }

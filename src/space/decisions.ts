@@ -20,7 +20,7 @@ import { BROADCAST_MAC, macOctets, type Mac } from '../address/mac.ts';
 import type { Range } from '../address/ranges.ts';
 import { hasJoined } from '../host/groups.ts';
 import type { Bridge, Host } from '../host/host.ts';
-import { assumedMac, neighbourMac, senderMac, stationDmac } from '../host/link.ts';
+import { assumedMac, neighbourMac, senderMac, stationDmacs } from '../host/link.ts';
 import {
   addressKind,
   localDevice,
@@ -31,12 +31,13 @@ import {
   sourceFor,
   type RouteDecision,
 } from '../host/route.ts';
-import type { Bindings } from './binding.ts';
+import { NOTHING_MOVED, type Bindings } from './binding.ts';
 import { addressLevels } from './header-levels.ts';
 import type { Header } from './cell.ts';
-import { FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
+import { FALL, FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
-import type { AddressField, Layout } from './layout.ts';
+import type { AddressCase, AddressField, Layout } from './layout.ts';
+import { memberAt, memberEnd } from './value.ts';
 
 /** Stands for every machine that nobody knows. */
 export const NOBODY: Mac = '0e:00:00:00:00:0e';
@@ -80,7 +81,7 @@ export class Decisions {
   readonly #known: ReadonlySet<Mac>;
   readonly #nodes = new Map<string, Node>();
   readonly #ends: unknown[] = [];
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new Map<unknown, number>();
   #classes: AddressClasses | undefined;
 
   constructor(layout: Layout, bindings: Bindings, host: Host, known: ReadonlySet<Mac>) {
@@ -94,7 +95,22 @@ export class Decisions {
   /** A region cut up by what one of these functions says of its packets as they are now. */
   ask<T>(region: Node, header: Pick<Header, 'saddr' | 'daddr'>, asked: ClassNode<T>): readonly Answer<T>[] {
     const { saddr } = header;
-    const node = saddr.kind === 'is' && asked.from !== undefined ? asked.from(saddr.value) : asked.node;
+    const { from } = asked;
+    if (from === undefined || saddr.kind === 'field' || saddr.kind === 'any')
+      return this.#answers(region, header, asked.node);
+    if (saddr.kind === 'is') return this.#answers(region, header, from(saddr.value));
+    // Sources of one class are asked about together.
+    const { diagrams } = this.#layout;
+    const functions = saddr.values.map(from);
+    const numbers = new Map([...new Set(functions)].map((node, number) => [node, memberEnd(number)]));
+    const byClass = diagrams.mapping((end) => numbers.get(functions[memberAt(end)] ?? NO) ?? FALL);
+    const nodes = [...numbers.keys()];
+    return this.#bindings
+      .pieces(region, diagrams.substitute(byClass, saddr.by), NOTHING_MOVED)
+      .flatMap((piece) => this.#answers(piece.region, header, nodes[memberAt(piece.to)] ?? NO));
+  }
+
+  #answers<T>(region: Node, header: Pick<Header, 'saddr' | 'daddr'>, node: Node): readonly Answer<T>[] {
     return this.#bindings
       .pieces(region, node, addressLevels(this.#layout, header))
       .map((piece) => ({ region: piece.region, to: this.#ends[valueOf(piece.to) - FIRST_FREE_TERMINAL] as T }));
@@ -103,12 +119,9 @@ export class Decisions {
   #end(value: unknown): Node {
     // Most are names of machines, of which there are many.
     const key =
-      typeof value === 'string'
-        ? value
-        : // Nothing is not null, which some answers are.
-          JSON.stringify(value === undefined ? [] : [value], (_key, part: unknown) =>
-            typeof part === 'bigint' ? `${part}n` : part,
-          );
+      typeof value === 'object' && value !== null
+        ? JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part))
+        : value;
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = this.#ends.push(value) - 1;
@@ -193,10 +206,10 @@ export class Decisions {
       const runs = this.#linkRuns();
       const segments = bridge.segments.filter(({ prefix }) => familyOf(prefix.address) === this.#family);
       const outside = this.#strangerTo(bridge);
-      const from = (saddr: Address): Node =>
-        this.#byRuns('daddr', runs, (run) =>
-          this.#macOf(run, stationDmac(this.#host, bridge, { saddr, daddr: run.from })),
-        );
+      const from = (saddr: Address): Node => {
+        const macs = stationDmacs(this.#host, bridge, saddr);
+        return this.#byRuns('daddr', runs, (run) => this.#macOf(run, macs(run.from)));
+      };
       let node = from(outside);
       for (const { prefix } of [...segments].reverse()) {
         const range = { from: prefix.address, to: lastAddress(prefix) };
@@ -211,7 +224,7 @@ export class Decisions {
 
   /** An address in none of a bridge's segments. */
   #strangerTo({ segments }: Bridge): Address {
-    for (const { from } of addressRuns(this.#host, this.#family))
+    for (const { from } of this.#linkRuns())
       if (!segments.some(({ prefix }) => prefixContains(prefix, from))) return from;
     return zeroAddress(this.#family);
   }
@@ -225,11 +238,7 @@ export class Decisions {
   }
 
   #byRuns(field: AddressField, runs: readonly Range[], ask: (run: Range) => unknown): Node {
-    return this.#layout.addressCases(
-      field,
-      runs.map((run) => ({ last: run.to, to: this.#end(ask(run)) })),
-      this.#end(undefined),
-    );
+    return this.#casesOf(field, runs, (run) => this.#end(ask(run)));
   }
 
   /** A function of both addresses, asked once for each pair of classes. */
@@ -264,8 +273,22 @@ export class Decisions {
     const { runs, classes, samples } = this.#addressClasses();
     const none = this.#end(undefined);
     const ends = new Map([...samples.keys()].map((of, index) => [of, ofClasses[index] ?? none]));
-    const cases = runs.map(({ to }, index) => ({ last: to, to: ends.get(classes[index] ?? '') ?? none }));
-    return this.#layout.addressCases(field, cases, none);
+    return this.#casesOf(field, runs, (_run, index) => ends.get(classes[index] ?? '') ?? none);
+  }
+
+  /** A function of an address, by runs of which many in a row may lead to the same. */
+  #casesOf(field: AddressField, runs: readonly Range[], endOf: (run: Range, index: number) => Node): Node {
+    const cases: AddressCase[] = [];
+    let last: Address | undefined;
+    let before = NO;
+    runs.forEach((run, index) => {
+      const to = endOf(run, index);
+      if (last !== undefined && before !== to) cases.push({ last, to: before });
+      last = run.to;
+      before = to;
+    });
+    if (last !== undefined) cases.push({ last, to: before });
+    return this.#layout.addressCases(field, cases, this.#end(undefined));
   }
 
   #classOf(address: Address): string {
@@ -292,6 +315,17 @@ const atClass = (decision: RouteDecision, daddr: Address): ClassDecision =>
     ? { kind: 'forward', oif: decision.oif, ...(decision.nextHop === daddr ? {} : { via: decision.nextHop }) }
     : decision;
 
+function decisionKey(decision: ClassDecision): string {
+  switch (decision.kind) {
+    case 'local':
+      return `local ${decision.address}`;
+    case 'forward':
+      return `forward ${decision.oif} ${decision.via ?? ''}`;
+    case 'refused':
+      return `refused ${decision.noRoute} ${decision.reason}`;
+  }
+}
+
 interface AddressClasses {
   /** Within a run every address is routed alike. */
   readonly runs: readonly Range[];
@@ -307,32 +341,29 @@ interface AddressClasses {
 
 function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): AddressClasses {
   const gateways = new Set(routingTable(host).flatMap(({ via }) => (via === undefined ? [] : [via])));
-  const linkRuns = addressRuns(host, family, assumedOwners(family, known));
-  const runs = addressRuns({ ...host, neighbours: [] }, family);
+  const linkRuns = addressRuns(host, family, { more: assumedOwners(family, known) });
+  const runs = addressRuns(host, family, { neighbours: false });
   const table = routingTable(host);
   const somebody: Address = family === 4 ? 0xcb007107 : (0x20010db8n << 96n) | 7n;
   const classes = runs.map(({ from }) => {
     const route = table.findIndex(({ to }) => prefixContains(to, from));
     const output = atClass(routeOutput(host, { saddr: zeroAddress(family), daddr: from }), from);
-    return JSON.stringify(
-      [
-        addressKind(host, from),
-        localDevice(host, from),
-        isLoopback(from),
-        joinedBy(host, from),
-        from === zeroAddress(family),
-        from === LIMITED_BROADCAST,
-        route,
-        // The class of a next hop that is itself one of its addresses would not be alike for all of them.
-        gateways.has(from) ? `${from}` : '',
-        output,
-        // Whatever else a decision about a destination may turn on.
-        ...host.interfaces.map(({ name }) =>
-          atClass(routeInput(host, { saddr: somebody, daddr: from }, name, true), from),
-        ),
-      ],
-      (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part),
-    );
+    return [
+      addressKind(host, from),
+      localDevice(host, from),
+      isLoopback(from),
+      joinedBy(host, from).join(),
+      from === zeroAddress(family),
+      from === LIMITED_BROADCAST,
+      route,
+      // The class of a next hop that is itself one of its addresses would not be alike for all of them.
+      gateways.has(from) ? from : '',
+      decisionKey(output),
+      // Whatever else a decision about a destination may turn on.
+      ...host.interfaces.map(({ name }) =>
+        decisionKey(atClass(routeInput(host, { saddr: somebody, daddr: from }, name, true), from)),
+      ),
+    ].join('\n');
   });
   const samples = new Map<string, Address>();
   runs.forEach(({ from }, index) => {
@@ -372,7 +403,7 @@ function sourceRuns6(host: Host): readonly Range[] {
     ...NEAR_GROUPS,
     ...own.flatMap(({ address, length }) => Array.from({ length: length + 1 }, (_, bits) => prefixOf(address, bits))),
   ].map((to) => ({ to, dev: 'lo' }));
-  return addressRuns({ ...host, neighbours: [], routes: [...host.routes, ...routes] }, 6);
+  return addressRuns({ ...host, routes: [...host.routes, ...routes] }, 6, { neighbours: false });
 }
 
 /** The addresses whose assumed MAC is one that somebody knows. */

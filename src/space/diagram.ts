@@ -60,6 +60,7 @@ const OVER = 4;
 const GUARD = 5;
 const THEN = 6;
 const RETURNING = 7;
+const ONLY = 8;
 const FIRST_FREE_OPERATION = 16;
 
 export type PairOperation = number & { readonly __pair: true };
@@ -110,6 +111,9 @@ export class Diagrams {
   #top = 0;
   #depth = 0;
   #steps = 0;
+  /** By node the last walk that has come to it. */
+  #visits = new Int32Array(0);
+  #visit = 0;
   /** Four words a result: operation, operands, result. A later one takes an earlier one's place. */
   #cache = new Int32Array(4 << 12);
   #operations = FIRST_FREE_OPERATION;
@@ -170,6 +174,22 @@ export class Diagrams {
   /** Behind its last edge. */
   endEdgeOf(node: Node): number {
     return this.#node[2 * node + 3] ?? 0;
+  }
+
+  /** The edge of a set's first level that all of it goes by, if that is one value alone. */
+  onlyEdge(set: Node): Edge | undefined {
+    const end = this.endEdgeOf(set);
+    let found: Edge | undefined;
+    let next = 0;
+    for (let at = this.firstEdgeOf(set); at < end; at++) {
+      const [hi, to] = [this.hiOf(at), this.toOf(at)];
+      if (to !== NO) {
+        if (found !== undefined || hi !== next) return undefined;
+        found = { hi, to };
+      }
+      next = hi + 1;
+    }
+    return found;
   }
 
   /** The last value of an edge, by its number. */
@@ -431,6 +451,56 @@ export class Diagrams {
     this.#depth--;
     this.#remember(asked, f, g, found ? YES : NO);
     return found;
+  }
+
+  /** Whether two sets have something in common; nothing is made for the answer. */
+  meet(f: Node, g: Node): boolean {
+    return this.somewhere(AND as PairOperation, f, g);
+  }
+
+  /** The one terminal that `f` leads all of a set to, which is not empty; undefined where it leads it to several. Nothing is made for the answer. */
+  only(set: Node, f: Node): Node | undefined {
+    const found = this.#only(set, f);
+    return found === OPEN ? undefined : found;
+  }
+
+  #only(set: Node, f: Node): Node {
+    if (f < 0) return f;
+    // Where all is asked for, an inner node leads to several.
+    if (set < 0) return OPEN;
+    const slot = this.#slot(ONLY, set, f);
+    if (this.#isCached(slot, ONLY, set, f)) return this.#cache[slot + 3] ?? OPEN;
+    this.#enter();
+    const [levelOfSet, levelOfF] = [this.levelOf(set), this.levelOf(f)];
+    const [isOfSet, isOfF] = [levelOfSet <= levelOfF, levelOfF <= levelOfSet];
+    let i = this.firstEdgeOf(set);
+    let j = this.firstEdgeOf(f);
+    const endOfSet = isOfSet ? this.endEdgeOf(set) : i + 1;
+    const endOfF = isOfF ? this.endEdgeOf(f) : j + 1;
+    let found: Node | undefined;
+    // Where every other value leads to the same, that is looked up once.
+    let [lastOfSet, lastOfF]: Node[] = [NO, NO];
+    while (found !== OPEN && i < endOfSet && j < endOfF) {
+      const ofSet = isOfSet ? this.toOf(i) : set;
+      const hiOfSet = isOfSet ? this.hiOf(i) : Infinity;
+      if (ofSet === NO) {
+        i++;
+        if (isOfF && i < endOfSet) j = this.edgeFrom(j, endOfF, hiOfSet + 1);
+        continue;
+      }
+      const ofF = isOfF ? this.toOf(j) : f;
+      if (ofSet !== lastOfSet || ofF !== lastOfF) {
+        const here = this.#only(ofSet, ofF);
+        found = found === undefined || found === here ? here : OPEN;
+        [lastOfSet, lastOfF] = [ofSet, ofF];
+      }
+      const hiOfF = isOfF ? this.hiOf(j) : Infinity;
+      if (hiOfSet <= hiOfF) i++;
+      if (hiOfF <= hiOfSet) j++;
+    }
+    this.#depth--;
+    this.#remember(ONLY, set, f, found ?? OPEN);
+    return found ?? OPEN;
   }
 
   #rewriting(rewriting: Rewriting): Substitution {
@@ -715,7 +785,22 @@ export class Diagrams {
 
   /** The levels that matter to a diagram, in order. */
   supportOf(node: Node): readonly number[] {
-    const levels = new Set(this.reachable(node).flatMap((at) => (at < 0 ? [] : [this.levelOf(at)])));
+    if (node < 0) return [];
+    if (this.#visits.length < this.#nodes) this.#visits = new Int32Array(this.#node.length >> 1);
+    const visit = ++this.#visit;
+    const levels = new Set<number>();
+    const open = [node];
+    this.#visits[node] = visit;
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      levels.add(this.levelOf(at));
+      const end = this.endEdgeOf(at);
+      for (let edge = this.firstEdgeOf(at); edge < end; edge++) {
+        const to = this.toOf(edge);
+        if (to < 0 || this.#visits[to] === visit) continue;
+        this.#visits[to] = visit;
+        open.push(to);
+      }
+    }
     return [...levels].sort((a, b) => a - b);
   }
 

@@ -5,7 +5,7 @@
 import { addToAddress, onesAddress, type Address } from '../address/address.ts';
 import type { Rule } from '../ruleset/rule.ts';
 import { FALL, type Node } from './diagram.ts';
-import type { Layout } from './layout.ts';
+import type { AddressField, Layout } from './layout.ts';
 
 /** The one destination that a rule is for, if it asks for nothing else. */
 export function destinationOf(layout: Layout, rule: Rule | undefined): Address | undefined {
@@ -14,12 +14,12 @@ export function destinationOf(layout: Layout, rule: Rule | undefined): Address |
   return only.value.mask === onesAddress(layout.family) ? only.value.address : undefined;
 }
 
-/** What becomes of the packets to each destination; FALL for all others. */
-export function dispatched(layout: Layout, ends: ReadonlyMap<Address, Node>): Node {
+/** What becomes of the packets with each of these addresses; FALL for all others. */
+export function dispatched(layout: Layout, field: AddressField, ends: ReadonlyMap<Address, Node>): Node {
   const sorted = [...ends].sort(([a], [b]) => (a < b ? -1 : 1));
-  const cases = sorted.flatMap(([destination, to]) => {
-    const before = addToAddress(destination, -1);
-    return [...(before === undefined ? [] : [{ last: before, to: FALL }]), { last: destination, to }];
+  const cases = sorted.flatMap(([address, to]) => {
+    const before = addToAddress(address, -1);
+    return [...(before === undefined ? [] : [{ last: before, to: FALL }]), { last: address, to }];
   });
-  return layout.addressCases('daddr', cases, FALL);
+  return layout.addressCases(field, cases, FALL);
 }

@@ -335,18 +335,15 @@ export class HookPath {
   #rewritable(cell: Cell, stop: (end: LostEnd) => void): readonly Cell[] {
     const { diagrams, family } = this.#layout;
     const gre = this.#layout.chooseValues('protocol', [GRE], YES, NO);
-    const own = diagrams.and(cell.region, gre);
-    if (own === NO) return [cell];
-    const short = diagrams.and(
-      own,
-      whereIn(this.#layout, cell.header.length, [{ from: 0, to: (family === 4 ? 20 : 40) + GRE_HEADER - 1 }]),
-    );
-    if (short !== NO)
-      stop({
-        kind: 'dropped',
-        cell: { ...cell, region: short },
-        reason: 'the kernel cannot rewrite it: no whole header',
-      });
+    const headless = [{ from: 0, to: (family === 4 ? 20 : 40) + GRE_HEADER - 1 }];
+    const broken = diagrams.and(gre, whereIn(this.#layout, cell.header.length, headless));
+    const short = this.#space.ground.bindings.within(cell.region, broken);
+    if (short === NO) return [cell];
+    stop({
+      kind: 'dropped',
+      cell: { ...cell, region: short },
+      reason: 'the kernel cannot rewrite it: no whole header',
+    });
     const region = diagrams.less(cell.region, short);
     return region === NO ? [] : [{ ...cell, region }];
   }

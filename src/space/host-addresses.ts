@@ -2,11 +2,11 @@
 import {
   addToAddress,
   familyOf,
-  hostPrefix,
   lastAddress,
   onesAddress,
   parsePrefix,
   prefixOf,
+  zeroAddress,
   type Address,
   type Family,
   type Prefix,
@@ -29,33 +29,56 @@ const SPECIAL: readonly Prefix[] = [
   'ff00::/8',
 ].flatMap((text) => parsePrefix(text) ?? []);
 
-/** Every address belongs to one of these ranges, in order; `more` are addresses that somebody else tells apart. */
-export function addressRuns(host: Host, family: Family, more: readonly Address[] = []): readonly Range[] {
-  const prefixes: Prefix[] = [
-    ...SPECIAL,
-    ...host.interfaces.flatMap(({ addresses }) =>
-      addresses.flatMap(({ address, length }) => {
-        const subnet = prefixOf(address, length);
-        // The first address of an IPv6 subnet is every router's.
-        return [hostPrefix(address), subnet, hostPrefix(subnet.address), hostPrefix(lastAddress(subnet))];
-      }),
-    ),
-    ...routingTable(host).flatMap(({ to, via }) => (via === undefined ? [to] : [to, hostPrefix(via)])),
-    ...host.neighbours.map(({ address }) => hostPrefix(address)),
-    ...host.bridges.flatMap(({ segments }) =>
-      segments.flatMap(({ prefix }) => [prefix, hostPrefix(lastAddress(prefix))]),
-    ),
-    ...[...groupsOf(host), ...more].map(hostPrefix),
-  ].filter(({ address }) => familyOf(address) === family);
-  const starts = new Set<Address>([family === 4 ? 0 : 0n]);
-  for (const prefix of prefixes) {
-    starts.add(prefix.address);
-    const after = addToAddress(lastAddress(prefix), 1);
-    if (after !== undefined) starts.add(after);
+/** Every address belongs to one of these ranges, in order; `more` are addresses that somebody else tells apart. `neighbours`: those of the host are. */
+export function addressRuns(
+  host: Host,
+  family: Family,
+  { more = [], neighbours = true }: { readonly more?: readonly Address[]; readonly neighbours?: boolean } = {},
+): readonly Range[] {
+  const starts: Address[] = [zeroAddress(family)];
+  const between = (first: Address, last: Address): void => {
+    if (familyOf(first) !== family) return;
+    starts.push(first);
+    const after = addToAddress(last, 1);
+    if (after !== undefined) starts.push(after);
+  };
+  const single = (address: Address): void => {
+    between(address, address);
+  };
+  const whole = (prefix: Prefix): void => {
+    between(prefix.address, lastAddress(prefix));
+  };
+  SPECIAL.forEach(whole);
+  for (const { addresses } of host.interfaces)
+    for (const { address, length } of addresses) {
+      const subnet = prefixOf(address, length);
+      single(address);
+      whole(subnet);
+      // The first address of an IPv6 subnet is every router's.
+      single(subnet.address);
+      single(lastAddress(subnet));
+    }
+  for (const { to, via } of routingTable(host)) {
+    whole(to);
+    if (via !== undefined) single(via);
   }
-  const sorted = [...starts].sort((a, b) => (a < b ? -1 : 1));
+  if (neighbours) for (const { address } of host.neighbours) single(address);
+  for (const { segments } of host.bridges)
+    for (const { prefix } of segments) {
+      whole(prefix);
+      single(lastAddress(prefix));
+    }
+  groupsOf(host).forEach(single);
+  more.forEach(single);
+  const sorted = [...new Set(sortedAddresses(starts))];
   return sorted.map((from, index) => {
     const next = sorted[index + 1];
     return { from, to: next === undefined ? onesAddress(family) : (addToAddress(next, -1) ?? from) };
   });
 }
+
+/** Numbers are sorted by themselves much sooner than by a function. */
+const sortedAddresses = (addresses: readonly Address[]): Iterable<Address> =>
+  addresses.every((address) => typeof address === 'number')
+    ? Float64Array.from(addresses).sort()
+    : [...addresses].sort((a, b) => (a < b ? -1 : 1));

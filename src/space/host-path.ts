@@ -154,7 +154,7 @@ export class HostPath {
   /** The cell without these packets, which are dropped. */
   #unless(cell: Cell, condition: Node, reason: string): readonly Cell[] {
     const { diagrams } = this.#layout;
-    const gone = diagrams.and(cell.region, condition);
+    const gone = this.#space.ground.bindings.within(cell.region, condition);
     if (gone === NO) return [cell];
     this.#drop({ ...cell, region: gone }, reason);
     const region = diagrams.less(cell.region, condition);

@@ -2,9 +2,11 @@
  * Cells that differ in one address alone are put together: a thousand rules that each translate one address to another make one cell of one, each of whose packets has an address of its
  * own, and all goes on at once.
  */
+import type { Address } from '../address/address.ts';
 import type { Bindings } from './binding.ts';
 import { headerKey, type Cell, type Ends, type Flow, type Header } from './cell.ts';
 import { FALL, NO, terminal, type Node, type PairOperation } from './diagram.ts';
+import { dispatched } from './dispatch.ts';
 import { valuesOf } from './equality.ts';
 import type { Layout } from './layout.ts';
 import { eachValue, isValue, memberAt, memberEnd, valueKey, type Value } from './value.ts';
@@ -43,9 +45,9 @@ export class Joining {
   settled(cell: Cell): Cell {
     const each = [cell.header.saddr, cell.header.daddr].find((value) => value.kind === 'each');
     if (each === undefined) return cell;
-    const [piece, ...others] = this.#bindings.pieces(cell.region, each.by, new Map());
-    if (piece === undefined || others.length > 0) return cell;
-    const member = memberAt(piece.to);
+    const end = this.#bindings.only(cell.region, each.by);
+    if (end === undefined) return cell;
+    const member = memberAt(end);
     const of = (value: Value): Value => {
       const own = value.kind === 'each' && value.by === each.by ? value.values[member] : undefined;
       return own === undefined ? value : isValue(own);
@@ -77,13 +79,15 @@ export class Joining {
     });
     const translated: Ends = { ...first.tracked.flow.translated, [end]: eachValue(by, values) };
     const flow: Flow = { ...first.tracked.flow, translated };
-    const region = this.#layout.diagrams.orAll(cells.map((cell) => cell.region));
+    const region = this.#bindings.union(cells.map((cell) => cell.region));
     return [{ ...first, region, tracked: { ...first.tracked, flow } }];
   }
 
   /** What leads from an address that was sent to the number of a cell. */
   #numbersBy(cells: readonly Cell[], field: End): Node | undefined {
     const { diagrams } = this.#layout;
+    const single = this.#singlesOf(cells, field);
+    if (single !== undefined) return single.size < cells.length ? undefined : dispatched(this.#layout, field, single);
     let row: Node[] = cells.map(({ region }, index) =>
       diagrams.guard(valuesOf(this.#layout, region, field), memberEnd(index)),
     );
@@ -98,6 +102,17 @@ export class Joining {
     }
     const [by = FALL] = row;
     return diagrams.terminalsOf(by).includes(NO) ? undefined : by;
+  }
+
+  /** Of cells that have one address each that was sent: what leads from it to the number of its cell, the last of them where several have the same. */
+  #singlesOf(cells: readonly Cell[], field: End): ReadonlyMap<Address, Node> | undefined {
+    const numbers = new Map<Address, Node>();
+    for (const [index, { region }] of cells.entries()) {
+      const address = this.#layout.onlyAddress(region, field);
+      if (address === undefined) return undefined;
+      numbers.set(address, memberEnd(index));
+    }
+    return numbers;
   }
 
   /** All that is known of a cell but one address that its flow is translated to; undefined where that is none of its own, or some are already by packets. */

@@ -186,15 +186,35 @@ export class Layout {
   }
 
   chooseAddresses(field: AddressField, ranges: Ranges, inside: Node, outside: Node): Node {
-    const cases = ranges.flatMap(({ from, to }): AddressCase[] => {
+    const [only] = ranges;
+    const isAlone = ranges.length === 1 && typeof only?.from === 'number';
+    const alone = isAlone ? this.#within4(this.level(field), only as Range<number>, inside, outside) : undefined;
+    if (alone !== undefined) return alone;
+    const cases: AddressCase[] = [];
+    for (const { from, to } of ranges) {
       const before = addToAddress(from, -1);
-      return [...(before === undefined ? [] : [{ last: before, to: outside }]), { last: to, to: inside }];
-    });
+      if (before !== undefined) cases.push({ last: before, to: outside });
+      cases.push({ last: to, to: inside });
+    }
     return this.addressCases(field, cases, outside);
+  }
+
+  /** A prefix of IPv4 addresses, or another range that cuts one word alone: there are many of them. Undefined for other ranges. */
+  #within4(level: number, { from, to }: Range<number>, inside: Node, outside: Node): Node | undefined {
+    const { diagrams } = this;
+    const [high, low] = [from >>> 8, from & 255];
+    const [lastHigh, lastLow] = [to >>> 8, to & 255];
+    if (low === 0 && lastLow === 255) return diagrams.choose(level, [{ from: high, to: lastHigh }], inside, outside);
+    if (high === lastHigh) {
+      const own = diagrams.choose(level + 1, [{ from: low, to: lastLow }], inside, outside);
+      return diagrams.choose(level, [{ from: high, to: high }], own, outside);
+    }
+    return undefined;
   }
 
   /** The packets with one of these addresses. Kept, for many sets have the same list of them, which may be long. */
   addresses(field: AddressField, ranges: Ranges): Node {
+    if (ranges.length < 2) return this.chooseAddresses(field, ranges, YES, NO);
     const byRanges = this.#addresses.get(field) ?? new WeakMap<Ranges, Node>();
     this.#addresses.set(field, byRanges);
     const known = byRanges.get(ranges) ?? this.chooseAddresses(field, ranges, YES, NO);
@@ -295,8 +315,12 @@ export class Layout {
     let below = inside;
     for (let index = words.length - 1; index >= 0; index--) {
       const max = diagrams.maxOf(first + index);
-      const ranges = maskedRanges(words[index] ?? 0, masks[index] ?? 0, max);
-      below = diagrams.choose(first + index, ranges, below, outside);
+      const [word, asked] = [words[index] ?? 0, masks[index] ?? 0];
+      // Most masks are of prefixes, which cut one word.
+      if (asked !== 0 || word !== 0) {
+        const ranges = asked === max ? single(word) : maskedRanges(word, asked, max);
+        below = diagrams.choose(first + index, ranges, below, outside);
+      }
     }
     return below;
   }
@@ -320,6 +344,20 @@ export class Layout {
       (at, level, index) => this.diagrams.restrict(at, level, words[index] ?? 0),
       node,
     );
+  }
+
+  /** The one address that all packets of a set have, where the set begins with that field; else undefined. */
+  onlyAddress(set: Node, field: AddressField): Address | undefined {
+    const { diagrams } = this;
+    const words: number[] = [];
+    let node = set;
+    for (const level of this.wordLevels(field)) {
+      const only = diagrams.levelOf(node) === level ? diagrams.onlyEdge(node) : undefined;
+      if (only === undefined) return undefined;
+      words.push(only.hi);
+      node = only.to;
+    }
+    return addressOfWords(this.family, words);
   }
 
   restrictNumber(node: Node, field: Field, value: number): Node {

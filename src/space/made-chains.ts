@@ -45,6 +45,7 @@ export class MadeChains {
   actionOf(target: Target | undefined): Action {
     // The same to a packet as it is written; there are many of them, and each is another object.
     if (target?.kind === 'jump' || target?.kind === 'goto') return target;
+    if (target?.kind === 'DNAT' || target?.kind === 'SNAT') return { kind: 'nat', target };
     let action = this.#actions.get(target);
     if (action === undefined) {
       action = compileTarget(target);

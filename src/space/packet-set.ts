@@ -50,8 +50,13 @@ export function fromSet(layout: Layout, set: PacketSet, within: Node = YES): Nod
     if (own === undefined) bySource.set(saddr, [withoutAddresses(layout, box)]);
     else own.push(withoutAddresses(layout, box));
   }
-  const among = (field: AddressField, ranges: Ranges, node: Node): Node =>
-    node === NO ? NO : diagrams.and(layout.addresses(field, ranges), node);
+  const among = (field: AddressField, ranges: Ranges, node: Node): Node => {
+    if (node === NO) return NO;
+    const isBelow = diagrams.levelOf(node) > Math.max(...layout.wordLevels(field));
+    return ranges.length === 1 && isBelow
+      ? layout.chooseAddresses(field, ranges, node, NO)
+      : diagrams.and(layout.addresses(field, ranges), node);
+  };
   return diagrams.orAll(
     [...alike].map(([daddr, bySource]) =>
       among(

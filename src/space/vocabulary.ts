@@ -1,6 +1,6 @@
 /** The names that rulesets and a host tell apart: what the alphabets of a layout are made of. */
 import type { Host } from '../host/host.ts';
-import type { Match, Ruleset } from '../ruleset/rule.ts';
+import type { Match, Rule, Ruleset } from '../ruleset/rule.ts';
 import type { Alphabets } from './layout.ts';
 import { Names } from './names.ts';
 import { entryKey, OTHER_ENTRIES } from './packet-set.ts';
@@ -55,8 +55,13 @@ export const devicesOf = (host: Host): readonly string[] => [
   ...host.bridges.flatMap(({ ports }) => ports.map(({ name }) => name)),
 ];
 
-/** Chains that stand in several rulesets may be one object (ruleset/known.ts). */
+/** Each match once: rulesets may have chains in common (ruleset/known.ts), and rules of equal text have their list of matches (ruleset/plain.ts). */
 function forEachMatch(rulesets: readonly Ruleset[], see: (match: Match) => void): void {
-  const chains = rulesets.flatMap(({ tables }) => [...tables.values()].flatMap((table) => [...table.chains.values()]));
-  for (const { rules } of new Set(chains)) for (const { matches } of rules) matches.forEach(see);
+  const chains = new Set<readonly Rule[]>();
+  const lists = new Set<readonly Match[]>();
+  for (const ruleset of rulesets)
+    for (const table of ruleset.tables.values())
+      for (const { rules } of table.chains.values()) if (rules.length > 0) chains.add(rules);
+  for (const rules of chains) for (const { matches } of rules) lists.add(matches);
+  for (const matches of lists) matches.forEach(see);
 }

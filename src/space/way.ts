@@ -234,7 +234,7 @@ export class WaySpace {
       [...places.values()].flatMap((group) => {
         const [first] = group;
         if (first === undefined) return [];
-        const region = this.ground.layout.diagrams.orAll(group.map(({ cell }) => cell.region));
+        const region = this.ground.bindings.union(group.map(({ cell }) => cell.region));
         const ports = new Set(group.flatMap(({ place }) => (place.kind === 'process' ? [] : [place.at.interface])));
         const end: ReachedEnd = { ...first, cell: { ...first.cell, region } };
         return [{ region, answer: this.#answerOf(end, ports.size > 1 ? ports : undefined) }];
