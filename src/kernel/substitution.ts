@@ -66,21 +66,28 @@ function portsAsked(match: Match, protocol: number): PortRange[] {
 
 /** The packet as it is with the kernel's choices. */
 export function substituted(packet: Packet, substitutions: readonly Substitution[]): Packet {
-  let result = packet;
-  for (const { protocol, address, peer, peerPort, model, kernel } of substitutions) {
-    const { saddr, daddr } = packet;
-    if (packet.protocol !== protocol) continue;
-    const from = saddr === address && daddr === peer;
-    const to = daddr === address && saddr === peer;
-    if (isIcmp(packet)) {
-      // An error has no identifier of its own.
-      if (hasIdentifier(packet) && packet.id === model && (from || to)) result = { ...result, id: kernel };
-    } else {
-      if (from && packet.sport === model && packet.dport === peerPort) result = { ...result, sport: kernel };
-      else if (to && packet.dport === model && packet.sport === peerPort) result = { ...result, dport: kernel };
-    }
+  const whole = substitutions.reduce((known, choice) => chosenIn(known, packet, choice, false), packet);
+  if (packet.quoted === undefined) return whole;
+  const { quoted: before } = packet;
+  // Between PREROUTING and POSTROUTING only one end of a quoted packet is as in the flow: who the other one is cannot be asked.
+  const quoted = substitutions.reduce((known, choice) => chosenIn(known, before, choice, true), before);
+  return quoted === before ? whole : { ...whole, quoted };
+}
+
+function chosenIn(known: Packet, packet: Packet, choice: Substitution, isHalf: boolean): Packet {
+  const { protocol, address, peer, peerPort, model, kernel } = choice;
+  const { saddr, daddr, sport, dport } = packet;
+  if (packet.protocol !== protocol) return known;
+  if (isIcmp(packet)) {
+    // An error has no identifier of its own.
+    if (!hasIdentifier(packet) || packet.id !== model) return known;
+    const isBetween = (saddr === address && daddr === peer) || (saddr === peer && daddr === address);
+    const isOfOne = [saddr, daddr].some((end) => end === address || end === peer);
+    return isBetween || (isHalf && isOfOne) ? { ...known, id: kernel } : known;
   }
-  if (packet.quoted === undefined) return result;
-  const quoted = substituted(packet.quoted, substitutions);
-  return quoted === packet.quoted ? result : { ...result, quoted };
+  if (saddr === address && sport === model && (isHalf || (daddr === peer && dport === peerPort)))
+    return { ...known, sport: kernel };
+  if (daddr === address && dport === model && (isHalf || (saddr === peer && sport === peerPort)))
+    return { ...known, dport: kernel };
+  return known;
 }
