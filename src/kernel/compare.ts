@@ -328,7 +328,12 @@ const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
  * a bridge that has translated a packet waits for the neighbour before it asks FORWARD, and would let the packet go in a later case.
  */
 export function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
-  const packets = run.flatMap(({ journey }) => (journey?.packet.family === 6 ? packetsOf(journey) : []));
+  const packets = run.flatMap(({ journey }) => {
+    if (journey?.packet.family !== 6) return [];
+    const { saddr, daddr } = journey.packet;
+    // What is translated back to a sender may be on its way to him without meeting a rule.
+    return [...packetsOf(journey), { ...journey.packet, saddr: daddr, daddr: saddr }];
+  });
   const steps = packets.flatMap((packet): KernelStep[] => {
     // A link-local address may be looked for on any device; so is ::1, of what has come in.
     const devices =
