@@ -154,11 +154,11 @@ interface Told {
  * sent it stays.
  */
 function insertBeforeItsAnswer(told: Told[], rejecting: Told, local: boolean): void {
+  // mangle has told of the same packet just before. What it sends may be refused in turn, and be told of with the answer to that.
+  const own = told.findLastIndex(({ id }) => id === rejecting.id);
   const starts = told.flatMap(({ step }, at) => (isStart(step, told[at - 1]?.step) ? [at] : []));
-  const start = starts.length > (local ? 1 : 0) ? starts.at(-1) : undefined;
-  // mangle has told of the same packet just before, unless another came between.
-  const between = told.at(-1)?.id !== rejecting.id;
-  const answered = between && start !== undefined && told.slice(start).every(({ step }) => follows(step));
+  const start = own < 0 ? (starts.length > (local ? 1 : 0) ? starts.at(-1) : undefined) : starts.find((at) => at > own);
+  const answered = start !== undefined && told.slice(start).every(({ step }) => follows(step));
   told.splice(answered ? start : told.length, 0, rejecting);
 }
 
