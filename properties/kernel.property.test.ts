@@ -239,7 +239,7 @@ test.skipIf(!probe.backends.includes('legacy')).each(MISTAKES)(
     const live = liveOracle(kernel);
     const misreading: Oracle = {
       ...live,
-      load: (given, tracked) => live.load({ ...given, texts: { text4: read(given.texts.text4 ?? '') } }, tracked),
+      load: (given, variant) => live.load({ ...given, texts: { text4: read(given.texts.text4 ?? '') } }, variant),
     };
     let smallest: { readonly text: string; readonly moves: number; readonly printed: string } | undefined;
     fc.check(

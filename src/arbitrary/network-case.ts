@@ -6,10 +6,9 @@ import fc from 'fast-check';
 import { familyOf, isLinkLocal, isLoopback, parseAddress, type Address, type Family } from '../address/address.ts';
 import type { Deployment } from '../deployment/deployment.ts';
 import { networkOf } from '../deployment/world.ts';
-import { finished, type Comparing } from '../kernel/compare.ts';
+import { finished, trackingOf, type Comparing } from '../kernel/compare.ts';
 import {
   comparingWays,
-  isTracking,
   withAllTables,
   type HostComparison,
   type NetworkOracle,
@@ -345,7 +344,7 @@ export function* comparingNetworkCase(
   yield 'load';
   const loaded = oracle.load(rules, (host) => {
     const machine = world.machines.get(host);
-    return machine !== undefined && isTracking(machine);
+    return machine === undefined ? '' : trackingOf(machine);
   });
   // Rules that do not load would not be played.
   if (played === undefined && loaded() !== undefined) return [];

@@ -68,8 +68,8 @@ export type Pending<T> = () => T;
 
 /** Who answers for the kernel: itself, or a recording of it. */
 export interface Oracle {
-  /** Loads the rules and forgets all connections; what is refused. `tracked`: the model takes conntrack to be on with these rules. */
-  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, tracked: boolean): Pending<Recording['refused']>;
+  /** Loads the rules and forgets all connections; what is refused. `variant`: whose packets conntrack looks at with these rules (trackingOf). */
+  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, variant: string): Pending<Recording['refused']>;
   /** It says what conntrack makes of each packet. */
   tellsStates(): boolean;
   /** A number for the IP identification of a case's packets, another for each case. */
@@ -79,9 +79,13 @@ export interface Oracle {
 }
 
 /**
- * The kernel itself. nf_tables lets go of the rules before, and so of conntrack, only some time after a restore (nf_tables_trans_destroy_work): rules with which
- * conntrack is off have a world of their own.
+ * The families of which a rule needs connection tracking (S1), as the name of a variant of a world. nf_tables lets go of the rules before, and so of conntrack, only
+ * some time after a restore (nf_tables_trans_destroy_work): rules with which it is off for a family do not come behind others.
  */
+export const trackingOf = ({ rules }: Machine): string =>
+  `tracks ${[...rules].flatMap(([family, { conntrack }]) => (conntrack ? [family] : [])).join()}`;
+
+/** The kernel itself. */
 export function liveOracle(kernel: BegunKernel): Oracle {
   let world: WorldAnswer | undefined;
   let conversations = 0;
@@ -89,8 +93,8 @@ export function liveOracle(kernel: BegunKernel): Oracle {
     tellsStates: () => world?.states === true,
     // A conversation flushes a few times, and each time takes the next number.
     identification: () => 1 + ((4 * conversations++) % 0xfff0),
-    load({ host, backend, texts }, tracked) {
-      world = kernel.world(backend, [{ ...hostSpec(host), variant: tracked ? 'tracked' : 'untracked' }]);
+    load({ host, backend, texts }, variant) {
+      world = kernel.world(backend, [{ ...hostSpec(host), variant }]);
       const answer = kernel.beginCase(world, { [host.name]: texts }, []);
       return () => answer().refused;
     },
@@ -126,13 +130,12 @@ export function finished<T>(comparing: Comparing<T>): T {
 export function* comparing(given: Case, oracle: Oracle): Comparing {
   const { rulesets, refusals } = rulesetsOf(given.texts, given.backend);
   const machine = machineOf(given.host, rulesets, given.backend);
-  const tracked = [...machine.rules.values()].some(({ conntrack }) => conntrack);
   const substitutions: Substitution[] = [];
   const runs = runsOf(new Dialogue(machine, oracle.identification()), given.moves, substitutions);
   // What does not load is not played.
   const first = refusals.length === 0 ? runs.next() : undefined;
   yield 'load';
-  const loaded = oracle.load(given, tracked);
+  const loaded = oracle.load(given, trackingOf(machine));
   const unloaded = (): Comparison | undefined => {
     const refused = loaded();
     const loading = compareLoading(refusals, refused, given.texts);
@@ -325,7 +328,12 @@ const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
  * a bridge that has translated a packet waits for the neighbour before it asks FORWARD, and would let the packet go in a later case.
  */
 export function unknownNeighbours(host: Host, run: readonly Played[]): KernelStep[] {
-  const packets = run.flatMap(({ journey }) => (journey?.packet.family === 6 ? packetsOf(journey) : []));
+  const packets = run.flatMap(({ journey }) => {
+    if (journey?.packet.family !== 6) return [];
+    const { saddr, daddr } = journey.packet;
+    // What is translated back to a sender may be on its way to him without meeting a rule.
+    return [...packetsOf(journey), { ...journey.packet, saddr: daddr, daddr: saddr }];
+  });
   const steps = packets.flatMap((packet): KernelStep[] => {
     // A link-local address may be looked for on any device; so is ::1, of what has come in.
     const devices =

@@ -16,7 +16,7 @@ import type { Ruleset } from '../ruleset/rule.ts';
 import { emptyRuleset, withAllTables } from '../ruleset/tables.ts';
 import { bringAbout } from './assertion.ts';
 import { KernelFailure, type AskedKernel } from './client.ts';
-import { compareOne, observedState, unknownNeighbours, type Found } from './compare.ts';
+import { compareOne, observedState, trackingOf, unknownNeighbours, type Found } from './compare.ts';
 import { fragmentOctets } from './fragment-octets.ts';
 import { hostSpec } from './host-spec.ts';
 import { observedJourney } from './observed-journey.ts';
@@ -97,8 +97,7 @@ export class LinuxWorld {
     );
     const specs = [...this.#twins.values()].map(({ host, machine }) => ({
       ...hostSpec(host),
-      // nf_tables lets go of conntrack only some time after a restore: hosts without it have namespaces of their own.
-      variant: `${variant} ${tracks(machine) ? 'tracked' : 'untracked'}`,
+      variant: `${variant} ${trackingOf(machine)}`,
     }));
     this.#world = kernel.world(backend, specs);
     this.#left = leftIn.get(this.#world) ?? { untracked: new Set(), identification: 0 };
@@ -279,8 +278,6 @@ const headOf = (packet: Packet): Uint8Array => {
   const { smac = '', dmac = '' } = packet;
   return encodeFrame({ ...packet, smac, dmac }).subarray(0, 14);
 };
-
-const tracks = ({ rules }: Machine): boolean => [...rules.values()].some(({ conntrack }) => conntrack);
 
 function twinOf(host: Host, given: readonly Ruleset[], backend: Backend): Twin {
   const complete = ([4, 6] as const).map((family) =>

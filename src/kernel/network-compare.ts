@@ -37,26 +37,21 @@ export interface HostComparison extends Comparison {
 /** Who answers for the kernels of several hosts. */
 export interface NetworkOracle {
   /** Loads the rules on all hosts, and forgets all connections; what is refused. */
-  load(rules: NetworkRules, tracked: (host: string) => boolean): Pending<Refusal | undefined>;
+  load(rules: NetworkRules, variant: (host: string) => string): Pending<Refusal | undefined>;
   tellsStates(): boolean;
   identification(): number;
   send(steps: readonly KernelStep[]): Pending<readonly Observation[]>;
 }
 
-/**
- * The kernel itself. Hosts on which conntrack is off have a world of their own (liveOracle says why).
- */
+/** The kernel itself. */
 export function liveNetworkOracle(kernel: BegunKernel): NetworkOracle {
   let world: WorldAnswer | undefined;
   let cases = 0;
   return {
     tellsStates: () => world?.states === true,
     identification: () => 1 + (cases++ % 0xfff0),
-    load({ backend, hosts, texts }, tracked) {
-      const specs = hosts.map((host): HostSpec => ({
-        ...hostSpec(host),
-        variant: tracked(host.name) ? 'tracked' : 'untracked',
-      }));
+    load({ backend, hosts, texts }, variant) {
+      const specs = hosts.map((host): HostSpec => ({ ...hostSpec(host), variant: variant(host.name) }));
       world = kernel.world(backend, specs);
       const named = [...texts].map(([host, { text4 = '', text6 = '' }]) => [host, { text4, text6 }] as const);
       const answer = kernel.beginCase(world, Object.fromEntries(named), []);
@@ -69,9 +64,6 @@ export function liveNetworkOracle(kernel: BegunKernel): NetworkOracle {
     },
   };
 }
-
-/** True when a rule of the host needs connection tracking (S1). */
-export const isTracking = ({ rules }: Machine): boolean => [...rules.values()].some(({ conntrack }) => conntrack);
 
 /**
  * Compares what the model made of `sent` in `world` with what the kernels of the hosts make of it. The rules are loaded already. A host that nothing came to is

@@ -101,10 +101,10 @@ export class RecordingOracle implements Oracle {
     return this.#oracle.identification();
   }
 
-  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, tracked: boolean): Pending<Recording['refused']> {
+  load(given: Pick<Case, 'host' | 'backend' | 'texts'>, variant: string): Pending<Recording['refused']> {
     this.#runs = [];
     this.#refused = undefined;
-    const answer = this.#oracle.load(given, tracked);
+    const answer = this.#oracle.load(given, variant);
     return () => (this.#refused = answer());
   }
 

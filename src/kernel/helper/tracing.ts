@@ -70,6 +70,7 @@ const CMP_EQ = 0;
 const NETWORK_HEADER = 1;
 const TRANSPORT_HEADER = 2;
 const NFPROTO_IPV6 = 10;
+const HOP_BY_HOP = 0;
 const ICMPV6 = 58;
 const ND_REDIRECT = 137;
 /** NF_IP_PRI_CONNTRACK + 1. */
@@ -135,10 +136,14 @@ const octetIs = (header: number, offset: number, octet: number): readonly Buffer
   isOctet(octet),
 ];
 
+const IS_IPV6 = [expression('meta', attribute(1, be32(1)), attribute(2, be32(META_NFPROTO))), isOctet(NFPROTO_IPV6)];
+
+/** What a host says of the groups that it has joined (mld_sendpack), which may come some time after it has: the only packets here with hop-by-hop options. */
+const DROP_REPORTS = [...IS_IPV6, ...octetIs(NETWORK_HEADER, 6, HOP_BY_HOP), DROP];
+
 /** What ndisc_send_redirect makes, and no process here: with hop limit 255. */
 const DROP_REDIRECTS = [
-  expression('meta', attribute(1, be32(1)), attribute(2, be32(META_NFPROTO))),
-  isOctet(NFPROTO_IPV6),
+  ...IS_IPV6,
   ...octetIs(NETWORK_HEADER, 6, ICMPV6),
   ...octetIs(NETWORK_HEADER, 7, 255),
   ...octetIs(TRANSPORT_HEADER, 0, ND_REDIRECT),
@@ -210,6 +215,7 @@ export class Tracing {
         chain('prerouting', NF_PREROUTING, -500),
         rule('prerouting', ...SET_NFTRACE),
         chain('output', NF_OUTPUT, -500),
+        rule('output', ...DROP_REPORTS),
         rule('output', ...DROP_REDIRECTS),
         rule('output', ...SET_NFTRACE),
         chain('state-prerouting', NF_PREROUTING, AFTER_CONNTRACK),
