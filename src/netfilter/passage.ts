@@ -327,9 +327,10 @@ export class Passage {
     const translated = translate(skb.packet, tracked, manipulation);
     if (translated === undefined)
       return this.#drop('the kernel cannot rewrite it: an icmp redirect, or no whole header');
-    const moved = translated.daddr !== skb.packet.daddr;
     skb.packet = translated;
-    // nf_nat_ipv4_local_fn: a new destination needs a new route, at once (S11, S12).
+    // nf_nat_ipv4_local_fn: a new destination needs a new route, at once (S11, S12). The flow is asked for it: an icmp error to itself keeps its own.
+    const { connection, direction } = tracked;
+    const moved = tupleIn(connection, direction).daddr !== tupleIn(connection, otherDirection(direction)).saddr;
     return moved && skb.hook === 'OUTPUT' ? this.#reroute(skb) : undefined;
   }
 
