@@ -46,23 +46,19 @@ function firstFrom<T extends Address>(ranges: Ranges<T>, value: T | undefined): 
   return low;
 }
 
-const holds = <T extends Address>(outer: Ranges<T>, inner: Ranges<T>): boolean => {
-  const [range] = outer;
+/** All of `inner` is in one range of `outer`. */
+function isInOne<T extends Address>(inner: Ranges<T>, outer: Ranges<T>): boolean {
   const [first, last] = [inner[0], inner.at(-1)];
+  const range = outer[firstFrom(outer, first?.from)];
   return (
-    outer.length === 1 &&
-    range !== undefined &&
-    first !== undefined &&
-    last !== undefined &&
-    range.from <= first.from &&
-    last.to <= range.to
+    first !== undefined && last !== undefined && range !== undefined && range.from <= first.from && last.to <= range.to
   );
-};
+}
 
 export function intersectRanges<T extends Address>(a: Ranges<T>, b: Ranges<T>): Ranges<T> {
-  // Of a large set within one range no copy is made.
-  if (a === b || holds(b, a)) return a;
-  if (holds(a, b)) return b;
+  // What lies within one range stays the list that it is.
+  if (a === b || isInOne(a, b)) return a;
+  if (isInOne(b, a)) return b;
   const common: Range<T>[] = [];
   let i = firstFrom(a, b[0]?.from);
   let j = firstFrom(b, a[0]?.from);

@@ -26,12 +26,16 @@ export function assumedMac(address: Address): Mac {
 }
 
 /** The MAC that a packet to `address` is sent to on `dev`. Neighbours always resolve: an unknown machine has its assumed MAC. */
-export function neighbourMac(host: Host, dev: string, address: Address): Mac {
+export const neighbourMac = (host: Host, dev: string, address: Address): Mac =>
+  knownMac(host, dev, address) ?? assumedMac(address);
+
+/** The same, but undefined for a machine that nobody described. */
+export function knownMac(host: Host, dev: string, address: Address): Mac | undefined {
   if (isMulticast(address)) return multicastMac(address);
   if (address === LIMITED_BROADCAST || isDirectedBroadcast(host, dev, address)) return BROADCAST_MAC;
   const own = interfaceOf(host, dev);
   if (own !== undefined && addressesOf(own).own.has(address)) return own.mac;
-  return neighboursOf(host).byAddress.get(dev)?.get(address)?.mac ?? assumedMac(address);
+  return neighboursOf(host).byAddress.get(dev)?.get(address)?.mac;
 }
 
 /** The MAC of whoever sends from `address` on `dev`. No machine's own address is a group's, though it may say that it sends from everybody's. */

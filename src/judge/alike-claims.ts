@@ -1,6 +1,6 @@
 /** Claims that say the same of packets to other destinations each, put together so that one proof may do for all (proof.ts). */
 import { addToAddress, type Address } from '../address/address.ts';
-import { anyAddress, type Range, type Ranges } from '../address/ranges.ts';
+import { anyAddress, type Range } from '../address/ranges.ts';
 import type { Ending, Image, PacketsClaim, Place, Wanted } from '../claim/claim.ts';
 import type { PacketSet, Pattern } from '../packet/pattern.ts';
 import { AS_SENT, type Header } from '../space/cell.ts';
@@ -98,16 +98,14 @@ export class AlikeClaims {
     this.example = example;
     this.#example = ending;
     this.header = { ...pinned(example.set).header, daddr: fieldValue('daddr') };
-    const byDestination = (to: (part: Part, index: number) => Node, rest: Node): Node => {
-      const cases = parts.flatMap((part, index) => {
-        const before = addToAddress(part.daddr, -1);
-        return [
-          ...(before === undefined ? [] : [{ last: before, to: rest }]),
-          { last: part.daddr, to: to(part, index) },
-        ];
+    const byDestination = (to: (part: Part, index: number) => Node, rest: Node): Node =>
+      layout.addressCases('daddr', rest, (add) => {
+        parts.forEach((part, index) => {
+          const before = addToAddress(part.daddr, -1);
+          if (before !== undefined) add(before, rest);
+          add(part.daddr, to(part, index));
+        });
       });
-      return layout.addressCases('daddr', cases, rest);
-    };
     this.region = byDestination(({ region }) => region, NO);
     const any = [sourcesOf(layout, parts), protocolsOf(layout, parts)].reduce(
       (one, other) => layout.diagrams.and(one, other),
@@ -174,13 +172,17 @@ export function isThere(place: CellPlace, wanted: Place): boolean {
   }
 }
 
-const isSingle = (ranges: Ranges): boolean => ranges.length === 1 && ranges[0]?.from === ranges[0]?.to;
-
 /** The one address that all packets of a set have. */
 function onlyAddress({ boxes }: PacketSet, field: 'saddr' | 'daddr'): Address | undefined {
-  const [first, ...rest] = boxes.map((box) => box[field]);
-  const address = first !== undefined && isSingle(first) ? first[0]?.from : undefined;
-  return rest.every((other) => isSingle(other) && other[0]?.from === address) ? address : undefined;
+  let address: Address | undefined;
+  for (const box of boxes) {
+    const ranges = box[field];
+    const [first] = ranges;
+    if (ranges.length !== 1 || first?.from !== first?.to) return undefined;
+    if (address !== undefined && first?.from !== address) return undefined;
+    address = first?.from;
+  }
+  return address;
 }
 
 /** An address that all packets of a set have is no variable: sets of many claims are then the same but for it. */

@@ -182,8 +182,8 @@ export class Prover {
     const notProved = diagrams.orAll(open);
     return claims.map((claim, index): Proof | undefined => {
       if (regions[index] === NO) return { kind: 'vacuous', copied: false };
-      const own = this.#layout.restrictAddress(notProved, 'daddr', destinationOf(claim) ?? 0);
-      return own === NO ? { kind: 'holds', copied: false } : undefined;
+      const own = (): Node => this.#layout.restrictAddress(notProved, 'daddr', destinationOf(claim) ?? 0);
+      return notProved === NO || own() === NO ? { kind: 'holds', copied: false } : undefined;
     });
   }
 

@@ -249,6 +249,10 @@ function patternsOverlap(a: Pattern, b: Pattern): boolean {
   );
 }
 
+type States = readonly ConntrackState[];
+const intersectStates = (a: States, b: States): States =>
+  a.every((state) => b.includes(state)) ? a : a.filter((state) => b.includes(state));
+
 /** What is in both boxes; undefined when nothing is. */
 export function intersectPatterns(a: Pattern, b: Pattern): Pattern | undefined {
   if (!patternsOverlap(a, b)) return undefined;
@@ -262,8 +266,8 @@ export function intersectPatterns(a: Pattern, b: Pattern): Pattern | undefined {
     flags: intersectRanges(a.flags, b.flags),
     type: intersectRanges(a.type, b.type),
     code: intersectRanges(a.code, b.code),
-    entry: intersectEntry(a.entry, b.entry),
-    states: a.states.filter((state) => b.states.includes(state)),
+    entry: a.entry === b.entry ? a.entry : intersectEntry(a.entry, b.entry),
+    states: intersectStates(a.states, b.states),
   };
 }
 
@@ -289,7 +293,7 @@ export function subtractPattern(a: Pattern, b: Pattern): readonly Pattern[] {
   }
   const states = a.states.filter((state) => !b.states.includes(state));
   if (states.length > 0) rest.push({ ...common, states });
-  common = { ...common, states: a.states.filter((state) => b.states.includes(state)) };
+  common = { ...common, states: intersectStates(a.states, b.states) };
   const entry = subtractEntry(a.entry, b.entry);
   if (!isEmptyEntry(entry)) rest.push({ ...common, entry });
   return rest;

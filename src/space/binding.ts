@@ -4,7 +4,7 @@
  * A region is cut up by what the function says of its packets. Both are walked together: a table that tells ten thousand destinations apart costs no more than those that
  * the region has. And where it says the same of them all, which is usual, nothing is made.
  */
-import { FALL, NO, YES, type Edge, type Node } from './diagram.ts';
+import { FALL, NO, YES, type Node } from './diagram.ts';
 import type { Layout } from './layout.ts';
 import { memberAt } from './value.ts';
 
@@ -279,14 +279,15 @@ class Cutting {
 
   /** The cases of the first level put together. */
   #apart(point: ReducedPoint): Cut {
-    const parts = new Map<Node, Edge[]>();
+    // Of each edge its last value and where it leads to, in turn.
+    const parts = new Map<Node, number[]>();
     let from = 0;
     const add = (to: Node, hi: number, region: Node): void => {
       const own = parts.get(to) ?? [];
-      parts.set(to, own);
-      const last = own.at(-1)?.hi ?? -1;
-      if (last < from - 1) own.push({ hi: from - 1, to: NO });
-      own.push({ hi, to: region });
+      if (own.length === 0) parts.set(to, own);
+      const last = own.at(-2) ?? -1;
+      if (last < from - 1) own.push(from - 1, NO);
+      own.push(hi, region);
     };
     let last: Point | undefined;
     let cut: Cut = FALL;
@@ -304,7 +305,7 @@ class Cutting {
     const max = this.#layout.diagrams.maxOf(level);
     const made = new Map<Node, Node>();
     for (const [to, edges] of parts) {
-      if (edges.at(-1)?.hi !== max) edges.push({ hi: max, to: NO });
+      if (edges.at(-2) !== max) edges.push(max, NO);
       const part = this.#assemble(level, edges);
       // What a field above has been asked for already may leave nothing.
       if (part !== NO) made.set(to, part);
@@ -370,15 +371,16 @@ class Cutting {
   }
 
   /** A set, of cases of a level: a node, if its children only ask for what stands below it; else put together. */
-  #assemble(level: number, edges: readonly Edge[]): Node {
+  #assemble(level: number, edges: readonly number[]): Node {
     const { diagrams } = this.#layout;
-    if (edges.every(({ to }) => diagrams.levelOf(to) > level)) return diagrams.node(level, edges);
+    if (edges.every((to, at) => at % 2 === 0 || diagrams.levelOf(to) > level)) return diagrams.nodeOf(level, edges);
+    const cases: Node[] = [];
     let from = 0;
-    const cases = edges.map(({ hi, to }) => {
-      const set = diagrams.choose(level, [{ from, to: hi }], YES, NO);
+    for (let at = 0; at < edges.length; at += 2) {
+      const [hi, to] = [edges[at] ?? 0, edges[at + 1] ?? NO];
+      cases.push(diagrams.and(diagrams.choose(level, [{ from, to: hi }], YES, NO), to));
       from = hi + 1;
-      return diagrams.and(set, to);
-    });
+    }
     return diagrams.orAll(cases);
   }
 }

@@ -20,7 +20,7 @@ import { BROADCAST_MAC, macOctets, type Mac } from '../address/mac.ts';
 import type { Range } from '../address/ranges.ts';
 import { hasJoined } from '../host/groups.ts';
 import type { Bridge, Host } from '../host/host.ts';
-import { assumedMac, neighbourMac, senderMac, stationDmacs } from '../host/link.ts';
+import { assumedMac, knownMac, neighbourMac, senderMac, stationDmacs } from '../host/link.ts';
 import {
   addressKind,
   localDevice,
@@ -36,7 +36,7 @@ import { addressLevels } from './header-levels.ts';
 import type { Header } from './cell.ts';
 import { FALL, FIRST_FREE_TERMINAL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import { addressRuns } from './host-addresses.ts';
-import type { AddressCase, AddressField, Layout } from './layout.ts';
+import type { AddressField, Layout } from './layout.ts';
 import { memberAt, memberEnd } from './value.ts';
 
 /** Stands for every machine that nobody knows. */
@@ -194,8 +194,9 @@ export class Decisions {
   groups(dev: string): ClassNode<Mac | null> {
     return this.#once(`groups ${dev}`, () =>
       this.#byRuns('daddr', this.#linkRuns(), ({ from }) => {
-        const mac = neighbourMac(this.#host, dev, from);
-        return isMulticast(from) || from === LIMITED_BROADCAST || mac === BROADCAST_MAC ? mac : null;
+        const mac = knownMac(this.#host, dev, from);
+        const isOfMany = isMulticast(from) || from === LIMITED_BROADCAST || mac === BROADCAST_MAC;
+        return (isOfMany ? mac : undefined) ?? null;
       }),
     );
   }
@@ -247,51 +248,54 @@ export class Decisions {
     const { node } = this.#once(key, () =>
       this.#cases(
         'daddr',
-        [...samples.values()].map((daddr) =>
+        samples.map((daddr) =>
           this.#cases(
             'saddr',
-            [...samples.values()].map((saddr) => this.#end(ask(saddr, daddr))),
+            samples.map((saddr) => this.#end(ask(saddr, daddr))),
           ),
         ),
       ),
     );
     const from = (saddr: Address): Node => {
       const of = this.#classOf(saddr);
-      const sample = samples.get(of) ?? saddr;
+      const sample = samples[of] ?? saddr;
       const made = (): Node =>
         this.#cases(
           'daddr',
-          [...samples.values()].map((daddr) => this.#end(ask(sample, daddr))),
+          samples.map((daddr) => this.#end(ask(sample, daddr))),
         );
       return this.#once(`${key} from ${of}`, made).node;
     };
     return { node, from };
   }
 
-  /** A function of the class of an address: what it is of each, in the order of the samples. */
+  /** A function of the class of an address, given in their order. */
   #cases(field: AddressField, ofClasses: readonly Node[]): Node {
-    const { runs, classes, samples } = this.#addressClasses();
-    const none = this.#end(undefined);
-    const ends = new Map([...samples.keys()].map((of, index) => [of, ofClasses[index] ?? none]));
-    return this.#casesOf(field, runs, (_run, index) => ends.get(classes[index] ?? '') ?? none);
+    const { diagrams } = this.#layout;
+    return diagrams.substitute(
+      diagrams.mapping((end) => ofClasses[memberAt(end)] ?? NO),
+      this.#classesBy(field),
+    );
+  }
+
+  /** From an address to the number of its class: what is asked of classes is then put in their place, however many runs of addresses there are. */
+  #classesBy(field: AddressField): Node {
+    return this.#once(`class ${field}`, () => {
+      const { runs, classes } = this.#addressClasses();
+      return this.#casesOf(field, runs, (_run, index) => memberEnd(classes[index] ?? 0));
+    }).node;
   }
 
   /** A function of an address, by runs of which many in a row may lead to the same. */
   #casesOf(field: AddressField, runs: readonly Range[], endOf: (run: Range, index: number) => Node): Node {
-    const cases: AddressCase[] = [];
-    let last: Address | undefined;
-    let before = NO;
-    runs.forEach((run, index) => {
-      const to = endOf(run, index);
-      if (last !== undefined && before !== to) cases.push({ last, to: before });
-      last = run.to;
-      before = to;
+    return this.#layout.addressCases(field, this.#end(undefined), (add) => {
+      runs.forEach((run, index) => {
+        add(run.to, endOf(run, index));
+      });
     });
-    if (last !== undefined) cases.push({ last, to: before });
-    return this.#layout.addressCases(field, cases, this.#end(undefined));
   }
 
-  #classOf(address: Address): string {
+  #classOf(address: Address): number {
     const { runs, classes } = this.#addressClasses();
     let low = 0;
     let high = runs.length - 1;
@@ -300,7 +304,7 @@ export class Decisions {
       if ((runs[middle]?.to ?? address) < address) low = middle + 1;
       else high = middle;
     }
-    return classes[low] ?? '';
+    return classes[low] ?? 0;
   }
 
   #addressClasses(): AddressClasses {
@@ -330,9 +334,9 @@ interface AddressClasses {
   /** Within a run every address is routed alike. */
   readonly runs: readonly Range[];
   /** Runs of one class are routed alike, too, as sources and as destinations. */
-  readonly classes: readonly string[];
+  readonly classes: readonly number[];
   /** An address of each class. */
-  readonly samples: ReadonlyMap<string, Address>;
+  readonly samples: readonly Address[];
   /** Within a run the host prefers the same of its own addresses for every destination. */
   readonly sourceRuns: readonly Range[];
   /** Within a run, but where it is one of nobody, every address has the same MAC. */
@@ -345,10 +349,12 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
   const runs = addressRuns(host, family, { neighbours: false });
   const table = routingTable(host);
   const somebody: Address = family === 4 ? 0xcb007107 : (0x20010db8n << 96n) | 7n;
+  const numbers = new Map<string, number>();
+  const samples: Address[] = [];
   const classes = runs.map(({ from }) => {
     const route = table.findIndex(({ to }) => prefixContains(to, from));
     const output = atClass(routeOutput(host, { saddr: zeroAddress(family), daddr: from }), from);
-    return [
+    const of = [
       addressKind(host, from),
       localDevice(host, from),
       isLoopback(from),
@@ -364,11 +370,11 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
         decisionKey(atClass(routeInput(host, { saddr: somebody, daddr: from }, name, true), from)),
       ),
     ].join('\n');
-  });
-  const samples = new Map<string, Address>();
-  runs.forEach(({ from }, index) => {
-    const of = classes[index] ?? '';
-    if (!samples.has(of)) samples.set(of, from);
+    const known = numbers.get(of);
+    if (known !== undefined) return known;
+    const made = samples.push(from) - 1;
+    numbers.set(of, made);
+    return made;
   });
   return { runs, classes, samples, sourceRuns: family === 4 ? runs : sourceRuns6(host), linkRuns };
 }

@@ -211,6 +211,13 @@ export class Diagrams {
     return this.#finish(level, mark);
   }
 
+  /** The same, of edges that are written one behind the other: of each its last value and where it leads to. */
+  nodeOf(level: number, edges: readonly number[]): Node {
+    const mark = this.#top;
+    for (let at = 0; at < edges.length; at += 2) this.#push(mark, edges[at] ?? 0, edges[at + 1] ?? NO);
+    return this.#finish(level, mark);
+  }
+
   /** `inside` where the level's value is in one of the ranges (sorted, disjoint), `outside` elsewhere. */
   choose(
     level: number,

@@ -17,9 +17,11 @@ export function destinationOf(layout: Layout, rule: Rule | undefined): Address |
 /** What becomes of the packets with each of these addresses; FALL for all others. */
 export function dispatched(layout: Layout, field: AddressField, ends: ReadonlyMap<Address, Node>): Node {
   const sorted = [...ends].sort(([a], [b]) => (a < b ? -1 : 1));
-  const cases = sorted.flatMap(([address, to]) => {
-    const before = addToAddress(address, -1);
-    return [...(before === undefined ? [] : [{ last: before, to: FALL }]), { last: address, to }];
+  return layout.addressCases(field, FALL, (add) => {
+    for (const [address, to] of sorted) {
+      const before = addToAddress(address, -1);
+      if (before !== undefined) add(before, FALL);
+      add(address, to);
+    }
   });
-  return layout.addressCases(field, cases, FALL);
 }

@@ -25,7 +25,7 @@ import { MadeChains } from './made-chains.ts';
 import { Openings } from './openings.ts';
 import { Outcomes } from './outcome.ts';
 import { TargetReadings } from './target-reading.ts';
-import { alphabetsOf, portsNamed, type MoreNames } from './vocabulary.ts';
+import { alphabetsOf, namedBy, type MoreNames } from './vocabulary.ts';
 
 export interface GroundOptions {
   readonly family: Family;
@@ -101,7 +101,8 @@ export class Ground {
     this.family = family;
     this.backend = backend;
     this.network = network;
-    this.layout = new Layout(family, alphabetsOf(rulesets, network.hosts, more), limit);
+    const named = namedBy(rulesets);
+    this.layout = new Layout(family, alphabetsOf(named, network.hosts, more), limit);
     this.outcomes = new Outcomes(limit);
     this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
     this.effects = new Effects(this.layout, this.outcomes);
@@ -112,7 +113,7 @@ export class Ground {
     this.openings = new Openings(this.layout);
     this.joining = joins ? new Joining(this.layout, this.bindings) : undefined;
     this.#macs = macsOf(network, this.layout);
-    this.#ports = portsNamed(rulesets);
+    this.#ports = [...named.devices];
   }
 
   /**

@@ -190,13 +190,13 @@ export class Layout {
     const isAlone = ranges.length === 1 && typeof only?.from === 'number';
     const alone = isAlone ? this.#within4(this.level(field), only as Range<number>, inside, outside) : undefined;
     if (alone !== undefined) return alone;
-    const cases: AddressCase[] = [];
-    for (const { from, to } of ranges) {
-      const before = addToAddress(from, -1);
-      if (before !== undefined) cases.push({ last: before, to: outside });
-      cases.push({ last: to, to: inside });
-    }
-    return this.addressCases(field, cases, outside);
+    return this.addressCases(field, outside, (add) => {
+      for (const { from, to } of ranges) {
+        const before = addToAddress(from, -1);
+        if (before !== undefined) add(before, outside);
+        add(to, inside);
+      }
+    });
   }
 
   /** A prefix of IPv4 addresses, or another range that cuts one word alone: there are many of them. Undefined for other ranges. */
@@ -222,50 +222,27 @@ export class Layout {
     return known;
   }
 
-  /** A function of an address by runs: up to each `last` in turn, and `rest` behind the last of them. */
-  addressCases(field: AddressField, cases: readonly AddressCase[], rest: Node): Node {
+  /** A function of an address by runs, which `tell` names in order: up to each `last` in turn, and `rest` behind the last of them. */
+  addressCases(field: AddressField, rest: Node, tell: (add: AddCase) => void): Node {
     const ones = onesAddress(this.family);
-    const whole = cases.at(-1)?.last === ones ? cases : [...cases, { last: ones, to: rest }];
     const [first = 0] = this.wordLevels(field);
-    if (this.family === 4) return this.#cases4(first, whole);
-    return this.#casesOfWord(
-      first,
-      0,
-      whole.map(({ last, to }) => ({ words: wordsOf(last), to })),
-    );
-  }
-
-  #cases4(level: number, cases: readonly AddressCase[]): Node {
-    const { diagrams } = this;
-    const high: Edge[] = [];
-    let low: Edge[] = [];
-    let next = 0;
-    for (const { last, to } of cases) {
-      const end = Number(last);
-      if (end < next) continue;
-      const word = Math.floor(end / 256);
-      if (low.length > 0 && word > Math.floor((next - 1) / 256)) {
-        low.push({ hi: 255, to });
-        high.push({ hi: Math.floor((next - 1) / 256), to: diagrams.node(level + 1, low) });
-        low = [];
-      }
-      const isFull = end % 256 === 255;
-      if (low.length === 0) {
-        if (isFull) high.push({ hi: word, to });
-        else {
-          if (word > (high.at(-1)?.hi ?? -1) + 1) high.push({ hi: word - 1, to });
-          low.push({ hi: end % 256, to });
-        }
-      } else {
-        low.push({ hi: end % 256, to });
-        if (isFull) {
-          high.push({ hi: word, to: diagrams.node(level + 1, low) });
-          low = [];
-        }
-      }
-      next = end + 1;
+    if (this.family === 4) {
+      const cases = new Cases4(this.diagrams, first);
+      tell((last, to) => {
+        cases.add(Number(last), to);
+      });
+      cases.add(Number(ones), rest);
+      return cases.node();
     }
-    return diagrams.node(level, high);
+    const cases: WordCase[] = [];
+    let end: Address | undefined;
+    tell((last, to) => {
+      if (cases.at(-1)?.to === to) cases.pop();
+      cases.push({ words: wordsOf(last), to });
+      end = last;
+    });
+    if (end !== ones) cases.push({ words: wordsOf(ones), to: rest });
+    return this.#casesOfWord(first, 0, cases);
   }
 
   /** As deep as an address has words. */
@@ -365,9 +342,49 @@ export class Layout {
   }
 }
 
-export interface AddressCase {
-  readonly last: Address;
-  readonly to: Node;
+export type AddCase = (last: Address, to: Node) => void;
+
+/** A function of an IPv4 address in the making. There may be many thousands of cases: nothing is made for each of them. */
+class Cases4 {
+  readonly #diagrams: Diagrams;
+  readonly #level: number;
+  /** Of each edge its last value and where it leads to, in turn. */
+  readonly #high: number[] = [];
+  #low: number[] = [];
+  /** The first address that nothing has been said of. */
+  #next = 0;
+
+  constructor(diagrams: Diagrams, level: number) {
+    this.#diagrams = diagrams;
+    this.#level = level;
+  }
+
+  /** From after the case before up to `last`; nothing where that is all said. */
+  add(last: number, to: Node): void {
+    if (last < this.#next) return;
+    const word = Math.floor(last / 256);
+    const before = Math.floor((this.#next - 1) / 256);
+    if (this.#low.length > 0 && word > before) {
+      this.#low.push(255, to);
+      this.#close(before);
+    }
+    const isFull = last % 256 === 255;
+    if (this.#low.length > 0 || !isFull) {
+      if (this.#low.length === 0 && word > (this.#high.at(-2) ?? -1) + 1) this.#high.push(word - 1, to);
+      this.#low.push(last % 256, to);
+      if (isFull) this.#close(word);
+    } else this.#high.push(word, to);
+    this.#next = last + 1;
+  }
+
+  #close(word: number): void {
+    this.#high.push(word, this.#diagrams.nodeOf(this.#level + 1, this.#low));
+    this.#low = [];
+  }
+
+  node(): Node {
+    return this.#diagrams.nodeOf(this.#level, this.#high);
+  }
 }
 
 interface WordCase {

@@ -36,7 +36,8 @@ interface Settled {
 }
 
 export class MadeChains {
-  readonly #actions = new Map<Target | undefined, Action>();
+  /** By target, or by its name where that says all. */
+  readonly #actions = new Map<Target | string | undefined, Action>();
   readonly #summaries = new Map<Chain, Summary>();
   /** By the chain's name. */
   readonly #made = new Map<string, Made[]>();
@@ -46,10 +47,12 @@ export class MadeChains {
     // The same to a packet as it is written; there are many of them, and each is another object.
     if (target?.kind === 'jump' || target?.kind === 'goto') return target;
     if (target?.kind === 'DNAT' || target?.kind === 'SNAT') return { kind: 'nat', target };
-    let action = this.#actions.get(target);
+    const key =
+      target?.kind === 'ACCEPT' || target?.kind === 'DROP' || target?.kind === 'RETURN' ? target.kind : target;
+    let action = this.#actions.get(key);
     if (action === undefined) {
       action = compileTarget(target);
-      this.#actions.set(target, action);
+      this.#actions.set(key, action);
     }
     return action;
   }

@@ -36,19 +36,40 @@ export const entriesNamed = (set: PacketSet): readonly string[] =>
     (['in', 'local'] as const).flatMap((kind) => entry[kind].names.map((name) => entryKey(kind, name))),
   );
 
+type Transports = Map<Ranges<number>, { readonly box: Pattern; readonly node: Node }>;
+
+/** What a layout has been told of the lists in boxes, by the lists themselves: sets of many claims have the same ones. */
+interface Kept {
+  /** By protocols and ports: of all that a box says beside its addresses, the last box, and its diagram. */
+  readonly transports: Map<Ranges<number>, Transports>;
+  /** By sources, and by what their packets are besides. */
+  readonly sources: Map<Ranges, Map<Node, Node>>;
+}
+
+const keptOf = new WeakMap<Layout, Kept>();
+
+function valueAt<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
 /** The diagram of a set: its boxes of the layout's family, and of those packets only these. Fields that sets do not speak of are free. */
 export function fromSet(layout: Layout, set: PacketSet, within: Node = YES): Node {
   const { diagrams } = layout;
+  const kept: Kept = keptOf.get(layout) ?? {
+    transports: new Map<Ranges<number>, Transports>(),
+    sources: new Map<Ranges, Map<Node, Node>>(),
+  };
+  keptOf.set(layout, kept);
   // Boxes of the same addresses are put together first: what is said of the addresses, which may be long, is then said once.
   const alike = new Map<Ranges, Map<Ranges, Node[]>>();
   for (const box of set.boxes) {
     if (box.family !== layout.family) continue;
-    const { daddr, saddr } = box;
-    const bySource = alike.get(daddr) ?? new Map<Ranges, Node[]>();
-    alike.set(daddr, bySource);
-    const own = bySource.get(saddr);
-    if (own === undefined) bySource.set(saddr, [withoutAddresses(layout, box)]);
-    else own.push(withoutAddresses(layout, box));
+    const bySource = valueAt(alike, box.daddr, () => new Map<Ranges, Node[]>());
+    valueAt(bySource, box.saddr, (): Node[] => []).push(withoutAddresses(layout, box, kept));
   }
   const among = (field: AddressField, ranges: Ranges, node: Node): Node => {
     if (node === NO) return NO;
@@ -57,20 +78,36 @@ export function fromSet(layout: Layout, set: PacketSet, within: Node = YES): Nod
       ? layout.chooseAddresses(field, ranges, node, NO)
       : diagrams.and(layout.addresses(field, ranges), node);
   };
+  const from = (saddr: Ranges, node: Node): Node =>
+    valueAt(
+      valueAt(kept.sources, saddr, () => new Map<Node, Node>()),
+      node,
+      () => among('saddr', saddr, node),
+    );
   return diagrams.orAll(
-    [...alike].map(([daddr, bySource]) =>
-      among(
-        'daddr',
-        daddr,
-        diagrams.orAll(
-          [...bySource].map(([saddr, boxes]) => among('saddr', saddr, diagrams.and(diagrams.orAll(boxes), within))),
-        ),
-      ),
-    ),
+    [...alike].map(([daddr, bySource]) => {
+      // What has many edges comes last: all that is put together with it has as many.
+      const few: Node[] = [];
+      const many: Node[] = [];
+      for (const [saddr, boxes] of bySource)
+        (saddr.length > 1 ? many : few).push(from(saddr, diagrams.and(diagrams.orAll(boxes), within)));
+      return among('daddr', daddr, diagrams.or(diagrams.orAll(few), diagrams.orAll(many)));
+    }),
   );
 }
 
-function withoutAddresses(layout: Layout, box: Pattern): Node {
+function withoutAddresses(layout: Layout, box: Pattern, { transports }: Kept): Node {
+  const byPorts = valueAt(transports, box.dport, (): Transports => new Map());
+  const last = byPorts.get(box.protocol);
+  if (last !== undefined && BESIDE_ADDRESSES.every((field) => last.box[field] === box[field])) return last.node;
+  const node = transportOf(layout, box);
+  byPorts.set(box.protocol, { box, node });
+  return node;
+}
+
+const BESIDE_ADDRESSES = ['protocol', 'dport', 'sport', 'flags', 'type', 'code', 'entry', 'states'] as const;
+
+function transportOf(layout: Layout, box: Pattern): Node {
   let node = YES;
   const numbers = (field: Field, ranges: Ranges<number>): void => {
     node = layout.chooseNumbers(field, ranges, node, NO);

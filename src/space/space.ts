@@ -11,7 +11,7 @@ import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Outcomes } from './outcome.ts';
 import { TargetReadings } from './target-reading.ts';
-import { alphabetsOf, type MoreNames } from './vocabulary.ts';
+import { alphabetsOf, namedBy, type MoreNames } from './vocabulary.ts';
 
 export interface SpaceOptions {
   readonly family: Family;
@@ -42,7 +42,7 @@ export class Space {
     { family, backend, host, parts = false, more, limit, eachReading = false }: SpaceOptions,
   ) {
     this.backend = backend;
-    this.layout = new Layout(family, alphabetsOf(rulesets, host === undefined ? [] : [host], more), limit);
+    this.layout = new Layout(family, alphabetsOf(namedBy(rulesets), host === undefined ? [] : [host], more), limit);
     this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
     this.outcomes = new Outcomes(limit);
     this.effects = new Effects(this.layout, this.outcomes);

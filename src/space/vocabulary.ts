@@ -1,6 +1,6 @@
 /** The names that rulesets and a host tell apart: what the alphabets of a layout are made of. */
 import type { Host } from '../host/host.ts';
-import type { Match, Rule, Ruleset } from '../ruleset/rule.ts';
+import type { Rule, Ruleset } from '../ruleset/rule.ts';
 import type { Alphabets } from './layout.ts';
 import { Names } from './names.ts';
 import { entryKey, OTHER_ENTRIES } from './packet-set.ts';
@@ -11,16 +11,31 @@ export interface MoreNames {
   readonly devices?: Iterable<string>;
 }
 
-/** Alphabets for these rulesets, on these hosts or, without one, on any. */
-export function alphabetsOf(rulesets: readonly Ruleset[], hosts: readonly Host[], more: MoreNames = {}): Alphabets {
-  const devices = new Set(more.devices ?? []);
+/** What rules ask for by its name, or by the start of it. */
+export interface RuleNames {
+  /** Devices, and ports of bridges. */
+  readonly devices: ReadonlySet<string>;
+  readonly macs: ReadonlySet<string>;
+}
+
+export function namedBy(rulesets: readonly Ruleset[]): RuleNames {
+  const devices = new Set<string>();
   const macs = new Set<string>();
-  forEachMatch(rulesets, (match) => {
-    if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);
-    else if (match.kind === 'mac') macs.add(match.mac);
-    else if (match.kind === 'physdev')
-      for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
-  });
+  for (const rules of ruleListsOf(rulesets))
+    for (const { matches } of rules)
+      for (const match of matches) {
+        if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);
+        else if (match.kind === 'mac') macs.add(match.mac);
+        else if (match.kind === 'physdev')
+          for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
+      }
+  return { devices, macs };
+}
+
+/** Alphabets for what rules name, on these hosts or, without one, on any. */
+export function alphabetsOf(named: RuleNames, hosts: readonly Host[], more: MoreNames = {}): Alphabets {
+  const devices = new Set([...(more.devices ?? []), ...named.devices]);
+  const macs = new Set(named.macs);
   const own = hosts.flatMap(devicesOf);
   for (const device of own) devices.add(device);
   for (const set of hosts.flatMap(({ sets }) => [...sets.values()])) {
@@ -38,30 +53,16 @@ export function alphabetsOf(rulesets: readonly Ruleset[], hosts: readonly Host[]
   return { devices: new Names(devices), macs: new Names(macs), entries: new Names(entries) };
 }
 
-/** The ports of bridges that rules ask for, by name or by the start of it. */
-export function portsNamed(rulesets: readonly Ruleset[]): readonly string[] {
-  const named = new Set<string>();
-  forEachMatch(rulesets, (match) => {
-    if (match.kind === 'in' || match.kind === 'out') named.add(match.name);
-    else if (match.kind === 'physdev')
-      for (const port of [match.in, match.out]) if (port !== undefined) named.add(port.value);
-  });
-  return [...named];
-}
-
 /** Devices of the IP layer, and ports of bridges. */
 export const devicesOf = (host: Host): readonly string[] => [
   ...host.interfaces.map(({ name }) => name),
   ...host.bridges.flatMap(({ ports }) => ports.map(({ name }) => name)),
 ];
 
-/** Each match once: rulesets may have chains in common (ruleset/known.ts), and rules of equal text have their list of matches (ruleset/plain.ts). */
-function forEachMatch(rulesets: readonly Ruleset[], see: (match: Match) => void): void {
-  const chains = new Set<readonly Rule[]>();
-  const lists = new Set<readonly Match[]>();
+/** Each list once: rulesets may have chains in common (ruleset/known.ts). */
+function ruleListsOf(rulesets: readonly Ruleset[]): ReadonlySet<readonly Rule[]> {
+  const lists = new Set<readonly Rule[]>();
   for (const ruleset of rulesets)
-    for (const table of ruleset.tables.values())
-      for (const { rules } of table.chains.values()) if (rules.length > 0) chains.add(rules);
-  for (const rules of chains) for (const { matches } of rules) lists.add(matches);
-  for (const matches of lists) matches.forEach(see);
+    for (const table of ruleset.tables.values()) for (const { rules } of table.chains.values()) lists.add(rules);
+  return lists;
 }

@@ -8,6 +8,7 @@ import { familyOf, type Address, type Family, type Prefix } from '../../address/
 import { normalizeRanges, prefixRange, type Ranges } from '../../address/ranges.ts';
 import type { Deployment, DeploymentHost, Instance, Network, SecurityGroupRule } from '../../deployment/deployment.ts';
 import { dhcpServerFor, groupsOf, hostNamed, membersOf, networkLabelled } from '../../deployment/placement.ts';
+import { keptFor } from '../../deployment/kept.ts';
 import { isSince } from '../../deployment/release.ts';
 import { ICMP, icmpOf, TCP, UDP } from '../../packet/packet.ts';
 import { NO_PACKET, setOf, unionSets, type PacketSet, type Pattern } from '../../packet/pattern.ts';
@@ -47,8 +48,15 @@ export const memberAddresses = (deployment: Deployment, group: string, family: F
 /** A rule for a group has no CIDR that could tell its family: nova takes it for IPv4, so no group ever opens IPv6. */
 const ruleFamily = (rule: SecurityGroupRule): Family => (rule.cidr === undefined ? 4 : familyOf(rule.cidr.address));
 
-/** What one rule of a group admits, to any address, in any state. Without a protocol: everything from its source. */
-export function admittedBy(deployment: Deployment, rule: SecurityGroupRule, family: Family): PacketSet {
+/** What one rule of a group admits, to any address, in any state. Without a protocol: everything from its source. Kept: it is said of all members of the group. */
+export const admittedBy = (deployment: Deployment, rule: SecurityGroupRule, family: Family): PacketSet =>
+  admittedIn(deployment)(rule, family);
+
+const admittedIn = keptFor((deployment: Deployment) =>
+  keptFor((rule: SecurityGroupRule, family: Family) => madeOf(deployment, rule, family)),
+);
+
+function madeOf(deployment: Deployment, rule: SecurityGroupRule, family: Family): PacketSet {
   if (ruleFamily(rule) !== family) return NO_PACKET;
   const saddr =
     rule.group === undefined

@@ -56,7 +56,9 @@ const BODIED: PacketSet = {
  * The packets that open a flow whatever the sysctls say: a SYN, an icmp query, any packet of most other protocols. The rest is INVALID or, with
  * nf_conntrack_tcp_loose, may be taken for the middle of a flow (S6).
  */
-export const openers = (family: Family): PacketSet =>
+export const openers = (family: Family): PacketSet => OPENERS[family];
+
+const openersOf = (family: Family): PacketSet =>
   unionSets(
     unionSets(
       setOf({ family, protocol: values([TCP]), flags: flagRanges(SYN | ACK | RST | FIN, SYN) }),
@@ -64,6 +66,8 @@ export const openers = (family: Family): PacketSet =>
     ),
     subtractSets(others(family), BODIED),
   );
+
+const OPENERS: Readonly<Record<Family, PacketSet>> = { 4: openersOf(4), 6: openersOf(6) };
 
 /** The packets that a running flow has: segments with ACK, icmp queries (asked again) and their answers, any packet of another protocol. */
 const continuers = (family: Family): PacketSet =>
