@@ -80,10 +80,13 @@ export interface Oracle {
 
 /**
  * The families of which a rule needs connection tracking (S1), as the name of a variant of a world. nf_tables lets go of the rules before, and so of conntrack, only
- * some time after a restore (nf_tables_trans_destroy_work): rules with which it is off for a family do not come behind others.
+ * some time after a restore (nf_tables_trans_destroy_work), of each family by itself: rules with which it is off do not come behind others. ip_tables does so at once, and a
+ * world is dear.
  */
-export const trackingOf = ({ rules }: Machine): string =>
-  `tracks ${[...rules].flatMap(([family, { conntrack }]) => (conntrack ? [family] : [])).join()}`;
+export function trackingOf({ rules, backend }: Machine): string {
+  const tracked = [...rules].flatMap(([family, { conntrack }]) => (conntrack ? [family] : []));
+  return backend === 'nft' ? `tracks ${tracked.join()}` : tracked.length > 0 ? 'tracks' : '';
+}
 
 /** The kernel itself. */
 export function liveOracle(kernel: BegunKernel): Oracle {
