@@ -7,11 +7,12 @@ import type { Bridge, BridgePort, Interface } from './host.ts';
 export interface OwnAddresses {
   /** The device that holds an address. */
   readonly holder: (address: Address) => string | undefined;
-  /** The device on whose IPv4 subnet the address is the directed broadcast. */
-  readonly broadcast: (address: Address) => string | undefined;
+  /** The device on whose IPv4 subnet the address is the directed broadcast, and the host's own address there. */
+  readonly broadcast: (address: Address) => { readonly device: string; readonly source: Address } | undefined;
 }
 
 /** Whenever lo is up it has 127.0.0.1/8, whose last address is the directed broadcast (inetdev_event). */
+const LOOPBACK: Address = 0x7f000001;
 const LOOPBACK_BROADCAST: Address = 0x7fffffff;
 
 const known = new WeakMap<readonly Interface[], OwnAddresses>();
@@ -26,7 +27,7 @@ function order(interfaces: readonly Interface[]): OwnAddresses {
   const exact = new Map<Address, { readonly device: string; readonly at: number }>();
   // The loopback device answers for its whole prefix (fib_add_ifaddr: RTN_LOCAL on IFF_LOOPBACK).
   const whole: { readonly prefix: Prefix; readonly device: string; readonly at: number }[] = [];
-  const broadcasts = new Map([[LOOPBACK_BROADCAST, 'lo']]);
+  const broadcasts = new Map([[LOOPBACK_BROADCAST, { device: 'lo', source: LOOPBACK }]]);
   let at = 0;
   for (const { name: device, addresses } of interfaces)
     for (const { address, length } of addresses) {
@@ -35,7 +36,7 @@ function order(interfaces: readonly Interface[]): OwnAddresses {
       else if (!exact.has(address)) exact.set(address, { device, at });
       if (familyOf(address) === 6 || length >= 31) continue;
       const last = lastAddress(prefixOf(address, length));
-      if (!broadcasts.has(last)) broadcasts.set(last, device);
+      if (!broadcasts.has(last)) broadcasts.set(last, { device, source: address });
     }
   return {
     holder: (address) => {

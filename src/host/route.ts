@@ -21,7 +21,7 @@ import {
 } from '../address/address.ts';
 import { hasJoined, isRoutersAnycast } from './groups.ts';
 import { interfaceOf, interfaceSysctl, sysctlOf, type Host, type InterfaceAddress } from './host.ts';
-import { ownAddressesOf } from './own.ts';
+import { ownAddressesOf, type OwnAddresses } from './own.ts';
 
 /** What the local routing table makes of an address (RTN_*). */
 export type AddressKind = 'LOCAL' | 'BROADCAST' | 'MULTICAST' | 'UNICAST';
@@ -48,9 +48,11 @@ export const localDevice = (host: Host, address: Address): string | undefined =>
   ownAddressesOf(host.interfaces).holder(address) ??
   (isLoopback(address) && broadcastDevice(host, address) === undefined ? 'lo' : undefined);
 
-/** The device on whose subnet `address` is the directed broadcast. */
-const broadcastDevice = (host: Host, address: Address): string | undefined =>
+const broadcastOf = (host: Host, address: Address): ReturnType<OwnAddresses['broadcast']> =>
   ownAddressesOf(host.interfaces).broadcast(address);
+
+/** The device on whose subnet `address` is the directed broadcast. */
+const broadcastDevice = (host: Host, address: Address): string | undefined => broadcastOf(host, address)?.device;
 
 /**
  * What kind of address it is to this host, as `-m addrtype` asks (inet_addr_type_dev_table: only the local table is consulted, so everything
@@ -253,13 +255,16 @@ export function routeOutput(host: Host, packet: { saddr: Address; daddr: Address
     const device = localDevice(host, saddr);
     if (device !== undefined) return { kind: 'forward', oif: device, nextHop: daddr };
   }
-  const broadcast = broadcastDevice(host, daddr);
+  const broadcast = broadcastOf(host, daddr);
   const toAll = isMulticast(daddr) || daddr === LIMITED_BROADCAST;
-  const route = broadcast === undefined ? lookup(host, daddr, by) : { to: prefixOf(daddr, 32), dev: broadcast };
+  const route =
+    broadcast === undefined
+      ? lookup(host, daddr, by)
+      : { to: prefixOf(daddr, 32), dev: broadcast.device, src: broadcast.source };
   if (route === undefined) return refused('no route to the destination', true);
   // No socket can be bound to a broadcast: a raw one that writes it asks for the way of nobody.
   const isOwnLoopback = familyOf(saddr) === 4 && isLoopback(saddr) && localDevice(host, saddr) !== undefined;
-  if (isOwnLoopback && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
+  if (isOwnLoopback && route.dev !== 'lo' && interfaceSysctl(host, route.dev, 'route_localnet') === 0)
     return refused('martian source: a loopback address may not leave the host');
   // __mkroute_output: what is for everybody goes through no gateway.
   return toAll ? { kind: 'forward', oif: route.dev, nextHop: daddr } : forwardOn(route, daddr);
