@@ -50,7 +50,9 @@ const isRouter = (host: Host): boolean => sysctlOf(host, 'net.ipv6.conf.all.forw
 
 /** RFC 4291 section 2.6.1: a router answers to the first address of each of its subnets (addrconf_join_anycast); with `device`, of that device's. */
 export const isRoutersAnycast = (host: Host, address: Address, device?: string): boolean =>
-  [...earsOf(host)].some(([name, { anycasts }]) => (device === undefined || name === device) && anycasts.has(address));
+  device === undefined
+    ? [...earsOf(host).values()].some(({ anycasts }) => anycasts.has(address))
+    : earsOf(host).get(device)?.anycasts.has(address) === true;
 
 /** Whether the host hears what comes by this device for this group. */
 export function hasJoined(host: Host, group: Address, device: string): boolean {

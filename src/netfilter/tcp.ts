@@ -180,8 +180,8 @@ export function trackTcp(tracking: TcpTracking, packet: Packet, direction: Direc
     if (maxAck !== undefined && lastSegment !== 'SYN') {
       const established = old === 'ES' && status.assured;
       // A reset with no number at all is most likely the answer to such a SYN.
-      const answersNothing = packet.seq === 0 && !established;
-      if (!answersNothing && before(packet.seq, maxAck)) return { kind: 'invalid', tracking: seen };
+      const hasNoNumber = packet.seq === 0 && !established;
+      if (!hasNoNumber && before(packet.seq, maxAck)) return { kind: 'invalid', tracking: seen };
       const followsData = lastSegment === 'ACK' && !hasTurned && packet.seq === tracking.lastEnd;
       // Not exactly what its receiver awaits: he may answer with a challenge.
       if (established && packet.seq !== maxAck && !followsData) next = old;
