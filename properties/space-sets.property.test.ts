@@ -19,7 +19,7 @@ import {
 import { parseSet, printSet } from '../src/packet/set-notation.ts';
 import { addressOfWords, Layout, maskedRanges, wordsOf } from '../src/space/layout.ts';
 import { Bindings, NOTHING_MOVED } from '../src/space/binding.ts';
-import { FALL, NO, YES, type Node } from '../src/space/diagram.ts';
+import { ACCEPT, Diagrams, FALL, NO, RETURN, YES, terminal, type Node } from '../src/space/diagram.ts';
 import { Names } from '../src/space/names.ts';
 import { entriesNamed, entryKey, fromSet, OTHER_ENTRIES, toSet } from '../src/space/packet-set.ts';
 import { partsOf } from '../src/space/box.ts';
@@ -80,6 +80,54 @@ test('a diagram holds the packets of its set, and operations on diagrams are tho
     runs(600),
   );
   expect(held).toBeGreaterThan(40);
+});
+
+/** Functions of four levels, as rules are: a terminal where each level has one of some ranges, FALL elsewhere. */
+const MAXIMA = [0xffffffff, 3, 1000, 65535] as const;
+const rangesUpTo = (max: number) =>
+  fc
+    .oneof(
+      { arbitrary: fc.array(fc.nat(max), { minLength: 2, maxLength: 6 }), weight: 20 },
+      { arbitrary: fc.array(fc.nat(max), { minLength: 200, maxLength: 600, size: 'max' }), weight: 1 },
+    )
+    .map((values) => [...new Set(values)].sort((a, b) => a - b))
+    .map((ends) =>
+      ends.flatMap((from, index) => (index % 2 === 0 ? [{ from, to: (ends[index + 1] ?? from + 1) - 1 }] : [])),
+    );
+const ruleArb = fc.record({
+  levels: fc.tuple(...MAXIMA.map((max) => fc.option(rangesUpTo(max), { freq: 2, nil: undefined }))),
+  to: fc.constantFrom(ACCEPT, RETURN, terminal(5), terminal(6)),
+});
+const manyRules = fc
+  .tuple(fc.array(ruleArb, { minLength: 1, maxLength: 90, size: 'max' }), fc.array(fc.nat(89), { maxLength: 5 }))
+  .map(([rules, again]) => [...rules, ...again.flatMap((index) => rules[index] ?? [])]);
+
+test('put together at once, many functions are what they are one over the other', () => {
+  const met = { many: 0, wide: 0, total: 0, again: 0 };
+  fc.assert(
+    fc.property(manyRules, (rules) => {
+      const diagrams = new Diagrams(MAXIMA);
+      const nodes = rules.map(({ levels, to }) =>
+        levels.reduceRight<Node>(
+          (below, ranges, level) => (ranges === undefined ? below : diagrams.choose(level, ranges, below, FALL)),
+          to,
+        ),
+      );
+      if (nodes.length > 64) met.many++;
+      if (nodes.some((node) => node >= 0 && diagrams.edgesOf(node).length > 256)) met.wide++;
+      if (nodes.some((node) => node < 0)) met.total++;
+      if (new Set(nodes).size < nodes.length) met.again++;
+      // Before and after the others are made: what is remembered of lists is no matter.
+      const atOnce = diagrams.overAll(nodes);
+      expect(atOnce).toBe(nodes.reduceRight((rest, node) => diagrams.over(node, rest), FALL));
+      expect(diagrams.overAll(nodes)).toBe(atOnce);
+      const some = diagrams.mapping((end) => (end === FALL ? NO : YES));
+      const sets = nodes.map((node) => diagrams.substitute(some, node));
+      expect(diagrams.orAll(sets)).toBe(sets.reduce((rest, set) => diagrams.or(set, rest), NO));
+    }),
+    { ...runs(200), endOnFailure: true },
+  );
+  for (const [kind, times] of Object.entries(met)) expect(times, kind).toBeGreaterThan(20);
 });
 
 test('equal sets are one node, whatever they were made of', () => {

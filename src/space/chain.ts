@@ -249,6 +249,16 @@ export class TableSpace {
     return this.#options.instead?.(rule, set, body, otherwise) ?? this.#layout.diagrams.guard(set, body);
   }
 
+  /** The same where nothing but FALL is behind it. */
+  #leafOf(chain: Chain, rule: Rule, body: Node): Node {
+    const { deciding, instead } = this.#options;
+    // The set need not be made first of what leads to one terminal, which other rules of that text lead to as well.
+    if (deciding || instead !== undefined || body >= 0) return this.#leaf(rule, this.#setOf(chain, rule), body, FALL);
+    this.#chainAt = chain;
+    this.#ruleAt = rule;
+    return this.#conditions.leaf(rule.matches, this.#place, body, FALL);
+  }
+
   #nameOfUnknown(text: string): string {
     const [chain, rule] = [this.#chainAt, this.#ruleAt];
     if (chain === undefined || rule === undefined) return text;
@@ -432,7 +442,7 @@ export class TableSpace {
       }
       const action = this.#actionOf(rule);
       returns ||= action.kind === 'return' || action.kind === 'goto';
-      const leaf = this.#leaf(rule, this.#setOf(chain, rule), this.#deciding(chain, index, action), FALL);
+      const leaf = this.#leafOf(chain, rule, this.#deciding(chain, index, action));
       const broken = this.#brokenOf(chain, rule);
       if (broken !== NO) leaves.push(diagrams.guard(broken, this.#brokenAt(chain, index)));
       if (leaf !== FALL) leaves.push(leaf);

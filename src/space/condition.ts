@@ -43,13 +43,20 @@ export interface Scene {
   readonly where?: string;
 }
 
-/** A test of one field: the packets of `inside`, which tests later levels only, that pass. */
+/** A test of one field: `inside`, which tests later levels only, for the packets that pass, and the terminal `outside` for others. */
 interface Test {
   readonly level: number;
-  readonly within: (inside: Node) => Node;
+  readonly within: (inside: Node, outside: Node) => Node;
 }
 
 type Part = Test | Node;
+
+/** What was made of a list of matches. */
+interface Leaf {
+  readonly inside: Node;
+  readonly outside: Node;
+  readonly node: Node;
+}
 
 const isMisreadAs = (field: 'sport' | 'dport', { value, not }: Negatable<PortRange>): boolean =>
   portRangeContains(value, IPV6_HEADER_PORTS[field]) !== not;
@@ -68,6 +75,8 @@ export class Conditions {
   readonly #kinds = new Map<string, Node>();
   /** Of matches that are all known: rules of equal text share their list of matches (ruleset/plain.ts). */
   readonly #known = new Map<readonly Match[], Node>();
+  /** The last that was made of them beside the set. */
+  readonly #leaves = new Map<readonly Match[], Leaf>();
   #unknowns = 0;
 
   constructor(layout: Layout, scene: Scene) {
@@ -77,15 +86,30 @@ export class Conditions {
 
   /** The packets that meet all matches. `place` names what is not known: the same place and text are the same unknown. */
   all(matches: readonly Match[], place: UnknownPlace): Node {
-    const known = this.#known.get(matches);
-    if (known !== undefined) return known;
+    return this.leaf(matches, place, YES, NO);
+  }
+
+  /** One terminal for the packets that meet all matches, and another for the others: NO, or FALL. */
+  leaf(matches: readonly Match[], place: UnknownPlace, inside: Node, outside: Node): Node {
+    const isSet = inside === YES && outside === NO;
+    if (isSet) {
+      const known = this.#known.get(matches);
+      if (known !== undefined) return known;
+    } else {
+      const last = this.#leaves.get(matches);
+      if (last?.inside === inside && last.outside === outside) return last.node;
+    }
     const before = this.#unknowns;
     const [only] = matches;
-    const node =
+    const parts =
       matches.length === 1 && only !== undefined
-        ? this.#conjunction(this.#parts(only, place))
-        : this.#conjunction(matches.flatMap((match) => this.#parts(match, place)));
-    if (this.#unknowns === before) this.#known.set(matches, node);
+        ? this.#parts(only, place)
+        : matches.flatMap((match) => this.#parts(match, place));
+    const node = this.#conjunction(parts, inside, outside);
+    if (this.#unknowns === before) {
+      if (isSet) this.#known.set(matches, node);
+      else this.#leaves.set(matches, { inside, outside, node });
+    }
     return node;
   }
 
@@ -111,18 +135,19 @@ export class Conditions {
     return diagrams.and(possible, diagrams.and(this.#numbers('protocol', [TCP]), this.#numbers('part', [1])));
   }
 
-  #conjunction(parts: readonly Part[]): Node {
+  #conjunction(parts: readonly Part[], inside = YES, outside = NO): Node {
+    const { diagrams } = this.#layout;
     const tests = parts.filter((part) => typeof part !== 'number').sort((a, b) => b.level - a.level);
     const nodes = parts.filter((part) => typeof part === 'number');
-    let node = YES;
+    let node = inside;
     let last = -1;
     for (const test of tests) {
       // A second test of a field cannot be put above the first.
-      if (test.level === last) nodes.push(test.within(YES));
-      else node = test.within(node);
+      if (test.level === last) nodes.push(test.within(YES, NO));
+      else node = test.within(node, outside);
       last = test.level;
     }
-    return nodes.reduce((one, other) => this.#layout.diagrams.and(one, other), node);
+    return nodes.reduce((one, set) => (outside === NO ? diagrams.and(set, one) : diagrams.guard(set, one)), node);
   }
 
   // --- single fields -----------------------------------------------------------------------------------------------------------------
@@ -130,7 +155,10 @@ export class Conditions {
   #field(field: Field, ranges: Ranges<number>, not: boolean): Test {
     const layout = this.#layout;
     const held = not ? subtractRanges([{ from: 0, to: layout.diagrams.maxOf(layout.level(field)) }], ranges) : ranges;
-    return { level: layout.level(field), within: (inside) => layout.chooseNumbers(field, held, inside, NO) };
+    return {
+      level: layout.level(field),
+      within: (inside, outside) => layout.chooseNumbers(field, held, inside, outside),
+    };
   }
 
   #values(field: Field, values: readonly number[], not = false): Test {
@@ -143,19 +171,19 @@ export class Conditions {
   }
 
   #numbers(field: Field, values: readonly number[]): Node {
-    return this.#values(field, values).within(YES);
+    return this.#values(field, values).within(YES, NO);
   }
 
   #masked(field: AddressField, { address, mask }: MaskedAddress, not: boolean): Test {
     const layout = this.#layout;
     const level = layout.level(field);
-    if (familyOf(address) !== layout.family) return { level, within: (inside) => (not ? inside : NO) };
+    if (familyOf(address) !== layout.family) return { level, within: (inside, outside) => (not ? inside : outside) };
     return {
       level,
-      within: (inside) =>
+      within: (inside, outside) =>
         not
-          ? layout.chooseMasked(field, address, mask, NO, inside)
-          : layout.chooseMasked(field, address, mask, inside, NO),
+          ? layout.chooseMasked(field, address, mask, outside, inside)
+          : layout.chooseMasked(field, address, mask, inside, outside),
     };
   }
 
@@ -163,11 +191,13 @@ export class Conditions {
     const layout = this.#layout;
     const level = layout.level(field);
     if (familyOf(value.from) !== layout.family || value.from > value.to)
-      return { level, within: (inside) => (not ? inside : NO) };
+      return { level, within: (inside, outside) => (not ? inside : outside) };
     return {
       level,
-      within: (inside) =>
-        not ? layout.chooseAddresses(field, [value], NO, inside) : layout.chooseAddresses(field, [value], inside, NO),
+      within: (inside, outside) =>
+        not
+          ? layout.chooseAddresses(field, [value], outside, inside)
+          : layout.chooseAddresses(field, [value], inside, outside),
     };
   }
 
@@ -176,7 +206,7 @@ export class Conditions {
   }
 
   #or(...parts: readonly Part[]): Node {
-    return this.#layout.diagrams.orAll(parts.map((part) => (typeof part === 'number' ? part : part.within(YES))));
+    return this.#layout.diagrams.orAll(parts.map((part) => (typeof part === 'number' ? part : part.within(YES, NO))));
   }
 
   #not(part: Node): Node {
@@ -227,11 +257,11 @@ export class Conditions {
   #header(octets: number, whole: Part, later4: Part, later6: Part): Part {
     if (!this.#scene.parts) return whole;
     const isWhole = this.#values('part', [0]);
-    const ofWhole = this.#conjunction([whole, isWhole.within(YES)]);
-    const isLater = this.#values('part', [0], true).within(YES);
+    const ofWhole = this.#conjunction([whole, isWhole.within(YES, NO)]);
+    const isLater = this.#values('part', [0], true).within(YES, NO);
     const longEnough = this.#field('length', [{ from: IPV4_HEADER + octets, to: 65535 }], false);
     const ofLater = this.#conjunction(
-      this.#layout.family === 4 ? [later4, isLater, longEnough.within(YES)] : [later6, isLater],
+      this.#layout.family === 4 ? [later4, isLater, longEnough.within(YES, NO)] : [later6, isLater],
     );
     return this.#layout.diagrams.or(ofWhole, ofLater);
   }
@@ -268,8 +298,8 @@ export class Conditions {
 
   #ofFlow(part: Part): Node {
     const { diagrams } = this.#layout;
-    const flow = this.#field('ct', [{ from: 0, to: LAST_FLOW_STATE }], false).within(YES);
-    return diagrams.and(flow, typeof part === 'number' ? part : part.within(YES));
+    const flow = this.#field('ct', [{ from: 0, to: LAST_FLOW_STATE }], false).within(YES, NO);
+    return diagrams.and(flow, typeof part === 'number' ? part : part.within(YES, NO));
   }
 
   // --- matches -----------------------------------------------------------------------------------------------------------------------
@@ -304,7 +334,7 @@ export class Conditions {
       case 'icmp': {
         const { value } = match;
         return [
-          this.#values('protocol', [ICMP]).within(YES),
+          this.#values('protocol', [ICMP]).within(YES, NO),
           ...this.#whole(),
           ...(value === undefined
             ? []
@@ -318,7 +348,7 @@ export class Conditions {
       case 'icmp6': {
         const { value } = match;
         return [
-          this.#values('protocol', [ICMPV6]).within(YES),
+          this.#values('protocol', [ICMPV6]).within(YES, NO),
           ...this.#whole(),
           ...(value === undefined ? [] : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
         ];
@@ -556,6 +586,7 @@ export class Conditions {
         return [
           this.#between(source ? 'saddr' : 'daddr', { not: false, value: { from: field.from, to: field.to } }).within(
             YES,
+            NO,
           ),
         ];
       case 'port': {

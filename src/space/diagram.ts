@@ -50,6 +50,15 @@ const MOST_DEPTH = 1000;
 export const MOST_EDGES = 60_000_000;
 /** So many operations are done for each edge that may be kept: some minutes' worth, where few edges come of much work. */
 const STEPS_FOR_EDGE = 10;
+/** So many diagrams are put together at once; of more, so many at a time. */
+const AT_ONCE = 32;
+/** Of larger ones two at a time: what only the one has is then passed over. */
+const MOST_EDGES_AT_ONCE = 8 * AT_ONCE;
+/** What is remembered of each time: how, how many they were, which, and what came of them. */
+const LIST_WORDS = AT_ONCE + 2;
+/** Times that are remembered at first, and at most: as powers of two. */
+const FEWEST_LISTS = 1 << 6;
+const MOST_LISTS = 1 << 12;
 /** What a shortcut gives where it has none. No node is so small. */
 const OPEN = -0x80000000;
 
@@ -62,6 +71,12 @@ const THEN = 6;
 const RETURNING = 7;
 const ONLY = 8;
 const FIRST_FREE_OPERATION = 16;
+
+/** What many are put together by at once, and what of them leads to nothing. */
+type Joining = typeof OR | typeof OVER;
+const NOTHING: Readonly<Record<Joining, Node>> = { [OR]: NO, [OVER]: FALL };
+/** Of a list that is remembered: how it is put together, and how long it is. */
+const listHead = (operation: Joining, from: number, end: number): number => AT_ONCE * 2 * operation + end - from;
 
 export type PairOperation = number & { readonly __pair: true };
 export type Substitution = number & { readonly __substitution: true };
@@ -116,6 +131,13 @@ export class Diagrams {
   #visit = 0;
   /** Four words a result: operation, operands, result. A later one takes an earlier one's place. */
   #cache = new Int32Array(4 << 12);
+  /** Diagrams that are being put together at once: a stack of lists, and where each stands. */
+  #many = new Int32Array(4 * AT_ONCE);
+  /** Where their edges end, in order, and whose they are: of each level of the lists that are being gone through. */
+  #ends = new Float64Array(2 * MOST_EDGES_AT_ONCE);
+  #endsTop = 0;
+  /** What came of such lists, as the cache holds it of pairs. */
+  #lists = new Int32Array(FEWEST_LISTS * LIST_WORDS);
   #operations = FIRST_FREE_OPERATION;
   readonly #pairings = new Map<number, Pairing>();
   readonly #rewritings = new Map<number, Rewriting>();
@@ -304,6 +326,7 @@ export class Diagrams {
   #stop(message: string): never {
     this.#depth = 0;
     this.#top = 0;
+    this.#endsTop = 0;
     throw new SpaceLimitError(message);
   }
 
@@ -335,8 +358,10 @@ export class Diagrams {
     }
     this.#table = table;
     // The cache of results grows with what there is to remember, as far as the processor keeps it close by.
-    const size = 4 * Math.min(table.length / 2, LARGEST_CACHE);
+    const size = 4 * Math.min(table.length / 8, LARGEST_CACHE);
     if (size > this.#cache.length) this.#enlargeCache(size);
+    const lists = Math.min(table.length / 32, MOST_LISTS) * LIST_WORDS;
+    if (lists > this.#lists.length) this.#lists = new Int32Array(lists);
   }
 
   #enlargeCache(size: number): void {
@@ -397,25 +422,169 @@ export class Diagrams {
 
   /** `over` of many, the first first. */
   overAll(nodes: readonly Node[]): Node {
-    return this.#balanced(nodes, OVER, FALL);
+    return this.#all(OVER, nodes);
   }
 
   orAll(nodes: readonly Node[]): Node {
-    return this.#balanced(nodes, OR, NO);
+    return this.#all(OR, nodes);
   }
 
-  #balanced(nodes: readonly Node[], operation: number, none: Node): Node {
-    const row = [...nodes];
+  #all(operation: Joining, nodes: readonly Node[]): Node {
+    const row: Node[] = [];
+    for (let from = 0; from < nodes.length; from += AT_ONCE) {
+      let end = 0;
+      for (let at = from; at < nodes.length && at < from + AT_ONCE; at++)
+        end = this.#listed(operation, 0, end, nodes[at] ?? NO);
+      row.push(this.#joined(operation, 0, end));
+    }
     while (row.length > 1) {
       let count = 0;
       for (let i = 0; i < row.length; i += 2) {
-        const left = row[i] ?? none;
-        const right = row[i + 1];
+        const [left = NO, right] = [row[i], row[i + 1]];
         row[count++] = right === undefined ? left : this.#apply(operation, left, right);
       }
       row.length = count;
     }
-    return row[0] ?? none;
+    return row[0] ?? NOTHING[operation];
+  }
+
+  /** Adds a diagram to a list that lies on the stack from `from` to before `end`, unless the others leave nothing to it; where the list then ends. */
+  #listed(operation: Joining, from: number, end: number, node: Node): number {
+    const many = this.#many;
+    if (node === NOTHING[operation]) return end;
+    for (let at = from; at < end; at++) if (many[at] === node) return end;
+    if (end > from && this.#leavesNothing(operation, many[end - 1] ?? NO)) return end;
+    many[end] = node;
+    return end + 1;
+  }
+
+  #leavesNothing(operation: Joining, node: Node): boolean {
+    return operation === OR ? node === YES : (this.#openEndsOf(node) & TO_FALL) === 0;
+  }
+
+  /**
+   * `over` or `or` of a list on the stack. Put together two by two, diagrams of many rules are made again and again, ever larger; here each of their levels is gone through
+   * once, and nothing is made but what is asked for.
+   */
+  #joined(operation: Joining, from: number, end: number): Node {
+    const count = end - from;
+    if (count === 0) return NOTHING[operation];
+    const [first = NO, second = NO] = [this.#many[from], this.#many[from + 1]];
+    if (count === 1) return first;
+    if (count === 2) return this.#apply(operation, first, second);
+    const slot = this.#listSlot(operation, from, end);
+    if (this.#isListAt(slot, operation, from, end)) return this.#lists[slot + LIST_WORDS - 1] ?? NO;
+    let edges = 0;
+    for (let at = from; at < end; at++) edges += this.#edgesAt(this.#many[at] ?? NO);
+    if (edges > MOST_EDGES_AT_ONCE) {
+      const middle = (from + end) >>> 1;
+      // The latter first: the former's work lies where the latter stand.
+      const latter = this.#joined(operation, middle, end);
+      return this.#apply(operation, this.#joined(operation, from, middle), latter);
+    }
+    this.#enter();
+    const result = this.#swept(operation, from, end);
+    this.#depth--;
+    this.#rememberList(operation, from, end, result);
+    return result;
+  }
+
+  /** The first level of a list, from its least value to its greatest: where an edge ends, its diagram goes on to the next. */
+  #swept(operation: Joining, from: number, end: number): Node {
+    const count = end - from;
+    if (this.#endsTop + MOST_EDGES_AT_ONCE > this.#ends.length) {
+      const larger = new Float64Array(this.#ends.length * 2);
+      larger.set(this.#ends);
+      this.#ends = larger;
+    }
+    // Behind the list the edge at which each of its diagrams is, or -1; behind those the list of their children.
+    const children = end + count;
+    if (children + count > this.#many.length) this.#many = grown(this.#many);
+    const many = this.#many;
+    const nothing = NOTHING[operation];
+    let level = BOTTOM;
+    for (let at = from; at < end; at++) level = Math.min(level, this.levelOf(many[at] ?? NO));
+    const firstEnd = this.#endsTop;
+    /** A bit for each that leads to something here. */
+    let open = 0;
+    for (let index = 0; index < count; index++) {
+      const node = many[from + index] ?? NO;
+      const isAt = this.levelOf(node) === level;
+      const edge = isAt ? this.firstEdgeOf(node) : -1;
+      many[end + index] = edge;
+      if (!isAt || this.toOf(edge) !== nothing) open |= 1 << index;
+      if (!isAt) continue;
+      const last = this.endEdgeOf(node) - 1;
+      for (let at = edge; at < last; at++) this.#addEnd(firstEnd, this.hiOf(at) * AT_ONCE + index);
+    }
+    const lastEnd = this.#endsTop;
+    const max = this.maxOf(level);
+    const mark = this.#top;
+    for (let next = firstEnd; ;) {
+      const hi = next < lastEnd ? Math.floor((this.#ends[next] ?? 0) / AT_ONCE) : max;
+      const child = this.#joined(operation, children, this.#childrenOf(operation, from, end, open));
+      this.#push(mark, hi, child);
+      if (next === lastEnd) break;
+      for (; next < lastEnd; next++) {
+        const index = (this.#ends[next] ?? 0) - AT_ONCE * hi;
+        if (index >= AT_ONCE) break;
+        const edge = (this.#many[end + index] ?? 0) + 1;
+        this.#many[end + index] = edge;
+        if (this.toOf(edge) === nothing) open &= ~(1 << index);
+        else open |= 1 << index;
+      }
+    }
+    this.#endsTop = firstEnd;
+    return this.#finish(level, mark);
+  }
+
+  /** Lists, behind the edges of a list, the children at which those edges are; where that list ends. */
+  #childrenOf(operation: Joining, from: number, end: number, open: number): number {
+    const many = this.#many;
+    const children = 2 * end - from;
+    let top = children;
+    next: for (let bits = open; bits !== 0; bits &= bits - 1) {
+      const index = 31 - Math.clz32(bits & -bits);
+      const edge = many[end + index] ?? -1;
+      const node = edge < 0 ? (many[from + index] ?? NO) : this.toOf(edge);
+      for (let at = children; at < top; at++) if (many[at] === node) continue next;
+      many[top++] = node;
+      if (this.#leavesNothing(operation, node)) break;
+    }
+    return top;
+  }
+
+  #edgesAt(node: Node): number {
+    return node < 0 ? 0 : this.endEdgeOf(node) - this.firstEdgeOf(node);
+  }
+
+  /** Puts where an edge ends in its order among the others. */
+  #addEnd(first: number, value: number): void {
+    const ends = this.#ends;
+    let at = this.#endsTop++;
+    for (; at > first && (ends[at - 1] ?? 0) > value; at--) ends[at] = ends[at - 1] ?? 0;
+    ends[at] = value;
+  }
+
+  /** Where among the lists one is remembered. */
+  #listSlot(operation: Joining, from: number, end: number): number {
+    let hash: number = operation;
+    for (let at = from; at < end; at++) hash = Math.imul(hash ^ (this.#many[at] ?? 0), 0x9e3779b1) ^ (hash >>> 15);
+    hash ^= hash >>> 16;
+    return (hash & (this.#lists.length / LIST_WORDS - 1)) * LIST_WORDS;
+  }
+
+  #isListAt(slot: number, operation: Joining, from: number, end: number): boolean {
+    if (this.#lists[slot] !== listHead(operation, from, end)) return false;
+    for (let at = from; at < end; at++) if (this.#lists[slot + 1 + at - from] !== this.#many[at]) return false;
+    return true;
+  }
+
+  #rememberList(operation: Joining, from: number, end: number, result: Node): void {
+    const slot = this.#listSlot(operation, from, end);
+    this.#lists[slot] = listHead(operation, from, end);
+    for (let at = from; at < end; at++) this.#lists[slot + 1 + at - from] = this.#many[at] ?? 0;
+    this.#lists[slot + LIST_WORDS - 1] = result;
   }
 
   /**
