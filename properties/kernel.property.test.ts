@@ -18,7 +18,7 @@ import {
 import { printGenerated } from '../src/arbitrary/ruleset.ts';
 import { openKernel, type Kernel } from '../src/kernel/client.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../src/kernel/compare.ts';
-import { addCoverage, type Coverage } from '../src/kernel/coverage.ts';
+import { addCoverage, classesOf, type Coverage } from '../src/kernel/coverage.ts';
 import type { Move } from '../src/kernel/dialogue.ts';
 import { liveNetworkOracle } from '../src/kernel/network-compare.ts';
 import { availableKernel } from '../src/kernel/probe.ts';
@@ -63,7 +63,7 @@ function agree(backend: Backend, family: 4 | 6, cases: number): Coverage {
     fc.property(arbitraryKernelCase(family), (drawn) => {
       const comparison = compareCase(caseOf(drawn, backend), oracle);
       if (comparison.difference === undefined) {
-        addCoverage(coverage, comparison);
+        addCoverage(coverage, classesOf(comparison));
         return true;
       }
       said = `${drawn.ruleset.text}${printDifference(comparison.difference)}`;

@@ -6,7 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hostOfRecorded, type RecordedHost } from '../src/arbitrary/host.ts';
 import { compareCase, printDifference } from '../src/kernel/compare.ts';
-import { addCoverage, type Coverage } from '../src/kernel/coverage.ts';
+import { addCoverage, classesOf, type Coverage } from '../src/kernel/coverage.ts';
 import { replayed, type RecordedFile } from '../src/kernel/recording.ts';
 
 const FOLDER = new URL('kernel/', import.meta.url);
@@ -29,7 +29,7 @@ test.each(files)('the model agrees with the kernel that %s is of', (name) => {
     const { difference } = comparison;
     if (difference !== undefined)
       throw new Error(`${given.texts.text4 ?? given.texts.text6 ?? ''}${printDifference(difference)}`);
-    addCoverage(coverage, comparison);
+    addCoverage(coverage, classesOf(comparison));
   }
   for (const state of ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED']) {
     expect(coverage.get(`state ${state}`) ?? 0, state).toBeGreaterThan(0);

@@ -16,7 +16,7 @@ import {
   type Comparison,
   type Oracle,
 } from '../kernel/compare.ts';
-import { addCoverage, mergeCoverage, type Coverage } from '../kernel/coverage.ts';
+import { addCoverage, classesOf, mergeCoverage, type Coverage } from '../kernel/coverage.ts';
 import { Meter } from '../kernel/meter.ts';
 import { liveNetworkOracle, type NetworkOracle } from '../kernel/network-compare.ts';
 import { overlapped } from '../kernel/overlap.ts';
@@ -211,7 +211,7 @@ export class Campaign {
   report(versions: { readonly kernel: string; readonly iptables: string }): Report<RecordedHost> {
     const { options, coverage, next, cases, packets, undecided, speed, differences, found } = this;
     return {
-      schema: 'nfverdict/kernel-campaign-v1',
+      schema: 'nfverdict/kernel-campaign-v2',
       campaigns: [{ seed: options.seed, from: options.from, next }],
       backend: options.backend,
       family: options.family,
@@ -231,19 +231,17 @@ export class Campaign {
     for (const comparison of comparisons) {
       tally.packets += comparison.packets;
       tally.undecided += comparison.undecided;
-      addCoverage(tally.coverage, comparison);
     }
-    for (const name of classes) tally.coverage.set(name, (tally.coverage.get(name) ?? 0) + 1);
+    addCoverage(tally.coverage, [...classes, ...comparisons.flatMap((comparison) => [...classesOf(comparison)])]);
     if (this.options.recording) for (const comparison of comparisons) this.#record(comparison, record);
   }
 
   /** Keeps a case that shows something which few of the kept ones show. */
   #record(comparison: Comparison, record: () => RecordedCase<RecordedHost>): void {
-    const classes: Coverage = new Map();
-    addCoverage(classes, comparison);
-    const isRare = [...classes.keys()].some((name) => (this.#recordedClasses.get(name) ?? 0) < 3);
+    const classes = classesOf(comparison);
+    const isRare = [...classes].some((name) => (this.#recordedClasses.get(name) ?? 0) < 3);
     if (!isRare) return;
-    for (const name of classes.keys()) this.#recordedClasses.set(name, (this.#recordedClasses.get(name) ?? 0) + 1);
+    addCoverage(this.#recordedClasses, classes);
     this.recorded.push(record());
   }
 }

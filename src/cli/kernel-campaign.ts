@@ -9,7 +9,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Campaign } from '../arbitrary/campaign.ts';
 import { hostOfRecorded, type RecordedHost } from '../arbitrary/host.ts';
 import { KernelFailure, openKernel, type Kernel } from '../kernel/client.ts';
-import { exitCodeOf, mergeReports, printReport, type Report } from '../kernel/campaign-report.ts';
+import { REPORT, exitCodeOf, mergeReports, printReport, type Report } from '../kernel/campaign-report.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../kernel/compare.ts';
 import { printProbe, probeKernel, type Probe } from '../kernel/probe.ts';
 import type { Backend } from '../kernel/protocol.ts';
@@ -40,8 +40,21 @@ const writeJson = (file: string, value: unknown): void => {
   writeFileSync(file, `${JSON.stringify(value, undefined, 1)}\n`);
 };
 
+/** A report that `--report` has written. Throws an error that names the file. */
+function readReport(file: string): Report<RecordedHost> {
+  let read: unknown;
+  try {
+    read = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+  const schema = typeof read === 'object' && read !== null && 'schema' in read ? read.schema : undefined;
+  if (schema !== REPORT) throw new Error(`${file} is no report of a campaign: its schema is not ${REPORT}`);
+  return read as Report<RecordedHost>;
+}
+
 function merge(options: Options, files: readonly string[]): number {
-  const merged = mergeReports(files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Report<RecordedHost>));
+  const merged = mergeReports(files.map(readReport));
   say(printReport(merged));
   if (options.report !== undefined) writeJson(options.report, merged);
   return exitCodeOf(merged);
@@ -143,7 +156,14 @@ async function main(): Promise<number> {
     .addOption(new Option('--report <file>', 'write counts and differences as JSON'))
     .addOption(new Option('--merge <files...>', 'only add up the reports of several campaigns'));
   const options = command.parse().opts<Options>();
-  if (options.merge !== undefined) return merge(options, options.merge);
+  if (options.merge !== undefined) {
+    try {
+      return merge(options, options.merge);
+    } catch (error) {
+      process.stderr.write(`kernel: ${error instanceof Error ? error.message : String(error)}\n`);
+      return 2;
+    }
+  }
   const probe = probeKernel();
   if (!probe.backends.includes(options.backend)) {
     process.stderr.write(`${printProbe(probe)}\n`);

@@ -23,9 +23,11 @@ export const speedOf = (cases: number, seconds: number, helperSeconds: number): 
   share: helperSeconds / seconds,
 });
 
+export const REPORT = 'nfverdict/kernel-campaign-v2';
+
 /** `T` describes a host. */
 export interface Report<T> {
-  readonly schema: 'nfverdict/kernel-campaign-v1';
+  readonly schema: typeof REPORT;
   /** Each campaign's seed, and its cases of it: from, and up to but without `next`. */
   readonly campaigns: readonly { readonly seed: number; readonly from: number; readonly next: number }[];
   readonly backend: string;
@@ -37,6 +39,7 @@ export interface Report<T> {
   readonly packets: number;
   readonly undecided: number;
   readonly speed: Speed;
+  /** In how many cases each class was met. */
   readonly coverage: Readonly<Record<string, number>>;
   /** For people. */
   readonly differences: readonly string[];
@@ -51,7 +54,7 @@ export function mergeReports<T>(reports: readonly Report<T>[]): Report<T> {
   const sum = (of: (report: Report<T>) => number): number => reports.reduce((total, report) => total + of(report), 0);
   const all = (of: (report: Report<T>) => string): string => [...new Set(reports.map(of))].join(', ');
   return {
-    schema: 'nfverdict/kernel-campaign-v1',
+    schema: REPORT,
     campaigns: reports.flatMap(({ campaigns }) => campaigns),
     backend: all(({ backend }) => backend),
     family: all(({ family }) => family),

@@ -2,55 +2,58 @@
 import type { Journey } from '../netfilter/journey.ts';
 import type { Match, Ruleset } from '../ruleset/rule.ts';
 import type { Comparison } from './compare.ts';
-import { FLOORS } from './floors.ts';
+import { MEANS } from './means.ts';
 
-/** How often each class was met, by its name: `match conntrack`, `fate forwarded`. */
+/** In how many cases each class was met, by its name: `match conntrack`, `fate forwarded`. A case counts once, what it meets often it owes to one draw. */
 export type Coverage = Map<string, number>;
 
-const count = (coverage: Coverage, name: string): void => {
-  coverage.set(name, (coverage.get(name) ?? 0) + 1);
-};
-
-/** Adds what one comparison has met. A match counts when its rule matched, not when it was only asked. */
-export function addCoverage(coverage: Coverage, { played, difference, refused, rulesets }: Comparison): void {
-  if (refused === true) count(coverage, 'load refused');
-  if (difference !== undefined) return;
-  for (const { sent, journey } of played) {
-    if (sent.kind === 'flush') count(coverage, 'move flush');
-    if (sent.kind === 'flush' || journey === undefined) continue;
-    const { entry, packet } = sent.arrival;
-    count(coverage, entry.kind === 'local' ? 'entry local' : `entry ${entry.interface}`);
-    count(coverage, `protocol ${packet.protocol}`);
-    if (packet.fragment !== undefined) count(coverage, 'packet fragment');
-    if (packet.badsum) count(coverage, 'packet badsum');
-    if (packet.quoted !== undefined) count(coverage, 'packet quoting');
-    addJourney(coverage, journey, rulesets);
-    for (const consequence of journey.consequences) {
-      count(coverage, `consequence ${consequence.fate.kind}`);
-      addJourney(coverage, consequence, rulesets);
-    }
-  }
+/** Counts one more case, of which these are the classes. */
+export function addCoverage(coverage: Coverage, classes: Iterable<string>): void {
+  for (const name of new Set(classes)) coverage.set(name, (coverage.get(name) ?? 0) + 1);
 }
 
-function addJourney(coverage: Coverage, journey: Journey, rulesets: readonly Ruleset[]): void {
+/** The classes that one comparison has met. A match is met when its rule matched, not when it was only asked. */
+export function classesOf({ played, difference, refused, rulesets }: Comparison): ReadonlySet<string> {
+  const classes = new Set<string>();
+  if (refused === true) classes.add('load refused');
+  if (difference !== undefined) return classes;
+  for (const { sent, journey } of played) {
+    if (sent.kind === 'flush') classes.add('move flush');
+    if (sent.kind === 'flush' || journey === undefined) continue;
+    const { entry, packet } = sent.arrival;
+    classes.add(entry.kind === 'local' ? 'entry local' : `entry ${entry.interface}`);
+    classes.add(`protocol ${packet.protocol}`);
+    if (packet.fragment !== undefined) classes.add('packet fragment');
+    if (packet.badsum) classes.add('packet badsum');
+    if (packet.quoted !== undefined) classes.add('packet quoting');
+    addJourney(classes, journey, rulesets);
+    for (const consequence of journey.consequences) {
+      classes.add(`consequence ${consequence.fate.kind}`);
+      addJourney(classes, consequence, rulesets);
+    }
+  }
+  return classes;
+}
+
+function addJourney(classes: Set<string>, journey: Journey, rulesets: readonly Ruleset[]): void {
   const { packet, state, fate, steps, exits } = journey;
-  count(coverage, `state ${state}`);
-  count(coverage, `fate ${fate.kind}`);
-  if (exits.length > 1) count(coverage, 'fate flooded');
-  if (journey.fresh !== undefined || exits.some((exit) => exit.fresh !== undefined)) count(coverage, 'nat random');
-  if (jumpsAtMost(steps) >= DEEP) count(coverage, `chain ${DEEP} deep`);
+  classes.add(`state ${state}`);
+  classes.add(`fate ${fate.kind}`);
+  if (exits.length > 1) classes.add('fate flooded');
+  if (journey.fresh !== undefined || exits.some((exit) => exit.fresh !== undefined)) classes.add('nat random');
+  if (jumpsAtMost(steps) >= DEEP) classes.add(`chain ${DEEP} deep`);
   for (const { hook, table, chain, rule, target, physout, packet: at } of steps) {
-    count(coverage, `hook ${hook} ${table}`);
-    if (physout !== undefined) count(coverage, 'path bridged');
-    if (at.saddr !== packet.saddr || at.daddr !== packet.daddr) count(coverage, 'nat translated');
-    if (rule === 'policy') count(coverage, `policy ${target}`);
+    classes.add(`hook ${hook} ${table}`);
+    if (physout !== undefined) classes.add('path bridged');
+    if (at.saddr !== packet.saddr || at.daddr !== packet.daddr) classes.add('nat translated');
+    if (rule === 'policy') classes.add(`policy ${target}`);
     if (typeof rule !== 'number') continue;
     const written = rulesets
       .find(({ family }) => family === packet.family)
       ?.tables.get(table)
       ?.chains.get(chain)?.rules[rule - 1];
-    count(coverage, `target ${written?.target?.kind ?? 'none'}`);
-    for (const match of written?.matches ?? []) for (const name of namesOf(match)) count(coverage, `match ${name}`);
+    classes.add(`target ${written?.target?.kind ?? 'none'}`);
+    for (const match of written?.matches ?? []) for (const name of namesOf(match)) classes.add(`match ${name}`);
   }
 }
 
@@ -92,24 +95,39 @@ export function mergeCoverage(into: Coverage, other: Iterable<readonly [string, 
   for (const [name, number] of other) into.set(name, (into.get(name) ?? 0) + number);
 }
 
-const CHANCE = 3;
+/** A generator that has lost nothing falls below a floor once in so many classes and campaigns. */
+const CHANCE = 1e-6;
 
-/** The classes that a campaign of so many cases has met less often than it should, with both numbers. */
+/** Of what is met `mean` times on average, each time by itself (Poisson): the most that it does not fall below by chance. */
+export function floorOf(mean: number): number {
+  let term = Math.exp(-mean);
+  // Too small for a number: five deviations are as rare.
+  if (term === 0) return Math.floor(mean - 5 * Math.sqrt(mean));
+  let floor = 0;
+  for (let less = term; less < CHANCE; less += term) {
+    floor++;
+    term *= mean / floor;
+  }
+  return floor;
+}
+
+/** The classes that a campaign of so many cases has met in fewer of them than it should, with both numbers. */
 export const tooRare = (coverage: Coverage, cases: number): readonly string[] =>
-  Object.entries(FLOORS).flatMap(([perThousand, names]) => {
-    // What is to be met a few times only may by chance not be met at all.
-    const floor = Math.floor((Number(perThousand) * cases) / 1000) - CHANCE;
+  Object.entries(MEANS).flatMap(([perThousand, names]) => {
+    const floor = floorOf((Number(perThousand) * cases) / 1000);
     return names.flatMap((name) => {
       const met = coverage.get(name) ?? 0;
-      return met < floor ? [`${name}: ${met}, expected ${floor} at least`] : [];
+      return met < floor ? [`${name}: in ${met} cases, expected ${floor} at least`] : [];
     });
   });
 
 /** A table of classes, a line a class, the rarest of each kind last. */
 export const printCoverage = (coverage: Coverage): string =>
-  [...coverage]
-    .sort(([a, m], [b, n]) => kindOf(a).localeCompare(kindOf(b)) || n - m || a.localeCompare(b))
-    .map(([name, number]) => `${`${number}`.padStart(9)}  ${name}`)
-    .join('\n');
+  [
+    '    cases  with',
+    ...[...coverage]
+      .sort(([a, m], [b, n]) => kindOf(a).localeCompare(kindOf(b)) || n - m || a.localeCompare(b))
+      .map(([name, number]) => `${`${number}`.padStart(9)}  ${name}`),
+  ].join('\n');
 
 const kindOf = (name: string): string => name.slice(0, name.indexOf(' '));
