@@ -3,7 +3,7 @@
  * there; a match that the model does not know is an unknown of its own, and both its answers are followed.
  */
 import { familyOf } from '../address/address.ts';
-import { normalizeRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
+import { intersectRanges, normalizeRanges, subtractRanges, type Ranges } from '../address/ranges.ts';
 import { portRangeContains, type PortRange } from '../address/ports.ts';
 import type { Host, IpSet, IpSetEntry, IpSetField } from '../host/host.ts';
 import { isOfAddressTypes } from '../host/route.ts';
@@ -47,6 +47,8 @@ export interface Scene {
 interface Test {
   readonly level: number;
   readonly within: (inside: Node, outside: Node) => Node;
+  /** Of a field of numbers: those that pass. */
+  readonly numbers?: { readonly field: Field; readonly held: Ranges<number> };
 }
 
 type Part = Test | Node;
@@ -66,6 +68,7 @@ const flagsOf = ({ value: { mask, compare } }: Negatable<TcpFlags>) =>
   (compare & ~mask) === 0 ? maskedRanges(compare, mask, 255) : [];
 
 const PORT_PROTOCOLS = [TCP, UDP, DCCP, SCTP, UDPLITE];
+const PORT_PROTOCOL_RANGES = normalizeRanges(PORT_PROTOCOLS.map((protocol) => ({ from: protocol, to: protocol })));
 const INVALID = stateNumber('INVALID');
 const IPV4_HEADER = 20;
 
@@ -100,11 +103,8 @@ export class Conditions {
       if (last?.inside === inside && last.outside === outside) return last.node;
     }
     const before = this.#unknowns;
-    const [only] = matches;
-    const parts =
-      matches.length === 1 && only !== undefined
-        ? this.#parts(only, place)
-        : matches.flatMap((match) => this.#parts(match, place));
+    const parts: Part[] = [];
+    for (const match of matches) parts.push(...this.#parts(match, place));
     const node = this.#conjunction(parts, inside, outside);
     if (this.#unknowns === before) {
       if (isSet) this.#known.set(matches, node);
@@ -137,16 +137,25 @@ export class Conditions {
 
   #conjunction(parts: readonly Part[], inside = YES, outside = NO): Node {
     const { diagrams } = this.#layout;
-    const tests = parts.filter((part) => typeof part !== 'number').sort((a, b) => b.level - a.level);
-    const nodes = parts.filter((part) => typeof part === 'number');
-    let node = inside;
-    let last = -1;
-    for (const test of tests) {
-      // A second test of a field cannot be put above the first.
-      if (test.level === last) nodes.push(test.within(YES, NO));
-      else node = test.within(node, outside);
-      last = test.level;
+    const tests: Test[] = [];
+    const nodes: Node[] = [];
+    for (const part of parts) {
+      if (typeof part === 'number') nodes.push(part);
+      else tests.push(part);
     }
+    const byLevel: Test[] = [];
+    for (const test of tests.sort((a, b) => b.level - a.level)) {
+      const last = byLevel.at(-1);
+      if (last?.level !== test.level) byLevel.push(test);
+      // A second test of a field cannot be put above the first: two of numbers are one, any other is a set of its own.
+      else if (last.numbers === undefined || test.numbers === undefined) nodes.push(test.within(YES, NO));
+      else
+        byLevel[byLevel.length - 1] = this.#held(
+          test.numbers.field,
+          intersectRanges(last.numbers.held, test.numbers.held),
+        );
+    }
+    const node = byLevel.reduce((below, test) => test.within(below, outside), inside);
     return nodes.reduce((one, set) => (outside === NO ? diagrams.and(set, one) : diagrams.guard(set, one)), node);
   }
 
@@ -154,10 +163,16 @@ export class Conditions {
 
   #field(field: Field, ranges: Ranges<number>, not: boolean): Test {
     const layout = this.#layout;
-    const held = not ? subtractRanges([{ from: 0, to: layout.diagrams.maxOf(layout.level(field)) }], ranges) : ranges;
+    const all = (): Ranges<number> => [{ from: 0, to: layout.diagrams.maxOf(layout.level(field)) }];
+    return this.#held(field, not ? subtractRanges(all(), ranges) : ranges);
+  }
+
+  #held(field: Field, held: Ranges<number>): Test {
+    const layout = this.#layout;
     return {
       level: layout.level(field),
       within: (inside, outside) => layout.chooseNumbers(field, held, inside, outside),
+      numbers: { field, held },
     };
   }
 
@@ -334,7 +349,7 @@ export class Conditions {
       case 'icmp': {
         const { value } = match;
         return [
-          this.#values('protocol', [ICMP]).within(YES, NO),
+          this.#values('protocol', [ICMP]),
           ...this.#whole(),
           ...(value === undefined
             ? []
@@ -348,21 +363,20 @@ export class Conditions {
       case 'icmp6': {
         const { value } = match;
         return [
-          this.#values('protocol', [ICMPV6]).within(YES, NO),
+          this.#values('protocol', [ICMPV6]),
           ...this.#whole(),
           ...(value === undefined ? [] : [this.#typeCode(value.value.type, value.value.codes, value.not)]),
         ];
       }
       case 'multiport': {
         const ranges = normalizeRanges(match.ports);
-        const listed = this.#conjunction([
-          this.#values('protocol', PORT_PROTOCOLS),
-          this.#or(
-            ...(match.which === 'dports' ? [] : [this.#field('sport', ranges, false)]),
-            ...(match.which === 'sports' ? [] : [this.#field('dport', ranges, false)]),
-          ),
-        ]);
-        return [...this.#whole(), match.not ? this.#not(listed) : listed];
+        const listed = [
+          this.#held('protocol', PORT_PROTOCOL_RANGES),
+          match.which === 'ports'
+            ? this.#or(this.#field('sport', ranges, false), this.#field('dport', ranges, false))
+            : this.#field(match.which === 'sports' ? 'sport' : 'dport', ranges, false),
+        ];
+        return [...this.#whole(), ...(match.not ? [this.#not(this.#conjunction(listed))] : listed)];
       }
       case 'iprange': {
         const { source, destination } = match;
@@ -372,8 +386,8 @@ export class Conditions {
         ];
       }
       case 'state': {
-        const held = this.#conjunction(this.#inStates(match.states));
-        return [match.not ? this.#not(held) : held];
+        const held = this.#inStates(match.states);
+        return match.not ? [this.#not(this.#conjunction(held))] : held;
       }
       case 'conntrack':
         return this.#conntrack(match, place);

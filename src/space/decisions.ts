@@ -351,11 +351,19 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
   const somebody: Address = family === 4 ? 0xcb007107 : (0x20010db8n << 96n) | 7n;
   const numbers = new Map<string, number>();
   const samples: Address[] = [];
+  // Whatever else a decision about a destination may turn on.
+  const decisionsAbout = (daddr: Address): string =>
+    [
+      routeOutput(host, { saddr: zeroAddress(family), daddr }),
+      ...host.interfaces.map(({ name }) => routeInput(host, { saddr: somebody, daddr }, name, true)),
+    ]
+      .map((decision) => decisionKey(atClass(decision, daddr)))
+      .join('\n');
   const classes = runs.map(({ from }) => {
     const route = table.findIndex(({ to }) => prefixContains(to, from));
-    const output = atClass(routeOutput(host, { saddr: zeroAddress(family), daddr: from }), from);
-    const of = [
-      addressKind(host, from),
+    const kind = addressKind(host, from);
+    const about = [
+      kind,
       localDevice(host, from),
       isLoopback(from),
       joinedBy(host, from).join(),
@@ -364,12 +372,10 @@ function classesOf(host: Host, family: Family, known: ReadonlySet<Mac>): Address
       route,
       // The class of a next hop that is itself one of its addresses would not be alike for all of them.
       gateways.has(from) ? from : '',
-      decisionKey(output),
-      // Whatever else a decision about a destination may turn on.
-      ...host.interfaces.map(({ name }) =>
-        decisionKey(atClass(routeInput(host, { saddr: somebody, daddr: from }, name, true), from)),
-      ),
     ].join('\n');
+    // Of an own IPv4 address the local table decides alone; there may be many of them.
+    const isOwn = family === 4 && kind === 'LOCAL' && !isLoopback(from);
+    const of = isOwn ? about : `${about}\n${decisionsAbout(from)}`;
     const known = numbers.get(of);
     if (known !== undefined) return known;
     const made = samples.push(from) - 1;
