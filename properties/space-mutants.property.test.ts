@@ -6,12 +6,19 @@ import type { Host } from '../src/host/host.ts';
 import { HostChecks } from '../src/judge/host-check.ts';
 import { mutantsOf, OTHER_INTERFACE, type Mutant } from '../src/judge/mutation.ts';
 import { checkTables } from '../src/judge/table-check.ts';
-import type { Ruleset } from '../src/ruleset/rule.ts';
+import { STAGES, tablesAt } from '../src/netfilter/hooks.ts';
+import type { HookName, Ruleset } from '../src/ruleset/rule.ts';
+import { NO, YES } from '../src/space/diagram.ts';
+import { Space } from '../src/space/space.ts';
+import { verdictsOf } from '../src/space/table-difference.ts';
+import { touchedDestinations } from '../src/space/touched.ts';
 import { law, type Seen } from './support/law.ts';
 
 const subjects = CLOUDS.map(cloudOf).flatMap(({ network, rulesets }) =>
   network.hosts.flatMap((host) => (rulesets.get(host.name) ?? []).map((old) => ({ host, old }))),
 );
+
+const HOOKS = Object.keys(STAGES) as readonly HookName[];
 
 /** Small numbers are drawn more often than others, and the first rules are all alike. */
 const mutantAt = (old: Ruleset, which: number): Mutant =>
@@ -37,6 +44,37 @@ law<[number, number]>(
       different: { atLeast: 40 },
       same: { atLeast: 5 },
       witness: { atLeast: 40 },
+    },
+  },
+);
+
+law<[number, number]>(
+  'space/what-is-not-touched-fares-as-before',
+  [INDEX, INDEX],
+  (whichSubject, whichMutant, seen: Seen) => {
+    const { old } = at(subjects, whichSubject);
+    const { ruleset: now } = mutantAt(old, whichMutant);
+    const space = new Space([old, now], { family: old.family, backend: 'nft', eachReading: true });
+    const { diagrams } = space.layout;
+    const unlike = diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
+    for (const hook of HOOKS)
+      for (const table of tablesAt(hook)) {
+        const chains = [old, now].map(({ tables }) => tables.get(table)?.chains);
+        const touched = touchedDestinations(space, hook, [chains[0], chains[1]]);
+        const [before, after] = [old, now].map((side) => verdictsOf(space, side, { hook, table }, false));
+        const changed = diagrams.pair(unlike, before ?? NO, after ?? NO);
+        if (changed !== NO) seen(touched === YES ? 'everywhere' : 'somewhere');
+        if (touched === NO) seen('nowhere');
+        expect(diagrams.less(changed, touched), `${hook} ${table}`).toBe(NO);
+      }
+    return true;
+  },
+  {
+    runs: 200,
+    cover: {
+      nowhere: { atLeast: 90 },
+      somewhere: { atLeast: 10 },
+      everywhere: { atLeast: 5 },
     },
   },
 );

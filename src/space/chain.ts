@@ -221,6 +221,12 @@ export class TableSpace {
       const passedBy = new Uint8Array(chain.rules.length);
       this.#passedBy.set(chain.name, passedBy);
       for (const [index, rule] of chain.rules.entries()) {
+        const only = destinationOf(this.#layout, rule);
+        // Of a dispatch most are soon passed by.
+        if (only !== undefined && this.#layout.restrictAddress(here, 'daddr', only) === NO) {
+          passedBy[index] = 1;
+          continue;
+        }
         const met = diagrams.substitute(destinations, diagrams.and(here, this.#setOf(chain, rule)));
         if (met === NO && diagrams.and(here, this.#brokenOf(chain, rule)) === NO) passedBy[index] = 1;
         else if (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') {

@@ -358,7 +358,7 @@ export class Diagrams {
     }
     this.#table = table;
     // The cache of results grows with what there is to remember, as far as the processor keeps it close by.
-    const size = 4 * Math.min(table.length / 8, LARGEST_CACHE);
+    const size = 4 * Math.min(table.length / 4, LARGEST_CACHE);
     if (size > this.#cache.length) this.#enlargeCache(size);
     const lists = Math.min(table.length / 32, MOST_LISTS) * LIST_WORDS;
     if (lists > this.#lists.length) this.#lists = new Int32Array(lists);

@@ -7,6 +7,7 @@ import type { Backend } from '../netfilter/skb.ts';
 import { ANY_ENTRY, nameSetHas, sameEntry, type PacketSet } from '../packet/pattern.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
+import type { Chains } from './chain.ts';
 import { FALL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import { NOT_SEEN, single, stateNumber, type Layout } from './layout.ts';
 import { IDENTITY, isAlive, type Outcome, type TtlStep } from './outcome.ts';
@@ -14,6 +15,7 @@ import { fromSet } from './packet-set.ts';
 import { countUnchanged, RulePlaces } from './rule-names.ts';
 import { Space } from './space.ts';
 import { readBothWays } from './target-reading.ts';
+import { touchedDestinations } from './touched.ts';
 
 /**
  * What a difference means to a packet (docs of the command `diff`). `undecided`: a target that is not modelled is met on one side only, or one of another text on
@@ -43,7 +45,7 @@ export interface Region {
   readonly packets: Node;
   /** All that the hook could meet. */
   readonly possible: Node;
-  /** What the table makes of every packet, on either side. */
+  /** What the table makes of these packets, on either side. */
   readonly old: Node;
   readonly now: Node;
 }
@@ -174,11 +176,15 @@ interface Change {
 
 function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName, domain: Node): readonly Region[] {
   const { diagrams } = space.layout;
+  const chainsOf = ({ tables }: Ruleset): Chains | undefined => tables.get(table)?.chains;
+  const touched = touchedDestinations(space, hook, [chainsOf(sides.old), chainsOf(sides.now)]);
+  if (touched === NO) return [];
+  const asked = { hook, table, ...(touched === YES ? {} : { within: touched }) };
   // Without the rules' names equal functions are one node, and most tables have not changed.
-  const [plainOld, plainNew] = [sides.old, sides.now].map((side) => verdictsOf(space, side, { hook, table }, false));
+  const [plainOld, plainNew] = [sides.old, sides.now].map((side) => verdictsOf(space, side, asked, false));
   if (plainOld === plainNew || plainOld === undefined || plainNew === undefined) return [];
   const unlike = diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
-  const changed = diagrams.and(domain, diagrams.pair(unlike, plainOld, plainNew));
+  const changed = diagrams.and(diagrams.and(domain, touched), diagrams.pair(unlike, plainOld, plainNew));
   if (changed === NO) return [];
   const changes: Change[] = [];
   const numbers = new Map<string, number>();
