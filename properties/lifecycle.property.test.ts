@@ -35,7 +35,7 @@ const LIFE: Codec<Life> = {
 /** What the lives are to meet, in percent. */
 const COVER = Object.fromEntries(Object.entries(LIFE_FLOORS).map(([kind, atLeast]) => [kind, { atLeast }]));
 
-const LIVES = Number(process.env['LIVES'] ?? 200);
+const LIVES = Number(process.env['LIVES'] ?? 140);
 
 for (const release of RELEASES)
   law<Life>(
