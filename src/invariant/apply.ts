@@ -1,13 +1,14 @@
 /** What nova leaves alone when it writes into a kernel that others write into as well. */
 import type { Breach, RulesetClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import { readRuleset } from '../ruleset/parse.ts';
 import { printRuleBody } from '../ruleset/print.ts';
 import type { Chain, Rule, Ruleset, TableName } from '../ruleset/rule.ts';
 import type { Law } from './law.ts';
 import { prefixesOf } from './vocabulary/chain.ts';
 import { claimsOr } from './vocabulary/claims.ts';
-import { breachAt, calledBy, rulesIn } from './vocabulary/text.ts';
+import { breachAt, rulesIn } from './vocabulary/text.ts';
 
 const keepsOthers: Law = {
   id: 'apply/keeps-others',

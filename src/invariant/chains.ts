@@ -5,13 +5,14 @@ import type { Deployment, DeploymentHost } from '../deployment/deployment.ts';
 import { translates } from '../deployment/placement.ts';
 import { isSince } from '../deployment/release.ts';
 import { intersectSets, isEmptySet, setOf, subtractSets, unionSets, type PacketSet } from '../packet/pattern.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import type { Ruleset, TableName, Target } from '../ruleset/rule.ts';
 import type { Law, LawContext } from './law.ts';
 import { accepted, only } from './vocabulary/admission.ts';
 import { prefixesOf } from './vocabulary/chain.ts';
 import { claimsOr } from './vocabulary/claims.ts';
 import { both, conditionOf, type Condition } from './vocabulary/rule-set.ts';
-import { breachAt, calledBy, isUnconditional, rulesIn, rulesOf, type Placed } from './vocabulary/text.ts';
+import { breachAt, isUnconditional, rulesIn, rulesOf, type Placed } from './vocabulary/text.ts';
 import { guardedAddresses } from './vocabulary/visit.ts';
 
 const FILTER_TOP = 'nova-filter-top';

@@ -14,6 +14,7 @@ import { keptFor } from '../deployment/kept.ts';
 import { hasRole } from '../deployment/service.ts';
 import { interfaceSysctl } from '../host/host.ts';
 import { intersectSets, setOf, subtractSets, type PacketSet } from '../packet/pattern.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import type { Rule, Ruleset } from '../ruleset/rule.ts';
 import type { Law, LawContext } from './law.ts';
 import {
@@ -41,7 +42,7 @@ import { accepted, admitted, only } from './vocabulary/admission.ts';
 import { chainOf, instanceChain } from './vocabulary/chain.ts';
 import { claimAt, claimsOr, nearNames, notApplicable, opening, UNCHANGED } from './vocabulary/claims.ts';
 import { arrivalsAt, arrivalsWith, outwardEntries, portOf, processOf, type EntryPoint } from './vocabulary/entries.ts';
-import { breachAt, calledBy, rulesIn, type Placed } from './vocabulary/text.ts';
+import { breachAt, rulesIn, type Placed } from './vocabulary/text.ts';
 import {
   acceptsForwarded,
   deliversTo,

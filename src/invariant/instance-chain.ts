@@ -3,11 +3,12 @@ import { printAddress, type Address, type Family } from '../address/address.ts';
 import type { Breach, PacketsClaim, RulesetClaim } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { hasRole } from '../deployment/service.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import type { Match, Ruleset } from '../ruleset/rule.ts';
 import type { Applies, Law, LawContext } from './law.ts';
 import { fixedAddresses } from './vocabulary/addresses.ts';
 import { prefixesOf } from './vocabulary/chain.ts';
-import { breachAt, calledBy, rulesOf } from './vocabulary/text.ts';
+import { breachAt, rulesOf } from './vocabulary/text.ts';
 import {
   admittedExactly,
   establishedAdmitted,

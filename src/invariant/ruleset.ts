@@ -4,13 +4,14 @@ import { intersectRanges, normalizeRanges, type Ranges } from '../address/ranges
 import type { Breach } from '../claim/claim.ts';
 import type { DeploymentHost } from '../deployment/deployment.ts';
 import { isEmptySet, setCovers, setsOverlap } from '../packet/pattern.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import { BUILT_IN_CHAINS, type HookName, type Rule, type Ruleset, type TableName } from '../ruleset/rule.ts';
 import type { Law } from './law.ts';
 import { only } from './vocabulary/admission.ts';
 import { prefixesOf } from './vocabulary/chain.ts';
 import { claimsOr } from './vocabulary/claims.ts';
 import { anyCondition, both, conditionOf, type Condition } from './vocabulary/rule-set.ts';
-import { breachAt, calledBy, rulesIn, rulesOf, type Placed } from './vocabulary/text.ts';
+import { breachAt, rulesIn, rulesOf, type Placed } from './vocabulary/text.ts';
 
 const noDeadRule: Law = {
   id: 'ruleset/no-dead-rule',

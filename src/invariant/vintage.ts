@@ -4,13 +4,14 @@ import type { Breach, RulesetClaim } from '../claim/claim.ts';
 import type { Deployment, DeploymentHost, Network } from '../deployment/deployment.ts';
 import { dhcpServerFor, serves } from '../deployment/placement.ts';
 import { isSince, RELEASES } from '../deployment/release.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import { readRuleset } from '../ruleset/parse.ts';
 import { printRuleBody } from '../ruleset/print.ts';
 import type { Ruleset, TableName } from '../ruleset/rule.ts';
 import type { Law, LawContext } from './law.ts';
 import { prefixesOf } from './vocabulary/chain.ts';
 import { claimsOr } from './vocabulary/claims.ts';
-import { breachAt, calledBy, rulesIn } from './vocabulary/text.ts';
+import { breachAt, rulesIn } from './vocabulary/text.ts';
 import { isRestricted } from './vocabulary/ways.ts';
 
 const claimOf = (

@@ -13,6 +13,7 @@ import {
 } from '../address/address.ts';
 import type { PortRange } from '../address/ports.ts';
 import { TCP, UDP } from '../packet/packet.ts';
+import { chainsLeadingTo } from '../ruleset/calls.ts';
 import { textsOf } from '../ruleset/lines.ts';
 import type { Chain, MaskedAddress, Match, Negatable, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
 
@@ -41,7 +42,8 @@ export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
   const textAt = textsOf(ruleset);
   for (const table of ruleset.tables.values())
     for (const chain of table.chains.values()) {
-      const leading = leadingTo(chain.name, table.chains);
+      // A jump to one of them would be a loop, which no kernel takes.
+      const leading = chainsLeadingTo([chain.name], table.chains);
       for (const [index, rule] of chain.rules.entries()) {
         const place = {
           table: table.name,
@@ -67,19 +69,6 @@ export function* mutantsOf(ruleset: Ruleset): Generator<Mutant> {
           yield mutant(change, chain.rules.with(index, { ...rule, target: value }));
       }
     }
-}
-
-/** The chains from which a packet can come to this one, itself included: a jump from it to one of them would be a loop, which no kernel takes. */
-function leadingTo(name: string, chains: ReadonlyMap<string, Chain>): ReadonlySet<string> {
-  const leading = new Set([name]);
-  // A set grows while it is gone through.
-  for (const led of leading)
-    for (const chain of chains.values())
-      if (
-        chain.rules.some(({ target }) => (target?.kind === 'jump' || target?.kind === 'goto') && target.chain === led)
-      )
-        leading.add(chain.name);
-  return leading;
 }
 
 /** Without one of its rules; `rule` counts from 1. */

@@ -74,7 +74,7 @@ export function mergeReports<T>(reports: readonly Report<T>[]): Report<T> {
   };
 }
 
-/** Cases after which a class that was not met says something about the generator, not about chance. */
+/** Shorter campaigns may have no case of several hosts, nor what only those meet: they come in rows (arbitrary/campaign.ts). */
 const TELLING = 2000;
 
 /** Classes that the campaign has met too seldom; none where it is too short to say, or leaves a family out. */

@@ -543,13 +543,10 @@ export class Diagrams {
     const many = this.#many;
     const children = 2 * end - from;
     let top = children;
-    next: for (let bits = open; bits !== 0; bits &= bits - 1) {
+    for (let bits = open; bits !== 0; bits &= bits - 1) {
       const index = 31 - Math.clz32(bits & -bits);
       const edge = many[end + index] ?? -1;
-      const node = edge < 0 ? (many[from + index] ?? NO) : this.toOf(edge);
-      for (let at = children; at < top; at++) if (many[at] === node) continue next;
-      many[top++] = node;
-      if (this.#leavesNothing(operation, node)) break;
+      top = this.#listed(operation, children, top, edge < 0 ? (many[from + index] ?? NO) : this.toOf(edge));
     }
     return top;
   }

@@ -9,6 +9,7 @@
  */
 import type { Address } from '../address/address.ts';
 import type { Action, NatTarget } from '../netfilter/compile.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { Chain, HookName, Rule } from '../ruleset/rule.ts';
 import { FALL, NO, RETURN, terminal, YES, type Diagrams, type Node, type PairOperation } from './diagram.ts';
@@ -454,10 +455,6 @@ export class Passage {
     return destination === undefined ? node : this.#at(destination, node);
   }
 }
-
-/** The chain that a rule jumps or goes to. */
-const calledBy = ({ target }: Rule): string | undefined =>
-  target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : undefined;
 
 /** The chains that these lead to, those that are called before those that call; undefined where one is not there, or leads to itself. */
 function callsFirst(

@@ -2,12 +2,12 @@
  * Which packets two versions of a table can treat otherwise at a hook, told from what stands in them: if a rule for one of thousands of machines has changed, nobody need look at
  * the others' rules. Told by destinations, which no rule of a table changes, and never too few.
  */
-import type { HookName, Chain, Rule } from '../ruleset/rule.ts';
+import { calledBy, chainsLeadingTo } from '../ruleset/calls.ts';
+import type { Chain, HookName, Rule } from '../ruleset/rule.ts';
 import type { Chains } from './chain.ts';
 import type { Conditions, UnknownPlace } from './condition.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import type { Layout } from './layout.ts';
-import type { MadeChains } from './made-chains.ts';
 import { areSameRules } from './rule-names.ts';
 
 /** Where more than one of so many chains differ, all packets are asked for: what is the same in both versions is then made once for both. */
@@ -20,22 +20,22 @@ const KNOWN: UnknownPlace = { name: (text) => text };
 
 /** NO: the versions are the same to every packet; YES: nothing is known. */
 export function touchedDestinations(
-  space: { readonly layout: Layout; readonly conditions: Conditions; readonly chains: MadeChains },
+  space: { readonly layout: Layout; readonly conditions: Conditions },
   hook: HookName,
   [old, now]: readonly [Chains | undefined, Chains | undefined],
 ): Node {
   if (old === undefined || now === undefined) return YES;
   const differing = differingChains(old, now);
   if (differing.size * FEW > now.size) return YES;
-  const leading = leadingTo(differing, old, space.chains);
+  const leading = chainsLeadingTo(differing, old);
   if (!leading.has(hook)) return NO;
   const { diagrams } = space.layout;
   const reached = new Map<string, Node>([[hook, YES]]);
+  // Gone through with what is added to it on the way.
   const open: string[] = [hook];
   let touched: Node = NO;
-  let rounds = 0;
-  for (let name = open.shift(); name !== undefined; name = open.shift()) {
-    if (rounds++ > MOST_ROUNDS * leading.size) return YES;
+  for (const name of open) {
+    if (open.length > MOST_ROUNDS * leading.size) return YES;
     const here = reached.get(name) ?? NO;
     if (differing.has(name)) {
       touched = diagrams.or(touched, here);
@@ -66,24 +66,6 @@ function differingChains(old: Chains, now: Chains): ReadonlySet<string> {
       areSameRules(one.rules, other.rules));
   return new Set([...old.keys(), ...now.keys()].filter((name) => !isSame(old.get(name), now.get(name))));
 }
-
-/** These chains, and those that lead to one of them. */
-function leadingTo(differing: ReadonlySet<string>, chains: Chains, made: MadeChains): ReadonlySet<string> {
-  const callers = new Map<string, string[]>();
-  for (const chain of chains.values())
-    for (const called of made.summaryOf(chain).calls) {
-      const own = callers.get(called);
-      if (own === undefined) callers.set(called, [chain.name]);
-      else own.push(chain.name);
-    }
-  const leading = new Set(differing);
-  // A set tells what is added to it while it is gone through.
-  for (const name of leading) for (const caller of callers.get(name) ?? []) leading.add(caller);
-  return leading;
-}
-
-const calledBy = ({ target }: Rule): string | undefined =>
-  target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : undefined;
 
 /** Those of the packets that meet a rule, at least. */
 const destinationsOf = (conditions: Conditions, { matches }: Rule): Node =>

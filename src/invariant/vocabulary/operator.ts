@@ -3,10 +3,11 @@ import type { Family } from '../../address/address.ts';
 import type { DeploymentHost } from '../../deployment/deployment.ts';
 import { CONNTRACK_STATES, type ConntrackState } from '../../packet/packet.ts';
 import { intersectSets, NO_PACKET, setOf, unionSets, type PacketSet } from '../../packet/pattern.ts';
+import { calledBy } from '../../ruleset/calls.ts';
 import { readRuleset } from '../../ruleset/parse.ts';
 import type { Match } from '../../ruleset/rule.ts';
 import { conditionOf } from './rule-set.ts';
-import { calledBy, rulesIn, rulesOf } from './text.ts';
+import { rulesIn, rulesOf } from './text.ts';
 
 /**
  * The headers of packets in `state` that an operator's FORWARD may accept, and never fewer: interfaces, and matches that no set tells, are taken to fit.

@@ -32,9 +32,5 @@ export const breachAt = ({ table, chain, number, rule }: Placed, message: string
   line: rule.line,
 });
 
-/** The chain that a rule jumps or goes to. */
-export const calledBy = ({ target }: Rule): string | undefined =>
-  target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : undefined;
-
 /** True when every packet meets the rule's target: a comment asks nothing. */
 export const isUnconditional = ({ matches }: Rule): boolean => matches.every(({ kind }) => kind === 'comment');
