@@ -53,13 +53,6 @@ interface Test {
 
 type Part = Test | Node;
 
-/** What was made of a list of matches. */
-interface Leaf {
-  readonly inside: Node;
-  readonly outside: Node;
-  readonly node: Node;
-}
-
 const isMisreadAs = (field: 'sport' | 'dport', { value, not }: Negatable<PortRange>): boolean =>
   portRangeContains(value, IPV6_HEADER_PORTS[field]) !== not;
 
@@ -76,10 +69,8 @@ export class Conditions {
   readonly #layout: Layout;
   readonly #scene: Scene;
   readonly #kinds = new Map<string, Node>();
-  /** Of matches that are all known: rules of equal text share their list of matches (ruleset/plain.ts). */
-  readonly #known = new Map<readonly Match[], Node>();
-  /** The last that was made of them beside the set. */
-  readonly #leaves = new Map<readonly Match[], Leaf>();
+  /** Of matches that are all known, by what they lead to: rules of equal text share their list of matches (ruleset/plain.ts). */
+  readonly #known = new Map<number, Map<readonly Match[], Node>>();
   #unknowns = 0;
 
   constructor(layout: Layout, scene: Scene) {
@@ -94,23 +85,26 @@ export class Conditions {
 
   /** One terminal for the packets that meet all matches, and another for the others: NO, or FALL. */
   leaf(matches: readonly Match[], place: UnknownPlace, inside: Node, outside: Node): Node {
-    const isSet = inside === YES && outside === NO;
-    if (isSet) {
-      const known = this.#known.get(matches);
-      if (known !== undefined) return known;
-    } else {
-      const last = this.#leaves.get(matches);
-      if (last?.inside === inside && last.outside === outside) return last.node;
-    }
+    const known = this.#knownOf(inside, outside);
+    const node = known.get(matches);
+    if (node !== undefined) return node;
     const before = this.#unknowns;
     const parts: Part[] = [];
     for (const match of matches) parts.push(...this.#parts(match, place));
-    const node = this.#conjunction(parts, inside, outside);
-    if (this.#unknowns === before) {
-      if (isSet) this.#known.set(matches, node);
-      else this.#leaves.set(matches, { inside, outside, node });
+    const made = this.#conjunction(parts, inside, outside);
+    if (this.#unknowns === before) known.set(matches, made);
+    return made;
+  }
+
+  #knownOf(inside: Node, outside: Node): Map<readonly Match[], Node> {
+    // There are two terminals outside.
+    const key = outside === NO ? 2 * inside : 2 * inside + 1;
+    let known = this.#known.get(key);
+    if (known === undefined) {
+      known = new Map();
+      this.#known.set(key, known);
     }
-    return node;
+    return known;
   }
 
   /** How often something was met that is not known; what was made in between depends on its place. */
