@@ -7,15 +7,17 @@
  */
 import type { Address } from '../address/address.ts';
 import type { Action, NatTarget } from '../netfilter/compile.ts';
+import { calledBy } from '../ruleset/calls.ts';
 import type { Chain, HookName, Rule, TableName } from '../ruleset/rule.ts';
 import { printMatch, printTarget } from '../ruleset/print.ts';
+import { CHANGES, NO_CHAIN, type CallGraph } from './call-graph.ts';
 import type { Conditions, UnknownPlace } from './condition.ts';
 import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, YES, type Node } from './diagram.ts';
 import { destinationOf, dispatched } from './dispatch.ts';
 import type { Effects } from './effect.ts';
 import type { Layout } from './layout.ts';
 import type { Outcomes } from './outcome.ts';
-import { CHANGES, type MadeChains } from './made-chains.ts';
+import { NodesByChain, type MadeChains } from './made-chains.ts';
 import { ruleNames } from './rule-names.ts';
 import type { TargetReadings } from './target-reading.ts';
 
@@ -58,7 +60,8 @@ export class TableSpace {
   readonly #readings: TargetReadings | undefined;
   readonly #table: TableName;
   readonly #hook: HookName;
-  readonly #chains: Chains;
+  /** Its chains, which are asked for by their numbers. */
+  readonly #graph: CallGraph;
   readonly #options: TableOptions;
   readonly #context: TableContext;
   /** ACCEPT, or at once what becomes of such a packet where that is one thing. */
@@ -66,14 +69,14 @@ export class TableSpace {
   /** What becomes of a packet that is dropped, where no rule is named: asked for as often as there are such rules. */
   #dropped: Node | undefined;
   readonly #chainsMade: MadeChains;
-  readonly #pure = new Map<string, Node>();
-  readonly #ordinals = new Map<string, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
-  readonly #effectful = new Set<string>();
+  readonly #pure: NodesByChain;
+  readonly #ordinals = new Map<Chain, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
+  readonly #effectful = new Set<number>();
   readonly #continued = new Map<string, Node>();
   /** By chain, where only some packets are asked for: of each rule, whether none of them comes to it. */
-  readonly #passedBy = new Map<string, Uint8Array>();
+  readonly #passedBy = new Map<Chain, Uint8Array>();
   /** Chains that another table space has made already, with all that they call; undefined where each is made anew. */
-  readonly #settled: Map<string, Node> | undefined;
+  readonly #settled: NodesByChain | undefined;
   /** The rule that is being looked at. */
   #chainAt: Chain | undefined;
   #ruleAt: Rule | undefined;
@@ -102,13 +105,14 @@ export class TableSpace {
     this.#readings = space.readings;
     this.#table = at.table;
     this.#hook = at.hook;
-    this.#chains = at.chains;
+    this.#graph = space.chains.graphOf(at.chains);
+    this.#pure = new NodesByChain(this.#graph.size);
     this.#options = options;
     this.#context = context;
     this.#accept = this.#outcomes.of(context.next) === undefined ? ACCEPT : context.next;
     // Whose terminals name rules, or are told by whoever asks, is made anew.
     const isShared = !options.deciding && options.instead === undefined && options.within === undefined;
-    this.#settled = isShared ? space.chains.settledOf(at.chains, this.#accept) : undefined;
+    this.#settled = isShared ? space.chains.settledOf(this.#graph, this.#accept) : undefined;
     const { diagrams } = this.#layout;
     const returnFalls = diagrams.mapping((node) => (node === RETURN ? FALL : node));
     const fallReturns = diagrams.mapping((node) => (node === FALL ? RETURN : node));
@@ -118,7 +122,8 @@ export class TableSpace {
 
   /** What becomes of every packet that meets the table here, or at another hook where nothing depends on the place. */
   node(hook = this.#hook): Node {
-    const builtIn = this.#chains.get(hook);
+    const start = this.#graph.numberOf(hook);
+    const builtIn = this.#graph.chainAt(start);
     if (builtIn === undefined) return this.#context.next;
     const { diagrams } = this.#layout;
     const accepts = (builtIn.policy ?? 'ACCEPT') === 'ACCEPT';
@@ -130,9 +135,9 @@ export class TableSpace {
         this.#accepted(policy),
       );
     const end = accepts ? this.#accepted(policy) : this.#outcomes.node({ kind: 'dropped', ...policy });
-    this.#plan(builtIn.name);
-    if (this.#effectful.has(builtIn.name)) return this.#continuedBy(builtIn.name, end, 0);
-    const rules = this.#pure.get(builtIn.name) ?? FALL;
+    this.#plan(start);
+    if (this.#effectful.has(start)) return this.#continuedBy(builtIn.name, end, 0);
+    const rules = this.#pure.get(start) ?? FALL;
     return diagrams.over(this.#thenNext(rules), end);
   }
 
@@ -164,62 +169,52 @@ export class TableSpace {
   }
 
   /** Makes the chains that can be made beforehand, those that are called before those that call. */
-  #plan(start: string): void {
-    const order = this.#callsFirst(start);
+  #plan(start: number): void {
+    const graph = this.#graph;
+    const { order } = graph.callsFirst([start], (chain) => this.#isMade(chain));
     if (this.#options.within !== undefined) this.#passBy(order, this.#options.within);
-    for (const chain of order) {
-      const passedBy = this.#passedBy.get(chain.name);
+    for (const number of order) {
+      const chain = graph.chainAt(number);
+      if (chain === undefined) continue;
+      const passedBy = this.#passedBy.get(chain);
       if (this.#options.within !== undefined && passedBy === undefined) continue;
-      const { calls, changes, continues } = this.#chainsMade.summaryOf(chain);
+      const called = graph.callsOf(number);
       const isEffectful =
-        (changes || (continues && this.#options.logs !== false) || calls.some((name) => this.#effectful.has(name))) &&
+        (graph.changesSome(number) ||
+          (graph.continuesSome(number) && this.#options.logs !== false) ||
+          (this.#effectful.size > 0 && called.some((one) => this.#effectful.has(one)))) &&
         chain.rules.some((rule, index) => passedBy?.[index] !== 1 && this.#changes(rule));
-      if (isEffectful) this.#effectful.add(chain.name);
-      else this.#pure.set(chain.name, this.#chainOf(chain));
+      if (isEffectful) this.#effectful.add(number);
+      else this.#pure.set(number, this.#chainOf(number, chain, called));
     }
   }
 
-  /** The chains that `start` leads to, those that are called before those that call. No recursion: chains may be many. */
-  #callsFirst(start: string): readonly Chain[] {
-    const order: Chain[] = [];
-    const open: { readonly chain: Chain; readonly calls: readonly string[]; next: number }[] = [];
-    const seen = new Set<string>();
-    const enter = (name: string): void => {
-      if (seen.has(name) || this.#pure.has(name) || this.#effectful.has(name)) return;
-      const chain = this.#chains.get(name);
-      if (chain === undefined) return;
-      const settled = this.#settled?.get(name) ?? this.#options.made?.(name);
-      if (settled !== undefined) {
-        this.#pure.set(name, settled);
-        return;
-      }
-      seen.add(name);
-      open.push({ chain, calls: this.#chainsMade.summaryOf(chain).calls, next: 0 });
-    };
-    enter(start);
-    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-      const call = top.calls[top.next++];
-      if (call === undefined) {
-        open.pop();
-        order.push(top.chain);
-      } else enter(call);
-    }
-    return order;
+  /** The chain need not be looked at: it has been made, here or elsewhere. */
+  #isMade(chain: number): boolean {
+    if (this.#pure.has(chain) || this.#effectful.has(chain)) return true;
+    const { made } = this.#options;
+    const name = made === undefined ? undefined : this.#graph.chainAt(chain)?.name;
+    const node = this.#settled?.get(chain) ?? (name === undefined ? undefined : made?.(name));
+    if (node === undefined) return false;
+    this.#pure.set(chain, node);
+    return true;
   }
 
   /** Marks the rules that none of the packets can come to, by their destinations, which no rule of a table changes. */
-  #passBy(order: readonly Chain[], within: Node): void {
+  #passBy(order: readonly number[], within: Node): void {
     const { diagrams } = this.#layout;
+    const graph = this.#graph;
     const below = this.#layout.wordLevels('daddr').length + this.#layout.level('daddr');
     const destinations = diagrams.mapping((node) => (node === NO ? NO : YES), below);
-    const reached = new Map<string, Node>();
+    const reached = new Map<number, Node>();
     const first = order.at(-1);
-    if (first !== undefined) reached.set(first.name, diagrams.substitute(destinations, within));
-    for (const chain of order.toReversed()) {
-      const here = reached.get(chain.name);
-      if (here === undefined) continue;
+    if (first !== undefined) reached.set(first, diagrams.substitute(destinations, within));
+    for (const number of order.toReversed()) {
+      const here = reached.get(number);
+      const chain = graph.chainAt(number);
+      if (here === undefined || chain === undefined) continue;
       const passedBy = new Uint8Array(chain.rules.length);
-      this.#passedBy.set(chain.name, passedBy);
+      this.#passedBy.set(chain, passedBy);
       for (const [index, rule] of chain.rules.entries()) {
         const only = destinationOf(this.#layout, rule);
         // Of a dispatch most are soon passed by.
@@ -229,9 +224,10 @@ export class TableSpace {
         }
         const met = diagrams.substitute(destinations, diagrams.and(here, this.#setOf(chain, rule)));
         if (met === NO && diagrams.and(here, this.#brokenOf(chain, rule)) === NO) passedBy[index] = 1;
-        else if (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') {
-          const called = rule.target.chain;
-          reached.set(called, diagrams.or(reached.get(called) ?? NO, met));
+        else {
+          const name = calledBy(rule);
+          const called = name === undefined ? NO_CHAIN : graph.numberOf(name);
+          if (called !== NO_CHAIN) reached.set(called, diagrams.or(reached.get(called) ?? NO, met));
         }
       }
     }
@@ -240,7 +236,8 @@ export class TableSpace {
   /** The rule changes a packet and lets it go on, or calls a chain that does. */
   #changes(rule: Rule): boolean {
     const action = this.#actionOf(rule);
-    if (action.kind === 'jump' || action.kind === 'goto') return this.#effectful.has(action.chain);
+    if (action.kind === 'jump' || action.kind === 'goto')
+      return this.#effectful.size > 0 && this.#effectful.has(this.#graph.numberOf(action.chain));
     return CHANGES.has(action.kind) || this.#logs(rule, action);
   }
 
@@ -274,7 +271,7 @@ export class TableSpace {
 
   /** Of each rule's matches, how many rules before it in its chain have the same: equal texts are told apart by their order. */
   #ordinalsOf(chain: Chain): ReadonlyMap<Rule, ReadonlyMap<string, number>> {
-    const known = this.#ordinals.get(chain.name);
+    const known = this.#ordinals.get(chain);
     if (known !== undefined) return known;
     const counts = new Map<string, number>();
     const ordinals = new Map(
@@ -285,7 +282,7 @@ export class TableSpace {
         return [rule, own];
       }),
     );
-    this.#ordinals.set(chain.name, ordinals);
+    this.#ordinals.set(chain, ordinals);
     return ordinals;
   }
 
@@ -303,21 +300,22 @@ export class TableSpace {
     return this.#conditions.dropped(rule.matches, this.#place);
   }
 
-  /** A chain without effects: FALL where none of its rules decides. */
-  #chainOf(chain: Chain): Node {
-    const { calls, changes, continues, translates } = this.#chainsMade.summaryOf(chain);
-    const settled = translates ? undefined : this.#settled;
-    if (settled === undefined) return this.#madeOf(chain);
-    const called = calls.map((name) => this.#calledBy(name));
+  /** A chain without effects: FALL where none of its rules decides. `calls`: the chains that they lead to. */
+  #chainOf(number: number, chain: Chain, calls: readonly number[]): Node {
+    const graph = this.#graph;
+    const settled = graph.translatesSome(number) ? undefined : this.#settled;
+    const called = settled === undefined ? undefined : this.#pure.getAll(calls);
+    if (settled === undefined || called === undefined) return this.#madeOf(chain);
     const making = { table: this.#table, rules: chain.rules, called, accepted: this.#accept };
-    const known = this.#chainsMade.find(chain.name, making);
+    const known = this.#chainsMade.find(number, making);
     const unknowns = (): number => this.#conditions.unknowns + (this.#readings?.met ?? 0);
     const before = unknowns();
     const node = known ?? this.#madeOf(chain);
     // What is not known is so at this hook.
     if (unknowns() !== before) return node;
-    if (known === undefined) this.#chainsMade.add(chain.name, making, node);
-    if (!changes && !continues && calls.every((name) => settled.has(name))) settled.set(chain.name, node);
+    if (known === undefined) this.#chainsMade.add(number, making, node);
+    if (!graph.changesSome(number) && !graph.continuesSome(number) && calls.every((one) => settled.has(one)))
+      settled.set(number, node);
     return node;
   }
 
@@ -326,8 +324,8 @@ export class TableSpace {
     return returns ? this.#returnFalls(table) : table;
   }
 
-  #calledBy(name: string): Node {
-    return this.#pure.get(name) ?? this.#missing(name);
+  #madeBefore(name: string): Node {
+    return this.#pure.get(this.#graph.numberOf(name)) ?? this.#missing(name);
   }
 
   /** What a rule without effects decides about the packets that it is for. */
@@ -345,9 +343,9 @@ export class TableSpace {
       case 'return':
         return RETURN;
       case 'jump':
-        return this.#calledBy(action.chain);
+        return this.#madeBefore(action.chain);
       case 'goto':
-        return this.#fallReturns(this.#calledBy(action.chain));
+        return this.#fallReturns(this.#madeBefore(action.chain));
       case 'unknown':
         return this.#inEachReading(
           this.#nameOfTarget(chain, index),
@@ -377,15 +375,16 @@ export class TableSpace {
   }
 
   #missing(chain: string): Node {
+    const isThere = this.#graph.chainAt(this.#graph.numberOf(chain)) !== undefined;
     return this.#outcomes.node({
       kind: 'undecided',
-      reason: this.#chains.has(chain) ? 'chains call each other without end' : `there is no chain ${chain}`,
+      reason: isThere ? 'chains call each other without end' : `there is no chain ${chain}`,
     });
   }
 
   /** A chain with effects, in front of what happens behind it. */
   #continuedBy(name: string, after: Node, depth: number): Node {
-    const chain = this.#chains.get(name);
+    const chain = this.#graph.chainAt(this.#graph.numberOf(name));
     if (chain === undefined) return this.#missing(name);
     if (depth > MAX_DEPTH)
       throw new SpaceLimitError(`chains that change packets are called more than ${MAX_DEPTH} deep`);
@@ -396,7 +395,7 @@ export class TableSpace {
       throw new SpaceLimitError(`there are more than ${MOST_WAYS} ways through the chains that change packets`);
     const { diagrams } = this.#layout;
     const { rules } = chain;
-    const passedBy = this.#passedBy.get(name);
+    const passedBy = this.#passedBy.get(chain);
     let rest = after;
     let end = rules.length;
     const close = (start: number): void => {
@@ -433,7 +432,7 @@ export class TableSpace {
   /** The rules without effects from `start` to before `end`; RETURN is left in, where there is any. */
   #runOf(chain: Chain, start: number, end: number): { readonly table: Node; readonly returns: boolean } {
     const { diagrams } = this.#layout;
-    const passedBy = this.#passedBy.get(chain.name);
+    const passedBy = this.#passedBy.get(chain);
     const leaves: Node[] = [];
     let returns = false;
     for (let index = start; index < end; index++) {
@@ -469,7 +468,7 @@ export class TableSpace {
     // Asked for each rule, and most are of no dispatch.
     if (destinationOf(layout, rules[start]) === undefined || destinationOf(layout, next) === undefined)
       return undefined;
-    const passedBy = this.#passedBy.get(chain.name);
+    const passedBy = this.#passedBy.get(chain);
     const ends = new Map<Address, Node>();
     let returns = false;
     let index = start;

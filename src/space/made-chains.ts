@@ -1,19 +1,12 @@
 /** What a space remembers from table to table: a chain that stands in two rulesets, or is met at two hooks, is made once. */
 import { compileTarget, type Action } from '../netfilter/compile.ts';
 import type { Chain, Rule, TableName, Target } from '../ruleset/rule.ts';
+import { CallGraph } from './call-graph.ts';
 import type { Node } from './diagram.ts';
 import { areSameRules } from './rule-names.ts';
 
-/** What stands in a chain, as far as its surroundings need to know. */
-export interface Summary {
-  /** The chains that its rules jump or go to, in order. */
-  readonly calls: readonly string[];
-  /** Some rule changes packets and lets them go on. */
-  readonly changes: boolean;
-  /** Some rule does nothing to a packet of which outcomes tell, unless it is asked for. */
-  readonly continues: boolean;
-  readonly translates: boolean;
-}
+/** Of a chain that has not been made. No node is so small. */
+const UNMADE = -0x80000000;
 
 /** Where a chain was made, and of what. */
 export interface Making {
@@ -25,23 +18,60 @@ export interface Making {
   readonly accepted: Node;
 }
 
-interface Made extends Making {
+interface Made {
+  readonly making: Making;
   readonly node: Node;
+  /** Made of a chain of the same name before. */
+  readonly before: Made | undefined;
+}
+
+/** Nodes by the numbers of chains, as many as there are now. */
+export class NodesByChain {
+  readonly #nodes: Int32Array;
+
+  constructor(chains: number) {
+    this.#nodes = new Int32Array(chains).fill(UNMADE);
+  }
+
+  get(chain: number): Node | undefined {
+    const node = this.#nodes[chain];
+    return node === UNMADE ? undefined : node;
+  }
+
+  /** Of all of these; undefined where one has not been made. */
+  getAll(chains: readonly number[]): readonly Node[] | undefined {
+    const nodes: Node[] = [];
+    for (const chain of chains) {
+      const node = this.get(chain);
+      if (node === undefined) return undefined;
+      nodes.push(node);
+    }
+    return nodes;
+  }
+
+  has(chain: number): boolean {
+    return this.get(chain) !== undefined;
+  }
+
+  set(chain: number, node: Node): void {
+    this.#nodes[chain] = node;
+  }
 }
 
 /** The chains of one table that are the same to whoever comes to them, with all that they call. */
 interface Settled {
   readonly accepted: Node;
-  readonly nodes: Map<string, Node>;
+  readonly nodes: NodesByChain;
 }
 
 export class MadeChains {
   /** By target, or by its name where that says all. */
   readonly #actions = new Map<Target | string | undefined, Action>();
-  readonly #summaries = new Map<Chain, Summary>();
-  /** By the chain's name. */
-  readonly #made = new Map<string, Made[]>();
-  readonly #settled = new Map<ReadonlyMap<string, Chain>, Settled[]>();
+  readonly #numbers = new Map<string, number>();
+  readonly #graphs = new Map<ReadonlyMap<string, Chain>, CallGraph>();
+  /** By the chain's number: the last. */
+  readonly #made: (Made | undefined)[] = [];
+  readonly #settled = new Map<CallGraph, Settled[]>();
 
   actionOf(target: Target | undefined): Action {
     // The same to a packet as it is written; there are many of them, and each is another object.
@@ -57,47 +87,35 @@ export class MadeChains {
     return action;
   }
 
-  summaryOf(chain: Chain): Summary {
-    const known = this.#summaries.get(chain);
-    if (known !== undefined) return known;
-    const calls: string[] = [];
-    let changes = false;
-    let continues = false;
-    let translates = false;
-    for (const { target } of chain.rules) {
-      const action = this.actionOf(target);
-      if (action.kind === 'jump' || action.kind === 'goto') calls.push(action.chain);
-      else if (action.kind === 'continue') continues = true;
-      else if (action.kind === 'nat') translates = true;
-      else changes ||= CHANGES.has(action.kind);
+  graphOf(chains: ReadonlyMap<string, Chain>): CallGraph {
+    let graph = this.#graphs.get(chains);
+    if (graph === undefined) {
+      graph = new CallGraph(chains, this.#numbers, (target) => this.actionOf(target));
+      this.#graphs.set(chains, graph);
     }
-    const summary = { calls, changes, continues, translates };
-    this.#summaries.set(chain, summary);
-    return summary;
+    return graph;
   }
 
-  /** By name those of a table's chains that have been made and need not be looked at again, at whichever hook. */
-  settledOf(chains: ReadonlyMap<string, Chain>, accepted: Node): Map<string, Node> {
-    let list = this.#settled.get(chains);
-    if (list === undefined) {
-      list = [];
-      this.#settled.set(chains, list);
-    }
+  /** Those of a table's chains that have been made and need not be looked at again, at whichever hook. */
+  settledOf(graph: CallGraph, accepted: Node): NodesByChain {
+    const list = this.#settled.get(graph) ?? [];
+    this.#settled.set(graph, list);
     const known = list.find((one) => one.accepted === accepted);
     if (known !== undefined) return known.nodes;
-    const nodes = new Map<string, Node>();
+    const nodes = new NodesByChain(graph.size);
     list.push({ accepted, nodes });
     return nodes;
   }
 
-  find(name: string, making: Making): Node | undefined {
-    return this.#made.get(name)?.find((one) => isSameMaking(one, making))?.node;
+  find(chain: number, making: Making): Node | undefined {
+    for (let made = this.#made[chain]; made !== undefined; made = made.before)
+      if (isSameMaking(made.making, making)) return made.node;
+    return undefined;
   }
 
-  add(name: string, making: Making, node: Node): void {
-    const list = this.#made.get(name);
-    if (list === undefined) this.#made.set(name, [{ ...making, node }]);
-    else list.push({ ...making, node });
+  add(chain: number, making: Making, node: Node): void {
+    while (this.#made.length <= chain) this.#made.push(undefined);
+    this.#made[chain] = { making, node, before: this.#made[chain] };
   }
 }
 
@@ -107,6 +125,3 @@ function isSameMaking(one: Making, other: Making): boolean {
   for (let index = 0; index < one.called.length; index++) if (one.called[index] !== other.called[index]) return false;
   return areSameRules(one.rules, other.rules);
 }
-
-/** Actions that change a packet and let it go on. */
-export const CHANGES: ReadonlySet<Action['kind']> = new Set(['mark', 'connmark', 'ttl', 'untrack']);

@@ -12,10 +12,10 @@ import type { Action, NatTarget } from '../netfilter/compile.ts';
 import { calledBy } from '../ruleset/calls.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { Chain, HookName, Rule } from '../ruleset/rule.ts';
+import { CHANGES } from './call-graph.ts';
 import { FALL, NO, RETURN, terminal, YES, type Diagrams, type Node, type PairOperation } from './diagram.ts';
 import { destinationOf } from './dispatch.ts';
 import { addressOfWords, rangeOf, single } from './layout.ts';
-import { CHANGES } from './made-chains.ts';
 import type { ProbedRule, Values } from './probe.ts';
 import type { Space } from './space.ts';
 
@@ -100,8 +100,14 @@ export class Passage {
       return CHANGES.has(kind) || (kind === 'continue' && target !== undefined);
     };
     if (rules.some(({ rule }) => acts(rule))) return undefined;
-    const order = callsFirst(space, chains, [...domains.keys()]);
-    return order && new Passage(passed, order);
+    const graph = space.chains.graphOf(chains);
+    const { order, isWhole } = graph.callsFirst([...domains.keys()].map((hook) => graph.numberOf(hook)));
+    return isWhole
+      ? new Passage(
+          passed,
+          order.flatMap((number) => graph.chainAt(number) ?? []),
+        )
+      : undefined;
   }
 
   private constructor(passed: Passed, order: readonly Chain[]) {
@@ -454,35 +460,4 @@ export class Passage {
   #inChain({ destination }: ReachedChain, node: Node): Node {
     return destination === undefined ? node : this.#at(destination, node);
   }
-}
-
-/** The chains that these lead to, those that are called before those that call; undefined where one is not there, or leads to itself. */
-function callsFirst(
-  { chains: made }: Space,
-  chains: ReadonlyMap<string, Chain>,
-  starts: readonly string[],
-): readonly Chain[] | undefined {
-  const order: Chain[] = [];
-  const isDone = new Map<string, boolean>();
-  const open: { readonly chain: Chain; readonly calls: readonly string[]; next: number }[] = [];
-  const enter = (name: string): boolean => {
-    if (isDone.has(name)) return isDone.get(name) === true;
-    const chain = chains.get(name);
-    if (chain === undefined) return false;
-    isDone.set(name, false);
-    open.push({ chain, calls: made.summaryOf(chain).calls, next: 0 });
-    return true;
-  };
-  for (const start of starts) {
-    if (!enter(start)) return undefined;
-    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-      const call = top.calls[top.next++];
-      if (call === undefined) {
-        open.pop();
-        isDone.set(top.chain.name, true);
-        order.push(top.chain);
-      } else if (!enter(call)) return undefined;
-    }
-  }
-  return order;
 }
