@@ -3,14 +3,16 @@
  * nova's shape in instances, more of them for what must grow no faster than the rules, flat rulesets in rules, and clouds in floating IPs; the solver's seconds; and whether
  * docs/bench.* are written. Without `--docs` the table and the JSON go to stdout.
  */
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { documentOf, ratiosOf, tableOf } from './document.ts';
 import { instancesFor } from './rulesets.ts';
 import { plot, type Line } from './plot.ts';
-import { floatFigures } from './floats.ts';
-import { flatFigures, novaFigures, type Figure } from './subjects.ts';
+import type { Subject } from './subject.ts';
+import type { Figure } from './subjects.ts';
 import { targetsOf } from './targets.ts';
 
 const { values } = parseArgs({
@@ -29,24 +31,25 @@ const sizesOf = (text: string): readonly number[] =>
     .filter((size) => size !== '')
     .map(Number);
 
-const figures: Figure[] = [];
 const limits = { solver: Number(values.solver), rates: 1 };
-const run = (found: Iterable<Figure>): void => {
-  for (const figure of found) {
-    figures.push(figure);
-    process.stderr.write(tableOf([figure], false));
-  }
-};
-// What was read first would otherwise pay for the others' compilation.
-Array.from(novaFigures(130, { solver: 1, rates: 0.2 }));
-const sizes = [
+const nova = [
   ...sizesOf(values.instances).map((instances) => ({ instances, growing: false })),
   ...sizesOf(values.growing).map((instances) => ({ instances, growing: true })),
+].sort((a, b) => a.instances - b.instances);
+const subjects: readonly Subject[] = [
+  ...nova.map(({ instances, growing }) => ({ shape: 'nova' as const, sizes: [instances], growing, limits })),
+  { shape: 'flat', sizes: sizesOf(values.flat), limits },
+  { shape: 'floats', sizes: sizesOf(values.floats), limits },
 ];
-for (const { instances, growing } of sizes.sort((a, b) => a.instances - b.instances))
-  run(novaFigures(instances, limits, growing));
-for (const size of sizesOf(values.flat)) run(flatFigures(size));
-for (const size of sizesOf(values.floats)) run(floatFigures(size));
+const figures = subjects.flatMap((subject) => {
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [fileURLToPath(new URL('subject.js', import.meta.url)), JSON.stringify(subject)],
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 },
+  );
+  if (status !== 0) process.exit(status ?? 1);
+  return JSON.parse(stdout) as readonly Figure[];
+});
 
 const PLOTTED = [
   'parse',

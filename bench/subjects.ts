@@ -188,7 +188,11 @@ export function* flatFigures(size: number): Generator<Figure> {
     what,
     ...rest,
   });
-  const parsed = measure(() => read(text));
+  const parsed = measureOften(
+    size,
+    () => undefined,
+    () => read(text),
+  );
   yield figure('parse', { cpu: parsed.cpu, wall: parsed.wall });
   const folder = mkdtempSync(join(tmpdir(), 'nfverdict-bench-'));
   try {
