@@ -108,12 +108,13 @@ export class Diagrams {
   readonly #max: number[];
   /** The most edges that are kept before a SpaceLimitError: 8 octets each; a node costs about three times as much. */
   readonly #limit: number;
-  /** Two words a node: its level, with what it leads to, and its first edge. Its edges end where the next node's begin. */
-  #node = new Int32Array(2 << 10);
+  /**
+   * Pairs of words. A node, whose number is its pair's, is its level, with what it leads to, and how many edges it has; those stand behind it, each of them `hi`, without
+   * its sign, and where it goes. What is looked at together lies together.
+   */
+  #pair = new Int32Array(2 << 12);
+  #pairs = 0;
   #nodes = 0;
-  /** Two words an edge: `hi`, without its sign, and where it goes. */
-  #edge = new Int32Array(2 << 12);
-  #edges = 0;
   /**
    * The unique table, open addressing, two words a slot: node + 1, and its hash, so that few other nodes are looked at. A node's place are the upper bits of its hash:
    * in a larger table all stand in the same order, and it is filled from one end to the other.
@@ -157,7 +158,7 @@ export class Diagrams {
   }
 
   get edgeCount(): number {
-    return this.#edges;
+    return this.#pairs - this.#nodes;
   }
 
   maxOf(level: number): number {
@@ -171,12 +172,12 @@ export class Diagrams {
   }
 
   levelOf(node: Node): number {
-    return node < 0 ? BOTTOM : (this.#node[2 * node] ?? 0) >> OPEN_ENDS;
+    return node < 0 ? BOTTOM : (this.#pair[2 * node] ?? 0) >> OPEN_ENDS;
   }
 
   /** Which of the terminals that stand for something else, FALL, RETURN and ACCEPT, a node leads to. */
   #openEndsOf(node: Node): number {
-    if (node >= 0) return (this.#node[2 * node] ?? 0) & (TO_FALL | TO_RETURN | TO_ACCEPT);
+    if (node >= 0) return (this.#pair[2 * node] ?? 0) & (TO_FALL | TO_RETURN | TO_ACCEPT);
     return node === FALL ? TO_FALL : node === RETURN ? TO_RETURN : node === ACCEPT ? TO_ACCEPT : 0;
   }
 
@@ -190,12 +191,12 @@ export class Diagrams {
 
   /** The edges of an inner node have numbers that follow on one another: that of the first. */
   firstEdgeOf(node: Node): number {
-    return this.#node[2 * node + 1] ?? 0;
+    return node + 1;
   }
 
   /** Behind its last edge. */
   endEdgeOf(node: Node): number {
-    return this.#node[2 * node + 3] ?? 0;
+    return node + 1 + (this.#pair[2 * node + 1] ?? 0);
   }
 
   /** The edge of a set's first level that all of it goes by, if that is one value alone. */
@@ -216,12 +217,12 @@ export class Diagrams {
 
   /** The last value of an edge, by its number. */
   hiOf(edge: number): number {
-    return (this.#edge[2 * edge] ?? 0) >>> 0;
+    return (this.#pair[2 * edge] ?? 0) >>> 0;
   }
 
   /** Where an edge leads to. */
   toOf(edge: number): Node {
-    return this.#edge[2 * edge + 1] ?? NO;
+    return this.#pair[2 * edge + 1] ?? NO;
   }
 
   // --- building --------------------------------------------------------------------------------------------------------------------
@@ -294,28 +295,27 @@ export class Diagrams {
   #isSame(node: Node, level: number, mark: number, count: number): boolean {
     const first = this.firstEdgeOf(node);
     if (this.levelOf(node) !== level || this.endEdgeOf(node) - first !== count) return false;
-    for (let i = 0; i < 2 * count; i++) if (this.#edge[2 * first + i] !== this.#stack[2 * mark + i]) return false;
+    for (let i = 0; i < 2 * count; i++) if (this.#pair[2 * first + i] !== this.#stack[2 * mark + i]) return false;
     return true;
   }
 
   #insert(level: number, mark: number, count: number, hash: number, slot: number): Node {
-    if (this.#edges + count > this.#limit)
+    if (this.edgeCount + count > this.#limit)
       this.#stop(`the sets of packets need more than ${this.#limit} edges: these rules overlap in too many ways`);
-    const node = this.#nodes++;
-    if (2 * node + 3 >= this.#node.length) this.#node = grown(this.#node);
-    while (2 * (this.#edges + count) > this.#edge.length) this.#edge = grown(this.#edge);
-    const first = this.#edges;
-    this.#edges += count;
+    const node = this.#pairs;
+    this.#pairs += count + 1;
+    this.#nodes++;
+    while (2 * this.#pairs > this.#pair.length) this.#pair = grown(this.#pair);
+    const [pair, stack] = [this.#pair, this.#stack];
     let openEnds = 0;
-    for (let i = 0; i < 2 * count; i += 2) {
-      const to = this.#stack[2 * mark + i + 1] ?? 0;
-      openEnds |= this.#openEndsOf(to);
-      this.#edge[2 * first + i] = this.#stack[2 * mark + i] ?? 0;
-      this.#edge[2 * first + i + 1] = to;
+    for (let from = 2 * mark, to = 2 * node + 2; from < 2 * (mark + count); from += 2, to += 2) {
+      const child = stack[from + 1] ?? 0;
+      openEnds |= this.#openEndsOf(child);
+      pair[to] = stack[from] ?? 0;
+      pair[to + 1] = child;
     }
-    this.#node[2 * node] = (level << OPEN_ENDS) | openEnds;
-    this.#node[2 * node + 1] = first;
-    this.#node[2 * node + 3] = this.#edges;
+    pair[2 * node] = (level << OPEN_ENDS) | openEnds;
+    pair[2 * node + 1] = count;
     this.#table[slot] = node + 1;
     this.#table[slot + 1] = hash;
     if (this.#nodes * 3 > this.#table.length) this.#enlargeTable();
@@ -959,7 +959,7 @@ export class Diagrams {
   /** The levels that matter to a diagram, in order. */
   supportOf(node: Node): readonly number[] {
     if (node < 0) return [];
-    if (this.#visits.length < this.#nodes) this.#visits = new Int32Array(this.#node.length >> 1);
+    if (this.#visits.length < this.#pairs) this.#visits = new Int32Array(this.#pair.length >> 1);
     const visit = ++this.#visit;
     const levels = new Set<number>();
     const open = [node];
