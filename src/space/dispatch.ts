@@ -9,8 +9,9 @@ import type { AddressField, Layout } from './layout.ts';
 
 /** The one destination that a rule is for, if it asks for nothing else. */
 export function destinationOf(layout: Layout, rule: Rule | undefined): Address | undefined {
-  const only = rule?.matches[0];
-  if (rule?.matches.length !== 1 || only?.kind !== 'destination' || only.not) return undefined;
+  if (rule?.matches.length !== 1) return undefined;
+  const only = rule.matches[0];
+  if (only?.kind !== 'destination' || only.not) return undefined;
   return only.value.mask === onesAddress(layout.family) ? only.value.address : undefined;
 }
 

@@ -8,6 +8,9 @@ import { areSameRules } from './rule-names.ts';
 /** Of a chain that has not been made. No node is so small. */
 const UNMADE = -0x80000000;
 
+const ACCEPTS = compileTarget({ kind: 'ACCEPT' });
+const DROPS = compileTarget({ kind: 'DROP' });
+
 /** Where a chain was made, and of what. */
 export interface Making {
   readonly table: TableName;
@@ -65,8 +68,7 @@ interface Settled {
 }
 
 export class MadeChains {
-  /** By target, or by its name where that says all. */
-  readonly #actions = new Map<Target | string | undefined, Action>();
+  readonly #actions = new Map<Target | undefined, Action>();
   readonly #numbers = new Map<string, number>();
   readonly #graphs = new Map<ReadonlyMap<string, Chain>, CallGraph>();
   /** By the chain's number: the last. */
@@ -74,15 +76,28 @@ export class MadeChains {
   readonly #settled = new Map<CallGraph, Settled[]>();
 
   actionOf(target: Target | undefined): Action {
-    // The same to a packet as it is written; there are many of them, and each is another object.
-    if (target?.kind === 'jump' || target?.kind === 'goto') return target;
-    if (target?.kind === 'DNAT' || target?.kind === 'SNAT') return { kind: 'nat', target };
-    const key =
-      target?.kind === 'ACCEPT' || target?.kind === 'DROP' || target?.kind === 'RETURN' ? target.kind : target;
-    let action = this.#actions.get(key);
+    switch (target?.kind) {
+      // There are many of these, and there is nothing to look up.
+      case 'ACCEPT':
+        return ACCEPTS;
+      case 'DROP':
+        return DROPS;
+      case 'jump':
+      case 'goto':
+        return target;
+      case 'DNAT':
+      case 'SNAT':
+        return { kind: 'nat', target };
+      default:
+        return this.#compiled(target);
+    }
+  }
+
+  #compiled(target: Target | undefined): Action {
+    let action = this.#actions.get(target);
     if (action === undefined) {
       action = compileTarget(target);
-      this.#actions.set(key, action);
+      this.#actions.set(target, action);
     }
     return action;
   }

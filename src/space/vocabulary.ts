@@ -1,6 +1,6 @@
 /** The names that rulesets and a host tell apart: what the alphabets of a layout are made of. */
 import type { Host } from '../host/host.ts';
-import type { Rule, Ruleset } from '../ruleset/rule.ts';
+import type { Match, Rule, Ruleset } from '../ruleset/rule.ts';
 import type { Alphabets } from './layout.ts';
 import { Names } from './names.ts';
 import { entryKey, OTHER_ENTRIES } from './packet-set.ts';
@@ -21,14 +21,19 @@ export interface RuleNames {
 export function namedBy(rulesets: readonly Ruleset[]): RuleNames {
   const devices = new Set<string>();
   const macs = new Set<string>();
+  // Rules of equal text share their list of matches (ruleset/plain.ts).
+  const seen = new Set<readonly Match[]>();
   for (const rules of ruleListsOf(rulesets))
-    for (const { matches } of rules)
+    for (const { matches } of rules) {
+      if (seen.has(matches)) continue;
+      seen.add(matches);
       for (const match of matches) {
         if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);
         else if (match.kind === 'mac') macs.add(match.mac);
         else if (match.kind === 'physdev')
           for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
       }
+    }
   return { devices, macs };
 }
 
