@@ -6,7 +6,7 @@
 import { ACK, TCP, type Entry } from '../packet/packet.ts';
 import type { Turn } from '../packet/reply.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { Answers } from './answer.ts';
+import type { Answers } from './answer.ts';
 import { AS_SENT, headerKey, sentAs, type Cell, type Flow, type Header, type Said, type Talk } from './cell.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { isReached, type HostEnd } from './host-path.ts';
@@ -32,7 +32,7 @@ export class Conversations {
 
   constructor(ways: HostWays) {
     this.#ways = ways;
-    this.#answers = new Answers(ways.ground);
+    this.#answers = ways.ground.answers;
     this.#tcp = ways.layout.chooseValues('protocol', [TCP], YES, NO);
   }
 

@@ -11,6 +11,7 @@ import type { Attachment, Network } from '../network/network.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { HookName, Ruleset, Table, TableName } from '../ruleset/rule.ts';
 import { sysctlOf } from '../host/host.ts';
+import { Answers } from './answer.ts';
 import { Bindings } from './binding.ts';
 import { TableSpace } from './chain.ts';
 import type { Cell, Header } from './cell.ts';
@@ -61,6 +62,8 @@ export class Ground {
   readonly bindings: Bindings;
   readonly readings: TargetReadings | undefined;
   readonly openings: Openings;
+  /** What answers whoever gets packets, whatever the rules are. Made when it is asked for. */
+  #answers: Answers | undefined;
   /** Absent: packets that are translated to several addresses go on apart. */
   readonly joining: Joining | undefined;
   /** A packet goes on to the next table. */
@@ -114,6 +117,10 @@ export class Ground {
     this.joining = joins ? new Joining(this.layout, this.bindings) : undefined;
     this.#macs = macsOf(network, this.layout);
     this.#ports = [...named.devices];
+  }
+
+  get answers(): Answers {
+    return (this.#answers ??= new Answers(this));
   }
 
   /**

@@ -6,7 +6,6 @@ import type { Attachment, Network, Station } from '../network/network.ts';
 import { afterExit, isReached } from '../network/walk.ts';
 import { makePacket, type ConntrackState, type Entry } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { Answers } from './answer.ts';
 import { AS_SENT, type Cell, type Header, type Talk } from './cell.ts';
 import { NO, type Node } from './diagram.ts';
 import type { Ground, HostSpace } from './ground.ts';
@@ -73,7 +72,6 @@ export class WaySpace {
   readonly ground: Ground;
   readonly network: Network;
   readonly #hosts: ReadonlyMap<string, HostSpace>;
-  readonly #answers: Answers;
   readonly #stations: ReadonlyMap<string, Station>;
 
   constructor(ground: Ground, rulesets: ReadonlyMap<string, readonly Ruleset[]>) {
@@ -89,7 +87,6 @@ export class WaySpace {
       ]),
     );
     this.#stations = new Map([...this.network.stations].reverse().map((station) => [station.name, station]));
-    this.#answers = new Answers(ground);
   }
 
   hostNamed(name: string): HostSpace | undefined {
@@ -258,7 +255,7 @@ export class WaySpace {
 
   #answerOf({ cell, place }: ReachedEnd, ports: ReadonlySet<string> | undefined): Answered {
     const { diagrams } = this.ground.layout;
-    const answers = this.#answers.to(cell, ANSWER);
+    const answers = this.ground.answers.to(cell, ANSWER);
     const unanswered = answers.reduce((rest, one) => diagrams.less(rest, one.region), cell.region);
     const host = place.kind === 'process' ? place.host : place.at.host;
     const entry: Entry = place.kind === 'process' ? { kind: 'local' } : { kind: 'in', interface: place.at.interface };

@@ -5,8 +5,16 @@ import { hasIdentifier, hasPorts, icmpOf, makePacket, SYN, TCP } from '../packet
 import { NO, YES, type Node } from './diagram.ts';
 import { single, type Field, type Layout } from './layout.ts';
 
+const known = new WeakMap<Layout, Node>();
+
 /** Whole packets. */
 export function wellFormed(layout: Layout): Node {
+  const made = known.get(layout) ?? wellFormedOf(layout);
+  known.set(layout, made);
+  return made;
+}
+
+function wellFormedOf(layout: Layout): Node {
   const { diagrams, family } = layout;
   const zero = zeroAddress(family);
   const none = (field: 'sport' | 'dport' | 'flags', inside: Node): Node =>
