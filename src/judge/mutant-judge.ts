@@ -12,7 +12,7 @@ import type { World } from '../network/walk.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import type { Arrival } from '../packet/packet.ts';
 import type { Ruleset } from '../ruleset/rule.ts';
-import { SpaceLimitError } from '../space/diagram.ts';
+import { NO, SpaceLimitError, type Node } from '../space/diagram.ts';
 import { ChangeToMeet, Meetings } from '../space/meetings.ts';
 import { rulesChange } from '../space/rules-change.ts';
 import { hardenedRuleset } from './hardened.ts';
@@ -120,9 +120,9 @@ export class MutantJudge {
    */
   brokenBy(host: string, mutant: Ruleset): BrokenClaim | undefined {
     let doubt: string | undefined;
-    for (const { held, proofs } of this.#concerned(host, mutant)) {
+    for (const { held, proofs, within } of this.#concerned(host, mutant)) {
       const { law, claim, posture } = held;
-      const judgement = proofs.judge(claim, posture);
+      const judgement = proofs.judge(claim, posture, within);
       if (!('kind' in judgement) && judgement.result === 'holds') continue;
       this.#askFirst(held);
       const because = 'kind' in judgement ? judgement.because : (judgement.message ?? '');
@@ -138,8 +138,8 @@ export class MutantJudge {
   /** False: every claim that holds without the mistake is proved to hold in spite of it. */
   matters(host: string, mutant: Ruleset): boolean {
     try {
-      for (const { held, proofs } of this.#concerned(host, mutant)) {
-        if (proofs.isProved(held.claim, held.posture)) continue;
+      for (const { held, proofs, within } of this.#concerned(host, mutant)) {
+        if (proofs.isProved(held.claim, held.posture, within)) continue;
         this.#askFirst(held);
         return true;
       }
@@ -150,13 +150,19 @@ export class MutantJudge {
     return this.#brokenInText(host, mutant) !== undefined;
   }
 
-  /** The claims about packets that hold without the mistake, of whose packets a table makes something else with it. */
-  *#concerned(host: string, mutant: Ruleset): Generator<{ readonly held: Held; readonly proofs: Proofs }> {
+  /** The claims about packets that hold without the mistake, of whose packets a table makes something else with it: those packets, undefined where that cannot be told. */
+  *#concerned(
+    host: string,
+    mutant: Ruleset,
+  ): Generator<{ readonly held: Held; readonly proofs: Proofs; readonly within: Node | undefined }> {
     const rulesets = withMutant(this.#rulesets, host, mutant);
     const changes = this.#changes(host, mutant.family, rulesets);
     const proofs = new Proofs(this.#grounds, rulesets, { proverOf: this.#proverOf });
-    for (const held of this.#held)
-      if (held.claim.family === mutant.family && changes[held.posture].isMet(held.meetings)) yield { held, proofs };
+    for (const held of this.#held) {
+      if (held.claim.family !== mutant.family) continue;
+      const within = changes[held.posture].met(held.meetings);
+      if (within !== NO) yield { held, proofs, within };
+    }
   }
 
   #askFirst(held: Held): void {

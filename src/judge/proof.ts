@@ -106,11 +106,12 @@ export class Prover {
     return state === 'NEW' ? this.#openable : this.#possible;
   }
 
-  /** Throws SpaceLimitError. */
-  prove(claim: PacketsClaim): Proof {
+  /** Of the claim's packets only those of `within` are asked for. Throws SpaceLimitError. */
+  prove(claim: PacketsClaim, within = YES): Proof {
     const { diagrams } = this.#layout;
-    const { header, region } = this.regionOf(claim);
-    if (region === NO) return { kind: 'vacuous', copied: false };
+    const { header, region: all } = this.regionOf(claim);
+    if (all === NO) return { kind: 'vacuous', copied: false };
+    const region = diagrams.and(all, this.#without(this.#inAny, within));
     const ends = this.#ways.send(claim.host, entryOf(claim), region, {
       header,
       ...(claim.state === 'NEW' ? {} : { state: claim.state }),

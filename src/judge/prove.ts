@@ -156,9 +156,9 @@ export class Proofs {
     return world;
   }
 
-  /** Every witness is replayed by the netfilter judge before it is shown. */
-  judge(claim: PacketsClaim, posture: Posture): Judgement | Unproved {
-    const proved = this.#prove(claim, posture);
+  /** Every witness is replayed by the netfilter judge before it is shown. `within`: of others of the claim's packets it is known that they fare as claimed. */
+  judge(claim: PacketsClaim, posture: Posture, within?: Node): Judgement | Unproved {
+    const proved = this.#prove(claim, posture, within);
     if (!('proof' in proved)) return proved;
     const { prover, proof } = proved;
     const judged = { claim, posture, strength: 'proved', tested: 0 } as const;
@@ -166,16 +166,20 @@ export class Proofs {
     return this.#broken(prover, proof, judged);
   }
 
-  /** It holds, of every packet. */
-  isProved(claim: PacketsClaim, posture: Posture): boolean {
-    const proved = this.#prove(claim, posture);
+  /** It holds, of every packet; of those that are not `within` that is known. */
+  isProved(claim: PacketsClaim, posture: Posture, within?: Node): boolean {
+    const proved = this.#prove(claim, posture, within);
     return 'proof' in proved && proved.proof.kind === 'holds';
   }
 
-  #prove(claim: PacketsClaim, posture: Posture): { readonly prover: Prover; readonly proof: Proof } | Unproved {
+  #prove(
+    claim: PacketsClaim,
+    posture: Posture,
+    within: Node | undefined,
+  ): { readonly prover: Prover; readonly proof: Proof } | Unproved {
     try {
       const prover = this.#prover(claim.family, posture);
-      return { prover, proof: this.#proof(claim, posture) };
+      return { prover, proof: within === undefined ? this.#proof(claim, posture) : prover.prove(claim, within) };
     } catch (error) {
       if (error instanceof SpaceLimitError) return { kind: 'unproved', because: error.message };
       throw error;

@@ -79,6 +79,7 @@ export class Ground {
   readonly differ: PairOperation;
   /** Told of each cell that meets a table, while somebody wants to know. */
   onMeeting: ((meeting: Meeting) => void) | undefined;
+  readonly #constants = new Map<string, ReadonlyMap<number, number>>();
   /** By the values. */
   readonly #values = new Map<string, Substitution>();
   readonly #tables = new WeakMap<Table, Map<string, Node>>();
@@ -186,12 +187,22 @@ export class Ground {
     return made;
   }
 
+  /** The values of levels that all packets of a cell have in common, by what tells such cells apart. */
+  constants(key: string, make: () => ReadonlyMap<number, number>): ReadonlyMap<number, number> {
+    const known = this.#constants.get(key) ?? make();
+    this.#constants.set(key, known);
+    return known;
+  }
+
   /** A function where these levels have these values. */
   where(values: ReadonlyMap<number, number>, f: Node): Node {
     const { diagrams } = this.layout;
-    const support = new Set(this.bindings.supportOf(f));
     // Most functions do not ask for most of what is known: a port of a bridge among thousands is mostly as good as any other.
-    const asked = new Map([...values].filter(([level]) => support.has(level)));
+    const asked = new Map<number, number>();
+    for (const level of this.bindings.supportOf(f)) {
+      const value = values.get(level);
+      if (value !== undefined) asked.set(level, value);
+    }
     if (asked.size === 0) return f;
     const key = [...asked].join(' ');
     const substitution = this.#values.get(key) ?? diagrams.substitution(asked);

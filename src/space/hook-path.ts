@@ -162,7 +162,7 @@ export class HookPath {
       }
       return made;
     };
-    return { key, values };
+    return { key, values: () => this.#space.ground.constants(key, values) };
   }
 
   /** The cell cut up by a function of packets as they are now. */

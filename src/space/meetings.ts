@@ -2,7 +2,7 @@
 import type { Host } from '../host/host.ts';
 import type { HookName, Ruleset, TableName } from '../ruleset/rule.ts';
 import type { Cell } from './cell.ts';
-import { NO, type Node } from './diagram.ts';
+import type { Node } from './diagram.ts';
 import type { Ground, Meeting } from './ground.ts';
 import { HostPath } from './host-path.ts';
 import type { RulesChange } from './rules-change.ts';
@@ -39,15 +39,6 @@ export class ChangeToMeet {
     this.#host = host;
     this.#path = new HostPath(ground.host(host, ruleset));
     this.#change = change;
-  }
-
-  /** False: no packet that was followed is one of those of which a table makes something else, so each goes its way as before. */
-  isMet(meetings: Meetings): boolean {
-    if (this.#change.kind === 'all') return true;
-    return this.#change.tables.some(({ table, hook, packets }) => {
-      const known = this.#knownAt(table, hook);
-      return meetings.at(this.#host, table, hook).some((cell) => this.#path.meeting(cell, packets, known) !== NO);
-    });
   }
 
   /** Of packets that were followed those, as they were sent, of which some table made something else; undefined: of which that cannot be told. */
