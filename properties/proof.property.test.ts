@@ -8,6 +8,7 @@ import { LAWS } from '../src/invariant/laws.ts';
 import { aimOf } from '../src/judge/aim.ts';
 import { hardenedRuleset } from '../src/judge/hardened.ts';
 import { judgeClaim } from '../src/judge/judge.ts';
+import { MutantJudge } from '../src/judge/mutant-judge.ts';
 import { mutantsOf } from '../src/judge/mutation.ts';
 import { Prover } from '../src/judge/proof.ts';
 import { Grounds, OWN_MISTAKE, Proofs } from '../src/judge/prove.ts';
@@ -23,17 +24,34 @@ const PACKETS = 5;
 
 type Rulesets = ReadonlyMap<string, readonly Ruleset[]>;
 
-/** The rulesets with one mistake, or none. */
-function mistaken(rulesets: Rulesets, which: number): { readonly rulesets: Rulesets; readonly mistake?: string } {
+interface Mistaken {
+  readonly rulesets: Rulesets;
+  readonly host: string;
+  /** The ruleset that has the mistake. */
+  readonly mutant: Ruleset;
+  readonly mistake: string;
+}
+
+/** The rulesets with one mistake; undefined where there is nothing to mistake. */
+function withMistake(rulesets: Rulesets, which: number): Mistaken | undefined {
   const places = [...rulesets].flatMap(([host, own]) => own.map((ruleset) => ({ host, ruleset })));
-  if (which % 4 === 0 || places.length === 0) return { rulesets };
+  if (places.length === 0) return undefined;
   const { host, ruleset } = at(places, which);
   const mutants = [...mutantsOf(ruleset)];
-  if (mutants.length === 0) return { rulesets };
+  if (mutants.length === 0) return undefined;
   const mutant = at(mutants, Math.imul(which, 0x9e3779b1) >>> 16);
   const own = (rulesets.get(host) ?? []).map((other) => (other === ruleset ? mutant.ruleset : other));
-  return { rulesets: new Map([...rulesets, [host, own]]), mistake: `${mutant.change}: ${mutant.text}` };
+  return {
+    rulesets: new Map([...rulesets, [host, own]]),
+    host,
+    mutant: mutant.ruleset,
+    mistake: `${mutant.change}: ${mutant.text}`,
+  };
 }
+
+/** The rulesets with one mistake, or none. */
+const mistaken = (rulesets: Rulesets, which: number): { readonly rulesets: Rulesets; readonly mistake?: string } =>
+  (which % 4 === 0 ? undefined : withMistake(rulesets, which)) ?? { rulesets };
 
 law<[DeploymentText, number]>(
   'judge/a-proof-says-of-every-packet-what-the-model-says-of-each',
@@ -137,4 +155,49 @@ law<[DeploymentText, number]>(
     stored: DEPLOYMENT,
     cover: { 'proved together': { atLeast: 5 }, 'not so proved': { atLeast: 1 } },
   },
+);
+
+/** Claims of one deployment, and mistakes that are made in its rules. */
+const ALONE = 6;
+const MISTAKES = 8;
+
+law<[DeploymentText, number]>(
+  'judge/a-mistake-matters-to-a-claim-iff-it-does-for-the-packets-that-it-touches',
+  [deploymentFileArb(), INDEX],
+  (file, draw, seen) => {
+    const context = prepare(file);
+    const { network, rulesets } = context;
+    const all = LAWS.flatMap((one) => {
+      const applies = one.claims(context);
+      const claims = applies.kind === 'not-applicable' ? [] : applies.claims;
+      return claims.flatMap((claim) => (claim.kind === 'packets' ? [{ law: one, claim }] : []));
+    });
+    // Each has a judge of its own, who knows of no other claim.
+    const held = Array.from({ length: Math.min(ALONE, all.length) }, (_, count) => {
+      const { law: own, claim } = at(all, draw + count * Math.max(1, Math.floor(all.length / ALONE)));
+      const posture = at(claim.postures ?? POSTURES, draw + count);
+      const judge = new MutantJudge(network, rulesets);
+      const judgement = judge.prove(own, claim, posture);
+      return !('kind' in judgement) && judgement.result === 'holds' ? [{ claim, posture, judge }] : [];
+    }).flat();
+    for (let mistakes = 0; mistakes < MISTAKES; mistakes++) {
+      const made = withMistake(rulesets, draw + mistakes);
+      if (made === undefined) continue;
+      const { rulesets: now, host, mutant, mistake } = made;
+      const hardened = new Map([...now].map(([name, own]) => [name, own.map(hardenedRuleset)]));
+      const grounds = new Grounds({
+        network,
+        backend: 'nft',
+        rulesets: [...now.values(), ...hardened.values()].flat(),
+      });
+      const proofs = new Proofs(grounds, { 'as-given': now, hardened });
+      for (const { claim, posture, judge } of held) {
+        const matters = !proofs.isProved(claim, posture);
+        seen(matters ? 'matters' : 'does not matter');
+        expect(judge.matters(host, mutant), `${host}: ${mistake}; ${claim.says} (${posture})`).toBe(matters);
+      }
+    }
+    return true;
+  },
+  { runs: 10, stored: DEPLOYMENT, cover: { matters: { atLeast: 2 }, 'does not matter': { atLeast: 50 } } },
 );
