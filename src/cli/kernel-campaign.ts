@@ -3,17 +3,20 @@
  * `npm run kernel`: random cases, played in the model and in Linux, until one differs or so many agree. Not a command of nfverdict: it judges the model, not a
  * ruleset.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Campaign } from '../arbitrary/campaign.ts';
-import { hostOfRecorded, type RecordedHost } from '../arbitrary/host.ts';
+import type { RecordedHost } from '../arbitrary/host.ts';
 import { KernelFailure, openKernel, type Kernel } from '../kernel/client.ts';
-import { REPORT, exitCodeOf, mergeReports, printReport, type Report } from '../kernel/campaign-report.ts';
+import { exitCodeOf, mergeReports, printReport } from '../kernel/campaign-report.ts';
 import { compareCase, liveOracle, printDifference, type Oracle } from '../kernel/compare.ts';
 import { printProbe, probeKernel, type Probe } from '../kernel/probe.ts';
 import type { Backend } from '../kernel/protocol.ts';
-import { RecordingOracle, replayed, type RecordedCase, type RecordedFile } from '../kernel/recording.ts';
+import { RecordingOracle, type RecordedCase, type RecordedFile } from '../kernel/recording.ts';
+import { printable } from '../report/printable.ts';
+import { BadFile, readRecording, readReport } from './campaign-files.ts';
+import { COULD_NOT_ANSWER } from './failure.ts';
 
 interface Options {
   readonly cases: number;
@@ -39,19 +42,6 @@ const say = (text: string): void => {
 const writeJson = (file: string, value: unknown): void => {
   writeFileSync(file, `${JSON.stringify(value, undefined, 1)}\n`);
 };
-
-/** A report that `--report` has written. Throws an error that names the file. */
-function readReport(file: string): Report<RecordedHost> {
-  let read: unknown;
-  try {
-    read = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
-  const schema = typeof read === 'object' && read !== null && 'schema' in read ? read.schema : undefined;
-  if (schema !== REPORT) throw new Error(`${file} is no report of a campaign: its schema is not ${REPORT}`);
-  return read as Report<RecordedHost>;
-}
 
 function merge(options: Options, files: readonly string[]): number {
   const merged = mergeReports(files.map(readReport));
@@ -97,7 +87,7 @@ async function campaign(options: Options, kernel: Kernel, probe: Probe): Promise
     const left = options.from + options.cases - running.next;
     if (failure !== undefined) process.stderr.write(`${failure.message}\n`);
     say(`stopped; to go on: --seed ${seed} --from ${running.next} --cases ${left} --backend ${options.backend}`);
-    return 2;
+    return COULD_NOT_ANSWER;
   }
   const { rate, helperRate, share } = report.speed;
   say(
@@ -109,11 +99,10 @@ async function campaign(options: Options, kernel: Kernel, probe: Probe): Promise
 
 /** Plays recorded cases again on the kernel of this machine. */
 function replay(options: Options, file: string, oracle: Oracle, probe: Probe): number {
-  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as RecordedFile<RecordedHost>;
+  const cases = readRecording(file);
   const recording = new RecordingOracle(oracle);
   let differing = 0;
-  const recorded = cases.map((one) => {
-    const { given } = replayed(one, hostOfRecorded);
+  const recorded = cases.map(({ one, given }) => {
     const { difference } = compareCase(given, recording);
     if (difference !== undefined) {
       differing++;
@@ -122,7 +111,8 @@ function replay(options: Options, file: string, oracle: Oracle, probe: Probe): n
     return { ...(one.title === undefined ? {} : { title: one.title }), ...recording.record(given, one.host) };
   });
   say(`${cases.length} recorded cases, ${differing} differences: Linux ${probe.kernel}`);
-  if (options.record !== undefined) writeRecording(options.record, recorded, cases[0]?.backend ?? 'legacy', probe);
+  if (options.record !== undefined)
+    writeRecording(options.record, recorded, cases[0]?.given.backend ?? 'legacy', probe);
   return differing === 0 ? 0 : 1;
 }
 
@@ -156,19 +146,12 @@ async function main(): Promise<number> {
     .addOption(new Option('--report <file>', 'write counts and differences as JSON'))
     .addOption(new Option('--merge <files...>', 'only add up the reports of several campaigns'));
   const options = command.parse().opts<Options>();
-  if (options.merge !== undefined) {
-    try {
-      return merge(options, options.merge);
-    } catch (error) {
-      process.stderr.write(`kernel: ${error instanceof Error ? error.message : String(error)}\n`);
-      return 2;
-    }
-  }
+  if (options.merge !== undefined) return merge(options, options.merge);
   const probe = probeKernel();
   if (!probe.backends.includes(options.backend)) {
     process.stderr.write(`${printProbe(probe)}\n`);
     for (const { what, get } of probe.missing) process.stderr.write(`  ${what}: ${get}\n`);
-    return 2;
+    return COULD_NOT_ANSWER;
   }
   const kernel = openKernel(probe.mode === undefined ? {} : { mode: probe.mode });
   try {
@@ -180,4 +163,10 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof BadFile)) throw error;
+  process.stderr.write(`kernel: ${printable(error.message)}\n`);
+  process.exitCode = COULD_NOT_ANSWER;
+}
