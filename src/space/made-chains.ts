@@ -70,10 +70,11 @@ interface Settled {
 export class MadeChains {
   readonly #actions = new Map<Target | undefined, Action>();
   readonly #numbers = new Map<string, number>();
-  readonly #graphs = new Map<ReadonlyMap<string, Chain>, CallGraph>();
+  /** A version of a table that nobody asks for any more need not be kept. */
+  readonly #graphs = new WeakMap<ReadonlyMap<string, Chain>, CallGraph>();
   /** By the chain's number: the last. */
   readonly #made: (Made | undefined)[] = [];
-  readonly #settled = new Map<CallGraph, Settled[]>();
+  readonly #settled = new WeakMap<CallGraph, Settled[]>();
 
   actionOf(target: Target | undefined): Action {
     switch (target?.kind) {
