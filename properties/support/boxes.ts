@@ -28,6 +28,10 @@ const unless = (not: boolean, all: Ranges<number>, ranges: Ranges<number>): Rang
 const ports = (field: 'sport' | 'dport', port: Negatable<PortRange> | undefined): Partial<Pattern> =>
   port === undefined ? {} : { [field]: unless(port.not, ANY_PORTS, [port.value]) };
 
+/** As iptables-nft compares two ports that are negated, both at once: a packet meets them unless it has both, which is no box (netfilter/nft-reading.ts). */
+const isNotBoth = (...given: readonly (Negatable<PortRange> | undefined)[]): boolean =>
+  given.every((port) => port?.not === true && port.value.from === port.value.to);
+
 /** The packets of one match; undefined where boxes cannot say it. */
 function fieldsOf(match: Match, family: Family): Partial<Pattern> | undefined {
   switch (match.kind) {
@@ -43,12 +47,13 @@ function fieldsOf(match: Match, family: Family): Partial<Pattern> | undefined {
     case 'protocol':
       return { protocol: unless(match.not, ANY_OCTET, [{ from: match.protocol, to: match.protocol }]) };
     case 'tcp':
-      return match.flags === undefined && match.option === undefined
+      return match.flags === undefined && match.option === undefined && !isNotBoth(match.sport, match.dport)
         ? { ...ports('sport', match.sport), ...ports('dport', match.dport) }
         : undefined;
     case 'udp':
       if ([match.sport, match.dport].some((port) => port !== undefined && port.value.from > port.value.to))
         return undefined;
+      if (isNotBoth(match.sport, match.dport)) return undefined;
       return { ...ports('sport', match.sport), ...ports('dport', match.dport) };
     case 'icmp':
     case 'icmp6': {

@@ -95,8 +95,9 @@ test('one port opened to one /28 is found, with a packet, the rules and exit cod
   expect(code).toBe(1);
 });
 
+const classOf = (now: string): string => /^[+~?-] (\S+)/m.exec(diff(now).stdout)?.[1] ?? 'none';
+
 test('each class is told', () => {
-  const classOf = (now: string): string => /^[+~?-] (\S+)/m.exec(diff(now).stdout)?.[1] ?? 'none';
   expect(classOf(RULES.replace('-A INPUT -s 198.51.100.0/28', '-A INPUT -s 198.51.100.0/29'))).toBe('narrowed');
   expect(classOf(RULES.replace('10.0.0.2:8080', '10.0.0.3:8080'))).toBe('retranslated');
   expect(classOf(RULES.replace('icmp-port-unreachable', 'icmp-host-prohibited'))).toBe('refusal');
@@ -107,6 +108,24 @@ test('each class is told', () => {
   expect(
     classOf(RULES.replace('-A web -p tcp', '-A web -p tcp -j MARK --set-xmark 0x1/0xffffffff\n-A web -p tcp')),
   ).toBe('marked');
+});
+
+test.each([
+  ['logged', '-A FORWARD -m state --state RELATED,ESTABLISHED -j LOG\n'],
+  ['logged', '-A FORWARD -m state --state RELATED -j LOG --log-prefix "related "\n'],
+])('what is only %s of flows that exist is no other fate of theirs: %s', (word, rule) => {
+  const now = RULES.replace('-A FORWARD', `${rule}-A FORWARD`);
+  expect(classOf(now)).toBe(word);
+  expect(diff(now).code).toBe(0);
+});
+
+test('what is only marked of flows that exist is no other fate of theirs', () => {
+  const mangle = (rules: string): string =>
+    `*mangle\n:PREROUTING ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n${rules}COMMIT\n`;
+  const now = mangle('-A FORWARD -m state --state ESTABLISHED -j MARK --set-xmark 0x1/0xffffffff\n');
+  const { code, stdout } = diff(now, {}, mangle(''));
+  expect(stdout).toMatch(/marked/);
+  expect(code).toBe(0);
 });
 
 test('logged and marked do not count unless asked for, and a class can be left out', () => {

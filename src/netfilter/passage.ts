@@ -354,8 +354,9 @@ export class Passage {
     return STOPPED;
   }
 
+  /** Without a rule. Of a packet that was refused to a copy of it, the refusal is what its sender hears of. */
   #drop(reason: string): Stop {
-    return this.#end({ kind: 'dropped', reason });
+    return this.#ending.kind === 'rejected' ? STOPPED : this.#end({ kind: 'dropped', reason });
   }
 
   #reject(skb: Skb, how: RejectWith): void {

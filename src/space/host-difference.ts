@@ -23,7 +23,7 @@ import type { HostWays } from './host-ways.ts';
 import { single, stateNumber } from './layout.ts';
 import { ChangeToMeet, Meetings } from './meetings.ts';
 import { readBothWays } from './target-reading.ts';
-import { CHANGE_CLASSES, type ChangeClass } from './table-difference.ts';
+import { CHANGE_CLASSES, isSlight } from './table-difference.ts';
 import { whereIn } from './value.ts';
 import { onlyFields } from './equality.ts';
 import { sizeOf, type RegionSize } from './region-size.ts';
@@ -55,9 +55,6 @@ interface Found extends Witnessed {
 
 /** So many flows are tried for an icmp error to be about. */
 const MOST_OPENERS = 60;
-
-/** Where a packet is written of, or marked, it still fares as before. */
-const isSlight = (one: ChangeClass): boolean => one === 'logged' || one === 'marked';
 
 export interface DifferenceOptions {
   /** Only these packets, and the conversations that they begin. */

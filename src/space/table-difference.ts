@@ -34,6 +34,9 @@ export const CHANGE_CLASSES = [
 ] as const;
 export type ChangeClass = (typeof CHANGE_CLASSES)[number];
 
+/** Where a packet is written of, or marked, it still fares as before. */
+export const isSlight = (one: ChangeClass): boolean => one === 'logged' || one === 'marked';
+
 /** Packets that fare otherwise for one reason. */
 export interface Region {
   readonly hook: HookName;
@@ -221,7 +224,7 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
     if (packets === NO) return [];
     // Where only packets of flows that exist fare otherwise, it is their state that matters.
     const isNew = diagrams.less(packets, flows) !== NO;
-    const classes: readonly ChangeClass[] = isNew || change === 'undecided' ? [change] : ['stateful'];
+    const classes: readonly ChangeClass[] = isNew || isSlight(change) || change === 'undecided' ? [change] : ['stateful'];
     return [
       {
         hook,
@@ -241,7 +244,7 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
         space.layout,
         space.readings,
         regions,
-        ({ classes }) => classes.every((one) => one === 'logged' || one === 'marked'),
+        ({ classes }) => classes.every(isSlight),
         (region): Region => ({ ...region, classes: ['undecided'] }),
       );
 }
