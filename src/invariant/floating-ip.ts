@@ -57,6 +57,7 @@ import {
   posturesOf,
   PUBLIC_PORT,
   routedOutside,
+  routeOf,
   translatesOnlyOutward,
   turns,
   wayOut,
@@ -339,7 +340,7 @@ const reachedFromInside: Law = {
     'An instance with a floating IP reaches its own floating IP, and any other whose chain admits its own; whom it reaches sees the floating IP of the sender, and the answer comes back.',
   source: 'nova/network/linux_net.py init_host: "! --ctstate DNAT" (b61e1ea12c, bug 933640); 314c419323, bug 1178745',
   requires:
-    'hairpin mode on the bridge port, where frames come in and leave by the same one; the gateway of both is the host that binds their floating IPs',
+    'hairpin mode on the bridge port, where frames come in and leave by the same one; the gateway of both is the host that binds their floating IPs; between hosts, where a release asks for the interface, a way by the one on which the sender’s is bound',
   brokenBy:
     'The condition "! --ctstate DNAT" removed from the ACCEPT rule for fixed_range, or the SNAT rule of nova-network-float-snat.',
   knownFailures: [
@@ -418,16 +419,19 @@ const isExempt = ({ host }: AssociatedFloat, { fixed }: AssociatedFloat): boolea
 
 /** Two hosts route to each other; on one host, frames that come in and leave by the same port of a bridge need hairpin mode. */
 function isConnected(
-  { network }: LawContext,
+  { deployment, network }: LawContext,
   from: AssociatedFloat,
   to: AssociatedFloat,
   { gateway }: WayOut,
 ): boolean {
-  if (from.host !== to.host)
+  if (from.host !== to.host) {
+    const bound = deviceOf(network, from.host.name, from.interface);
     return (
+      (!translatesOnlyOutward(deployment) || routeOf(network, from.host.name, to.address)?.oif === bound) &&
       leadsTo(network, from.host.name, to.host.name, to.address) &&
       leadsTo(network, to.host.name, from.host.name, from.address)
     );
+  }
   const port = ({ fixed }: AssociatedFloat) => portTowards(network, gateway.name, fixed);
   return turns(network, gateway.name, port(from), port(to));
 }
