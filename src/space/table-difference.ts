@@ -224,7 +224,8 @@ function regionsOf(space: Space, sides: Sides, hook: HookName, table: TableName,
     if (packets === NO) return [];
     // Where only packets of flows that exist fare otherwise, it is their state that matters.
     const isNew = diagrams.less(packets, flows) !== NO;
-    const classes: readonly ChangeClass[] = isNew || isSlight(change) || change === 'undecided' ? [change] : ['stateful'];
+    const classes: readonly ChangeClass[] =
+      isNew || isSlight(change) || change === 'undecided' ? [change] : ['stateful'];
     return [
       {
         hook,
