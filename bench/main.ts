@@ -18,7 +18,7 @@ import { targetsOf } from './targets.ts';
 const { values } = parseArgs({
   options: {
     instances: { type: 'string', default: `10,100,${instancesFor(10_000)},1000,${instancesFor(100_000)},10000` },
-    growing: { type: 'string', default: `${instancesFor(500_000)}` },
+    growing: { type: 'string', default: `${instancesFor(50_000)},${instancesFor(500_000)}` },
     flat: { type: 'string', default: '1000,10000,100000' },
     floats: { type: 'string', default: '100,1000,10000' },
     solver: { type: 'string', default: '60' },

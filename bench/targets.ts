@@ -53,7 +53,7 @@ export function targetsOf(figures: readonly Figure[]): readonly Target[] {
     add(`${what}, 10,000 to 100,000 rules`, over(cost(LARGE), cost(LARGE / 10)), 14, times);
     // As much for five times as for ten times and more.
     add(`${what}, 100,000 to 500,000 rules`, over(cost(5 * LARGE), cost(LARGE)), 14 ** Math.log10(5), times);
-    add(`${what}, 10,000 to 500,000 rules`, over(cost(5 * LARGE), cost(LARGE / 10)), 14 ** Math.log10(50), times);
+    add(`${what}, 50,000 to 500,000 rules`, over(cost(5 * LARGE), cost(LARGE / 2)), 14, times);
   }
   const [smallest, ...rated] = figures.filter(({ what }) => what === 'classify');
   const last = rated.at(-1);
