@@ -11,7 +11,8 @@ import { judgeClaim } from '../src/judge/judge.ts';
 import { MutantJudge } from '../src/judge/mutant-judge.ts';
 import { mutantsOf } from '../src/judge/mutation.ts';
 import { Prover } from '../src/judge/proof.ts';
-import { Grounds, OWN_MISTAKE, Proofs } from '../src/judge/prove.ts';
+import { Grounds, OWN_MISTAKE, Proofs, type RulesetsOf } from '../src/judge/prove.ts';
+import type { Network } from '../src/network/network.ts';
 import { worldOf } from '../src/network/walk.ts';
 import { printArrival } from '../src/packet/notation.ts';
 import type { Ruleset } from '../src/ruleset/rule.ts';
@@ -23,6 +24,21 @@ const CLAIMS = 14;
 const PACKETS = 5;
 
 type Rulesets = ReadonlyMap<string, readonly Ruleset[]>;
+
+const inBothPostures = (rulesets: Rulesets): RulesetsOf => ({
+  'as-given': rulesets,
+  hardened: new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)])),
+});
+
+const proofsOf = (network: Network, postures: RulesetsOf): Proofs =>
+  new Proofs(
+    new Grounds({
+      network,
+      backend: 'nft',
+      rulesets: POSTURES.flatMap((posture) => [...postures[posture].values()].flat()),
+    }),
+    postures,
+  );
 
 interface Mistaken {
   readonly rulesets: Rulesets;
@@ -60,13 +76,12 @@ law<[DeploymentText, number]>(
     const context = prepare(file);
     const { network } = context;
     const { rulesets, mistake } = mistaken(context.rulesets, draw);
-    const hardened = new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
-    const worlds = { 'as-given': worldOf(network, rulesets), hardened: worldOf(network, hardened) };
-    const all = [...rulesets.values(), ...hardened.values()].flat();
-    const proofs = new Proofs(new Grounds({ network, backend: 'nft', rulesets: all }), {
-      'as-given': rulesets,
-      hardened,
-    });
+    const postures = inBothPostures(rulesets);
+    const worlds = {
+      'as-given': worldOf(network, postures['as-given']),
+      hardened: worldOf(network, postures.hardened),
+    };
+    const proofs = proofsOf(network, postures);
     const aim = aimOf([...rulesets.values()].flat());
     const claims = LAWS.flatMap((one) => {
       const applies = one.claims(context);
@@ -119,15 +134,9 @@ law<[DeploymentText, number]>(
   (file, draw, seen) => {
     const context = prepare(file);
     const { rulesets, mistake } = mistaken(context.rulesets, draw);
-    const hardened = new Map([...rulesets].map(([host, own]) => [host, own.map(hardenedRuleset)]));
-    const all = [...rulesets.values(), ...hardened.values()].flat();
-    const proofs = (): Proofs =>
-      new Proofs(new Grounds({ network: context.network, backend: 'nft', rulesets: all }), {
-        'as-given': rulesets,
-        hardened,
-      });
+    const postures = inBothPostures(rulesets);
     const together = vi.spyOn(Prover.prototype, 'proveTogether');
-    const [joint, single] = [proofs(), proofs()];
+    const [joint, single] = [proofsOf(context.network, postures), proofsOf(context.network, postures)];
     let left = COMPARED;
     for (const one of LAWS) {
       const applies = one.claims(context);
@@ -184,13 +193,7 @@ law<[DeploymentText, number]>(
       const made = withMistake(rulesets, draw + mistakes);
       if (made === undefined) continue;
       const { rulesets: now, host, mutant, mistake } = made;
-      const hardened = new Map([...now].map(([name, own]) => [name, own.map(hardenedRuleset)]));
-      const grounds = new Grounds({
-        network,
-        backend: 'nft',
-        rulesets: [...now.values(), ...hardened.values()].flat(),
-      });
-      const proofs = new Proofs(grounds, { 'as-given': now, hardened });
+      const proofs = proofsOf(network, inBothPostures(now));
       for (const { claim, posture, judge } of held) {
         const matters = !proofs.isProved(claim, posture);
         seen(matters ? 'matters' : 'does not matter');

@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { BadFile, readRecording, readReport } from './campaign-files.ts';
+import { readRecording, readReport } from './campaign-files.ts';
+import { FileError } from './io.ts';
 
 const KEPT = new URL('../../scenarios/kernel/found-nft.json', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'nfverdict-test-'));
@@ -30,7 +31,7 @@ test.each([
   ['{"cases": [{"host": {"file": "x"}}]}', /case 1 of 1: it has no backend, texts, moves, runs/],
 ])('what is no recording is refused with a sentence that names the file: %s', (text, message) => {
   const read = (): unknown => readRecording(fileOf(text));
-  expect(read).toThrow(BadFile);
+  expect(read).toThrow(FileError);
   expect(read).toThrow(message);
 });
 
@@ -40,7 +41,7 @@ test('a packet that cannot be read is told with its case', () => {
   if (first === undefined || second === undefined) throw new Error('there are cases');
   second.moves[0] = { packet: 'tcp 1.2.3.4:x > nowhere' };
   const read = (): unknown => readRecording(fileOf(JSON.stringify({ cases: [first, second] })));
-  expect(read).toThrow(BadFile);
+  expect(read).toThrow(FileError);
   expect(read).toThrow(/case 2 of 2: .*expected a port/);
 });
 
@@ -48,5 +49,5 @@ test('a report of another kind is refused', () => {
   expect(() => readReport(fileOf('{"schema": "nfverdict/check-v1"}'))).toThrow(
     /is no report of a campaign: its schema is not nfverdict\/kernel-campaign-v\d/,
   );
-  expect(() => readReport(join(folder, 'missing.json'))).toThrow(BadFile);
+  expect(() => readReport(join(folder, 'missing.json'))).toThrow(FileError);
 });

@@ -14,9 +14,9 @@ import { compareCase, liveOracle, printDifference, type Oracle } from '../kernel
 import { printProbe, probeKernel, type Probe } from '../kernel/probe.ts';
 import type { Backend } from '../kernel/protocol.ts';
 import { RecordingOracle, type RecordedCase, type RecordedFile } from '../kernel/recording.ts';
-import { printable } from '../report/printable.ts';
-import { BadFile, readRecording, readReport } from './campaign-files.ts';
-import { COULD_NOT_ANSWER } from './failure.ts';
+import { readRecording, readReport } from './campaign-files.ts';
+import { answering, COULD_NOT_ANSWER } from './failure.ts';
+import { nodeIo } from './io.ts';
 
 interface Options {
   readonly cases: number;
@@ -146,7 +146,8 @@ async function main(): Promise<number> {
     .addOption(new Option('--report <file>', 'write counts and differences as JSON'))
     .addOption(new Option('--merge <files...>', 'only add up the reports of several campaigns'));
   const options = command.parse().opts<Options>();
-  if (options.merge !== undefined) return merge(options, options.merge);
+  const { merge: reports, replay: recording } = options;
+  if (reports !== undefined) return answering(nodeIo, () => merge(options, reports));
   const probe = probeKernel();
   if (!probe.backends.includes(options.backend)) {
     process.stderr.write(`${printProbe(probe)}\n`);
@@ -155,18 +156,12 @@ async function main(): Promise<number> {
   }
   const kernel = openKernel(probe.mode === undefined ? {} : { mode: probe.mode });
   try {
-    return options.replay === undefined
+    return recording === undefined
       ? await campaign(options, kernel, probe)
-      : replay(options, options.replay, liveOracle(kernel), probe);
+      : answering(nodeIo, () => replay(options, recording, liveOracle(kernel), probe));
   } finally {
     kernel.close();
   }
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof BadFile)) throw error;
-  process.stderr.write(`kernel: ${printable(error.message)}\n`);
-  process.exitCode = COULD_NOT_ANSWER;
-}
+process.exitCode = await main();

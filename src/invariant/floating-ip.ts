@@ -174,10 +174,15 @@ const roundTrip: Law = {
  * The floating IP that an instance shows to a destination: the first of its rules, which in releases that ask for the interface is the first that is
  * bound where the packet leaves.
  */
-function shownFloat(deployment: Deployment, address: Address, leavesBy?: string): AssociatedFloat | undefined {
+function shownFloat(
+  { deployment, network }: LawContext,
+  host: DeploymentHost,
+  address: Address,
+  leavesBy?: string,
+): AssociatedFloat | undefined {
   const floats = floatsOf(deployment, address);
   if (!translatesOnlyOutward(deployment)) return floats[0];
-  return floats.find((float) => float.interface === leavesBy);
+  return floats.find((float) => deviceOf(network, host.name, float.interface) === leavesBy);
 }
 
 const outboundAppearsAsFloating: Law = {
@@ -246,15 +251,12 @@ function shownTo(
   address: Address,
   daddr: Ranges,
 ): { readonly shown: Address; readonly daddr: Ranges }[] {
-  const { deployment, network } = context;
-  if (!translatesOnlyOutward(deployment)) {
-    const float = shownFloat(deployment, address);
+  if (!translatesOnlyOutward(context.deployment)) {
+    const float = shownFloat(context, host, address);
     return float === undefined ? [] : [{ shown: float.address, daddr }];
   }
   return worldBehind(context, host.name).flatMap(({ device, addresses }) => {
-    const float = floatsOf(deployment, address).find(
-      (candidate) => deviceOf(network, host.name, candidate.interface) === device,
-    );
+    const float = shownFloat(context, host, address, device);
     return float === undefined ? [] : [{ shown: float.address, daddr: intersectRanges(addresses, daddr) }];
   });
 }
@@ -417,17 +419,16 @@ function reachFromInside(
 const isExempt = ({ host }: AssociatedFloat, { fixed }: AssociatedFloat): boolean =>
   rangesContain(dmzRanges(host), fixed.address) || host.flags.metadata_host === fixed.address;
 
-/** Two hosts route to each other; on one host, frames that come in and leave by the same port of a bridge need hairpin mode. */
-function isConnected(
-  { deployment, network }: LawContext,
-  from: AssociatedFloat,
-  to: AssociatedFloat,
-  { gateway }: WayOut,
-): boolean {
+/**
+ * Two hosts route to each other, and the sender shows this floating IP where it leaves; on one host, frames that come in and leave by the same port of a bridge
+ * need hairpin mode.
+ */
+function isConnected(context: LawContext, from: AssociatedFloat, to: AssociatedFloat, { gateway }: WayOut): boolean {
+  const { network } = context;
   if (from.host !== to.host) {
-    const bound = deviceOf(network, from.host.name, from.interface);
+    const leavesBy = routeOf(network, from.host.name, to.address)?.oif;
     return (
-      (!translatesOnlyOutward(deployment) || routeOf(network, from.host.name, to.address)?.oif === bound) &&
+      shownFloat(context, from.host, from.fixed.address, leavesBy)?.address === from.address &&
       leadsTo(network, from.host.name, to.host.name, to.address) &&
       leadsTo(network, to.host.name, from.host.name, from.address)
     );

@@ -192,9 +192,7 @@ export class TableSpace {
   /** The chain need not be looked at: it has been made, here or elsewhere. */
   #isMade(chain: number): boolean {
     if (this.#pure.has(chain) || this.#effectful.has(chain)) return true;
-    const { made } = this.#options;
-    const name = made === undefined ? undefined : this.#graph.chainAt(chain)?.name;
-    const node = this.#settled?.get(chain) ?? (name === undefined ? undefined : made?.(name));
+    const node = this.#settled?.get(chain) ?? this.#options.made?.(this.#graph.chainAt(chain)?.name ?? '');
     if (node === undefined) return false;
     this.#pure.set(chain, node);
     return true;
