@@ -381,7 +381,11 @@ export type Found = Omit<Difference, 'at' | 'packet'>;
 
 /** Compares what the model and the kernel made of one packet; `local`: a process of the host sent it. `substitutions` grows. */
 export function compareOne(view: View, local: boolean): Found | undefined {
-  return compareExits(view) ?? compareDeliveries(view) ?? compareState(view, local) ?? compareTraces(view, local);
+  // What the kernel chooses for this packet was not chosen as it was sent, even if it looks like an answer then.
+  const asSent = substituted(view.journey.packet, view.substitutions);
+  return (
+    compareExits(view) ?? compareDeliveries(view) ?? compareState(view, local) ?? compareTraces(view, local, asSent)
+  );
 }
 
 /** What is compared of a packet: all that is on the wire. Of a quoted packet nobody can tell whether its checksum was right. */
@@ -499,14 +503,19 @@ function compareState({ machine, journey, observation, oracle }: View, local: bo
     : { what: 'state', model: [journey.state], kernel: [kernel] };
 }
 
-function compareTraces(view: View, local: boolean): Found | undefined {
+function compareTraces(view: View, local: boolean, asSent: Packet): Found | undefined {
   const { journey, observation, rulesets, given, substitutions } = view;
   const trace = normalizeTrace(observation.trace, rulesets, local);
   const ours = [journey.steps, ...flatConsequences(journey).map(({ steps }) => steps)];
   const theirs = [trace.steps, ...trace.consequences];
   learnFromTrace(view, trace.steps);
+  const named = (packet: Packet): Packet =>
+    isOfSameEnds(packet, journey.packet)
+      ? { ...packet, sport: asSent.sport, dport: asSent.dport, id: asSent.id }
+      : substituted(packet, substitutions);
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
-    const found = compareSteps(ours[i] ?? [], theirs[i] ?? [], given, substitutions);
+    const isExact = substitutions.length === 0;
+    const found = compareSteps(ours[i] ?? [], theirs[i] ?? [], given, isExact ? undefined : named);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -547,6 +556,14 @@ function learnFromTrace({ journey, substitutions }: View, seen: readonly Observe
   });
 }
 
+const isOfSameEnds = (one: Packet, other: Packet): boolean =>
+  one.saddr === other.saddr &&
+  one.daddr === other.daddr &&
+  one.sport === other.sport &&
+  one.dport === other.dport &&
+  one.id === other.id &&
+  one.quoted === undefined;
+
 const flatConsequences = (journey: Journey): Journey[] =>
   journey.consequences.flatMap((consequence) => [consequence, ...flatConsequences(consequence)]);
 
@@ -554,16 +571,12 @@ function compareSteps(
   ours: readonly Step[],
   theirs: readonly ObservedStep[],
   given: Place,
-  substitutions: readonly Substitution[],
+  named: ((packet: Packet) => Packet) | undefined,
 ): Found | undefined {
-  if (
-    substitutions.length === 0 &&
-    ours.length === theirs.length &&
-    ours.every((step, i) => isSameStep(step, theirs[i]))
-  )
+  if (named === undefined && ours.length === theirs.length && ours.every((step, i) => isSameStep(step, theirs[i])))
     return undefined;
   const model = ours.map((step, i) =>
-    printStep({ ...step, packet: substituted(step.packet, substitutions) }, theirs[i], given),
+    printStep({ ...step, packet: named?.(step.packet) ?? step.packet }, theirs[i], given),
   );
   const kernel = theirs.map((step) => printStep(step, step, given));
   return model.join('\n') === kernel.join('\n') ? undefined : { what: 'trace', model, kernel };
