@@ -2,19 +2,8 @@
  * The chains of a table by number, and which of them lead to which. There may be as many chains as a host has machines, and each is asked for wherever it is called: by its
  * number then, not by its name.
  */
-import type { Action } from '../netfilter/compile.ts';
-import type { Chain, Target } from '../ruleset/rule.ts';
-
-/** Actions that change a packet and let it go on. */
-export const CHANGES: ReadonlySet<Action['kind']> = new Set(['mark', 'connmark', 'ttl', 'untrack']);
-
-/** What stands in a chain, as far as its surroundings need to know: bits. */
-const CHANGES_SOME = 1;
-const CONTINUES_SOME = 2;
-const TRANSLATES_SOME = 4;
-
-/** No chain has this number. */
-export const NO_CHAIN = -1;
+import type { Chain } from '../ruleset/rule.ts';
+import { CHANGES_PACKETS, CONTINUES, NO_CHAIN, TRANSLATES, type RuleBodies } from './rule-bodies.ts';
 
 /** How far a chain has been gone through. */
 const IS_OPEN = 1;
@@ -28,65 +17,58 @@ export interface CallOrder {
 }
 
 export class CallGraph {
-  /** A name has the same number in every table of a space: so a chain is found again in another ruleset. */
-  readonly #numbers: Map<string, number>;
   readonly #chains: readonly (Chain | undefined)[];
+  /** What each rule says, chain by chain, and by chain where its rules begin. */
+  readonly #bodies: Int32Array;
+  readonly #firsts: Int32Array;
+  /** What some rule of a chain does: bits. */
   readonly #bits: Uint8Array;
   /** Where a chain's calls begin among all, and where they end. */
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
   readonly #calls: number[] = [];
 
-  /** `numbers` is added to. */
-  constructor(
-    chains: ReadonlyMap<string, Chain>,
-    numbers: Map<string, number>,
-    actionOf: (target: Target | undefined) => Action,
-  ) {
-    this.#numbers = numbers;
-    for (const name of chains.keys()) this.#numbered(name);
-    const byNumber = new Array<Chain | undefined>(numbers.size).fill(undefined);
+  constructor(chains: ReadonlyMap<string, Chain>, bodies: RuleBodies) {
+    this.#bodies = bodies.of(chains);
+    const numbers = Array.from(chains.keys(), (name) => bodies.numbered(name));
+    const byNumber = new Array<Chain | undefined>(bodies.chains).fill(undefined);
     this.#chains = byNumber;
-    this.#bits = new Uint8Array(numbers.size);
-    this.#starts = new Int32Array(numbers.size);
-    this.#ends = new Int32Array(numbers.size);
-    for (const [name, chain] of chains) {
-      const number = this.#numbered(name);
+    this.#firsts = new Int32Array(bodies.chains);
+    this.#bits = new Uint8Array(bodies.chains);
+    this.#starts = new Int32Array(bodies.chains);
+    this.#ends = new Int32Array(bodies.chains);
+    let at = 0;
+    let index = 0;
+    for (const chain of chains.values()) {
+      const number = numbers[index++] ?? NO_CHAIN;
       byNumber[number] = chain;
+      this.#firsts[number] = at;
       this.#starts[number] = this.#calls.length;
       let bits = 0;
-      for (const { target } of chain.rules) {
-        const action = actionOf(target);
-        if (action.kind === 'jump' || action.kind === 'goto') this.#calls.push(this.#numbered(action.chain));
-        else if (action.kind === 'continue') bits |= CONTINUES_SOME;
-        else if (action.kind === 'nat') bits |= TRANSLATES_SOME;
-        else if (CHANGES.has(action.kind)) bits |= CHANGES_SOME;
+      for (const end = at + chain.rules.length; at < end; at++) {
+        const body = this.#bodies[at] ?? 0;
+        bits |= bodies.bitsOf(body);
+        const called = bodies.calledBy(body);
+        if (called !== NO_CHAIN) this.#calls.push(called);
       }
       this.#bits[number] = bits;
       this.#ends[number] = this.#calls.length;
     }
   }
 
-  #numbered(name: string): number {
-    const known = this.#numbers.get(name);
-    if (known !== undefined) return known;
-    this.#numbers.set(name, this.#numbers.size);
-    return this.#numbers.size - 1;
-  }
-
-  /** All numbers of chains are below. */
+  /** All its chains have smaller numbers. */
   get size(): number {
-    return this.#numbers.size;
-  }
-
-  /** NO_CHAIN for a name that nobody has given or called. */
-  numberOf(name: string): number {
-    return this.#numbers.get(name) ?? NO_CHAIN;
+    return this.#chains.length;
   }
 
   /** Undefined: the table has no such chain. */
   chainAt(number: number): Chain | undefined {
     return this.#chains[number];
+  }
+
+  /** What a chain's rule says, from 0. */
+  bodyOf(number: number, index: number): number {
+    return this.#bodies[(this.#firsts[number] ?? 0) + index] ?? 0;
   }
 
   /** The chains that its rules jump or go to, in order. */
@@ -96,16 +78,16 @@ export class CallGraph {
 
   /** Some rule changes packets and lets them go on. */
   changesSome(number: number): boolean {
-    return ((this.#bits[number] ?? 0) & CHANGES_SOME) !== 0;
+    return ((this.#bits[number] ?? 0) & CHANGES_PACKETS) !== 0;
   }
 
   /** Some rule does nothing to a packet of which outcomes tell, unless it is asked for. */
   continuesSome(number: number): boolean {
-    return ((this.#bits[number] ?? 0) & CONTINUES_SOME) !== 0;
+    return ((this.#bits[number] ?? 0) & CONTINUES) !== 0;
   }
 
   translatesSome(number: number): boolean {
-    return ((this.#bits[number] ?? 0) & TRANSLATES_SOME) !== 0;
+    return ((this.#bits[number] ?? 0) & TRANSLATES) !== 0;
   }
 
   /** The chains that some lead to, but none that is passed over. No recursion: chains may be many. */

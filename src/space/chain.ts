@@ -10,14 +10,15 @@ import type { Action, NatTarget } from '../netfilter/compile.ts';
 import { calledBy } from '../ruleset/calls.ts';
 import type { Chain, HookName, Rule, TableName } from '../ruleset/rule.ts';
 import { printMatch, printTarget } from '../ruleset/print.ts';
-import { CHANGES, NO_CHAIN, type CallGraph } from './call-graph.ts';
+import type { CallGraph } from './call-graph.ts';
 import type { Conditions, UnknownPlace } from './condition.ts';
 import { ACCEPT, FALL, NO, RETURN, SpaceLimitError, YES, type Node } from './diagram.ts';
-import { destinationOf, dispatched } from './dispatch.ts';
+import { destinationOf, dispatched, type AddressCase } from './dispatch.ts';
 import type { Effects } from './effect.ts';
 import type { Layout } from './layout.ts';
 import type { Outcomes } from './outcome.ts';
-import { NodesByChain, type MadeChains } from './made-chains.ts';
+import { NodesByNumber, type MadeChains } from './made-chains.ts';
+import { CHANGES, IS_FOR_ONE, NO_CHAIN, RETURNS, TRANSLATES, type RuleBodies } from './rule-bodies.ts';
 import { ruleNames } from './rule-names.ts';
 import type { TargetReadings } from './target-reading.ts';
 
@@ -69,14 +70,17 @@ export class TableSpace {
   /** What becomes of a packet that is dropped, where no rule is named: asked for as often as there are such rules. */
   #dropped: Node | undefined;
   readonly #chainsMade: MadeChains;
-  readonly #pure: NodesByChain;
+  readonly #pure: NodesByNumber;
   readonly #ordinals = new Map<Chain, ReadonlyMap<Rule, ReadonlyMap<string, number>>>();
   readonly #effectful = new Set<number>();
   readonly #continued = new Map<string, Node>();
   /** By chain, where only some packets are asked for: of each rule, whether none of them comes to it. */
   readonly #passedBy = new Map<Chain, Uint8Array>();
   /** Chains that another table space has made already, with all that they call; undefined where each is made anew. */
-  readonly #settled: NodesByChain | undefined;
+  readonly #settled: NodesByNumber | undefined;
+  readonly #bodies: RuleBodies;
+  /** What rules come to, by what they say, where it is the same wherever they stand. */
+  #leaves: NodesByNumber | undefined;
   /** The rule that is being looked at. */
   #chainAt: Chain | undefined;
   #ruleAt: Rule | undefined;
@@ -105,8 +109,9 @@ export class TableSpace {
     this.#readings = space.readings;
     this.#table = at.table;
     this.#hook = at.hook;
+    this.#bodies = space.chains.bodies;
     this.#graph = space.chains.graphOf(at.chains);
-    this.#pure = new NodesByChain(this.#graph.size);
+    this.#pure = new NodesByNumber(this.#graph.size);
     this.#options = options;
     this.#context = context;
     this.#accept = this.#outcomes.of(context.next) === undefined ? ACCEPT : context.next;
@@ -122,7 +127,7 @@ export class TableSpace {
 
   /** What becomes of every packet that meets the table here, or at another hook where nothing depends on the place. */
   node(hook = this.#hook): Node {
-    const start = this.#graph.numberOf(hook);
+    const start = this.#bodies.numberOf(hook);
     const builtIn = this.#graph.chainAt(start);
     if (builtIn === undefined) return this.#context.next;
     const { diagrams } = this.#layout;
@@ -150,7 +155,7 @@ export class TableSpace {
   }
 
   #actionOf(rule: Rule): Action {
-    return this.#chainsMade.actionOf(rule.target);
+    return this.#bodies.actionOf(rule.target);
   }
 
   /** Only made where somebody sees it. */
@@ -172,6 +177,7 @@ export class TableSpace {
   #plan(start: number): void {
     const graph = this.#graph;
     const { order } = graph.callsFirst([start], (chain) => this.#isMade(chain));
+    if (this.#settled !== undefined) this.#leaves = new NodesByNumber(this.#bodies.size);
     if (this.#options.within !== undefined) this.#passBy(order, this.#options.within);
     for (const number of order) {
       const chain = graph.chainAt(number);
@@ -214,7 +220,7 @@ export class TableSpace {
       const passedBy = new Uint8Array(chain.rules.length);
       this.#passedBy.set(chain, passedBy);
       for (const [index, rule] of chain.rules.entries()) {
-        const only = destinationOf(this.#layout, rule);
+        const only = destinationOf(this.#layout.family, rule);
         // Of a dispatch most are soon passed by.
         if (only !== undefined && this.#layout.restrictAddress(here, 'daddr', only) === NO) {
           passedBy[index] = 1;
@@ -224,7 +230,7 @@ export class TableSpace {
         if (met === NO && diagrams.and(here, this.#brokenOf(chain, rule)) === NO) passedBy[index] = 1;
         else {
           const name = calledBy(rule);
-          const called = name === undefined ? NO_CHAIN : graph.numberOf(name);
+          const called = name === undefined ? NO_CHAIN : this.#bodies.numberOf(name);
           if (called !== NO_CHAIN) reached.set(called, diagrams.or(reached.get(called) ?? NO, met));
         }
       }
@@ -235,7 +241,7 @@ export class TableSpace {
   #changes(rule: Rule): boolean {
     const action = this.#actionOf(rule);
     if (action.kind === 'jump' || action.kind === 'goto')
-      return this.#effectful.size > 0 && this.#effectful.has(this.#graph.numberOf(action.chain));
+      return this.#effectful.size > 0 && this.#effectful.has(this.#bodies.numberOf(action.chain));
     return CHANGES.has(action.kind) || this.#logs(rule, action);
   }
 
@@ -303,27 +309,31 @@ export class TableSpace {
     const graph = this.#graph;
     const settled = graph.translatesSome(number) ? undefined : this.#settled;
     const called = settled === undefined ? undefined : this.#pure.getAll(calls);
-    if (settled === undefined || called === undefined) return this.#madeOf(chain);
+    if (settled === undefined || called === undefined) return this.#madeOf(number, chain);
     const making = { table: this.#table, rules: chain.rules, called, accepted: this.#accept };
     const known = this.#chainsMade.find(number, making);
-    const unknowns = (): number => this.#conditions.unknowns + (this.#readings?.met ?? 0);
-    const before = unknowns();
-    const node = known ?? this.#madeOf(chain);
+    const before = this.#unknowns;
+    const node = known ?? this.#madeOf(number, chain);
     // What is not known is so at this hook.
-    if (unknowns() !== before) return node;
+    if (this.#unknowns !== before) return node;
     if (known === undefined) this.#chainsMade.add(number, making, node);
     if (!graph.changesSome(number) && !graph.continuesSome(number) && calls.every((one) => settled.has(one)))
       settled.set(number, node);
     return node;
   }
 
-  #madeOf(chain: Chain): Node {
-    const { table, returns } = this.#runOf(chain, 0, chain.rules.length);
+  /** How often something was met that is not known. */
+  get #unknowns(): number {
+    return this.#conditions.unknowns + (this.#readings?.met ?? 0);
+  }
+
+  #madeOf(number: number, chain: Chain): Node {
+    const { table, returns } = this.#runOf(number, chain, 0, chain.rules.length);
     return returns ? this.#returnFalls(table) : table;
   }
 
   #madeBefore(name: string): Node {
-    return this.#pure.get(this.#graph.numberOf(name)) ?? this.#missing(name);
+    return this.#pure.get(this.#bodies.numberOf(name)) ?? this.#missing(name);
   }
 
   /** What a rule without effects decides about the packets that it is for. */
@@ -373,7 +383,7 @@ export class TableSpace {
   }
 
   #missing(chain: string): Node {
-    const isThere = this.#graph.chainAt(this.#graph.numberOf(chain)) !== undefined;
+    const isThere = this.#graph.chainAt(this.#bodies.numberOf(chain)) !== undefined;
     return this.#outcomes.node({
       kind: 'undecided',
       reason: isThere ? 'chains call each other without end' : `there is no chain ${chain}`,
@@ -382,7 +392,8 @@ export class TableSpace {
 
   /** A chain with effects, in front of what happens behind it. */
   #continuedBy(name: string, after: Node, depth: number): Node {
-    const chain = this.#graph.chainAt(this.#graph.numberOf(name));
+    const number = this.#bodies.numberOf(name);
+    const chain = this.#graph.chainAt(number);
     if (chain === undefined) return this.#missing(name);
     if (depth > MAX_DEPTH)
       throw new SpaceLimitError(`chains that change packets are called more than ${MAX_DEPTH} deep`);
@@ -397,7 +408,7 @@ export class TableSpace {
     let rest = after;
     let end = rules.length;
     const close = (start: number): void => {
-      const { table, returns } = this.#runOf(chain, start, end);
+      const { table, returns } = this.#runOf(number, chain, start, end);
       const returned = returns ? diagrams.returning(table, after) : table;
       rest = diagrams.over(this.#thenNext(returned), rest);
     };
@@ -428,29 +439,49 @@ export class TableSpace {
   }
 
   /** The rules without effects from `start` to before `end`; RETURN is left in, where there is any. */
-  #runOf(chain: Chain, start: number, end: number): { readonly table: Node; readonly returns: boolean } {
+  #runOf(
+    number: number,
+    chain: Chain,
+    start: number,
+    end: number,
+  ): { readonly table: Node; readonly returns: boolean } {
     const { diagrams } = this.#layout;
     const passedBy = this.#passedBy.get(chain);
     const leaves: Node[] = [];
     let returns = false;
     for (let index = start; index < end; index++) {
-      const rule = chain.rules[index];
-      if (rule === undefined || passedBy?.[index] === 1) continue;
-      const dispatch = this.#dispatchAt(chain, index, end);
+      if (passedBy?.[index] === 1) continue;
+      const body = this.#graph.bodyOf(number, index);
+      const bits = this.#bodies.bitsOf(body);
+      const dispatch = (bits & IS_FOR_ONE) === 0 ? undefined : this.#dispatchAt(chain, index, end);
       if (dispatch !== undefined) {
         returns ||= dispatch.returns;
         leaves.push(dispatch.node);
         index = dispatch.last;
         continue;
       }
-      const action = this.#actionOf(rule);
-      returns ||= action.kind === 'return' || action.kind === 'goto';
-      const leaf = this.#leafOf(chain, rule, this.#deciding(chain, index, action));
+      returns ||= (bits & RETURNS) !== 0;
+      const known = this.#leaves?.get(body);
+      if (known !== undefined) {
+        if (known !== FALL) leaves.push(known);
+        continue;
+      }
+      const rule = chain.rules[index];
+      if (rule === undefined) continue;
+      const before = this.#unknowns;
+      const leaf = this.#leafOf(chain, rule, this.#deciding(chain, index, this.#actionOf(rule)));
       const broken = this.#brokenOf(chain, rule);
       if (broken !== NO) leaves.push(diagrams.guard(broken, this.#brokenAt(chain, index)));
       if (leaf !== FALL) leaves.push(leaf);
+      if (broken === NO && this.#unknowns === before && this.#isSameEverywhere(body)) this.#leaves?.set(body, leaf);
     }
     return { table: diagrams.overAll(leaves), returns };
+  }
+
+  /** What a rule leads to has been made, and asks for no name of the rule. */
+  #isSameEverywhere(body: number): boolean {
+    const called = this.#bodies.calledBy(body);
+    return (this.#bodies.bitsOf(body) & TRANSLATES) === 0 && (called === NO_CHAIN || this.#pure.has(called));
   }
 
   /** Rules of a chain from this one on that are each for another destination; the last of them. Undefined where they are put together as others are. */
@@ -462,23 +493,21 @@ export class TableSpace {
     if (this.#options.instead !== undefined) return undefined;
     const { rules } = chain;
     const layout = this.#layout;
-    const next = start + 1 < end ? rules[start + 1] : undefined;
-    // Asked for each rule, and most are of no dispatch.
-    if (destinationOf(layout, rules[start]) === undefined || destinationOf(layout, next) === undefined)
-      return undefined;
     const passedBy = this.#passedBy.get(chain);
-    const ends = new Map<Address, Node>();
+    const cases: AddressCase[] = [];
+    const seen = new Set<Address>();
     let returns = false;
     let index = start;
     for (; index < end; index++) {
       const rule = rules[index];
-      const destination = destinationOf(layout, rule);
-      if (rule === undefined || destination === undefined || ends.has(destination)) break;
+      const address = destinationOf(layout.family, rule);
+      if (rule === undefined || address === undefined || seen.has(address)) break;
       if (passedBy?.[index] === 1) continue;
       const action = this.#actionOf(rule);
       returns ||= action.kind === 'return' || action.kind === 'goto';
-      ends.set(destination, this.#deciding(chain, index, action));
+      seen.add(address);
+      cases.push([address, this.#deciding(chain, index, action)]);
     }
-    return ends.size < 2 ? undefined : { node: dispatched(layout, 'daddr', ends), returns, last: index - 1 };
+    return cases.length < 2 ? undefined : { node: dispatched(layout, 'daddr', cases), returns, last: index - 1 };
   }
 }

@@ -430,13 +430,9 @@ export class Diagrams {
   }
 
   #all(operation: Joining, nodes: readonly Node[]): Node {
+    if (nodes.length <= AT_ONCE) return this.#allAtOnce(operation, nodes, 0);
     const row: Node[] = [];
-    for (let from = 0; from < nodes.length; from += AT_ONCE) {
-      let end = 0;
-      for (let at = from; at < nodes.length && at < from + AT_ONCE; at++)
-        end = this.#listed(operation, 0, end, nodes[at] ?? NO);
-      row.push(this.#joined(operation, 0, end));
-    }
+    for (let from = 0; from < nodes.length; from += AT_ONCE) row.push(this.#allAtOnce(operation, nodes, from));
     while (row.length > 1) {
       let count = 0;
       for (let i = 0; i < row.length; i += 2) {
@@ -446,6 +442,14 @@ export class Diagrams {
       row.length = count;
     }
     return row[0] ?? NOTHING[operation];
+  }
+
+  /** As many of them as are put together at once. */
+  #allAtOnce(operation: Joining, nodes: readonly Node[], from: number): Node {
+    let end = 0;
+    for (let at = from; at < nodes.length && at < from + AT_ONCE; at++)
+      end = this.#listed(operation, 0, end, nodes[at] ?? NO);
+    return this.#joined(operation, 0, end);
   }
 
   /** Adds a diagram to a list that lies on the stack from `from` to before `end`, unless the others leave nothing to it; where the list then ends. */

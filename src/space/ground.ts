@@ -25,8 +25,9 @@ import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Openings } from './openings.ts';
 import { Outcomes } from './outcome.ts';
+import { RuleBodies } from './rule-bodies.ts';
 import { TargetReadings } from './target-reading.ts';
-import { alphabetsOf, namedBy, type MoreNames } from './vocabulary.ts';
+import { alphabetsOf, type MoreNames } from './vocabulary.ts';
 
 export interface GroundOptions {
   readonly family: Family;
@@ -105,7 +106,7 @@ export class Ground {
     this.family = family;
     this.backend = backend;
     this.network = network;
-    const named = namedBy(rulesets);
+    const { names: named } = new RuleBodies(family, rulesets);
     this.layout = new Layout(family, alphabetsOf(named, network.hosts, more), limit);
     this.outcomes = new Outcomes(limit);
     this.differ = this.layout.diagrams.pairing((a, b) => (a === b ? NO : YES), NO);
@@ -220,7 +221,7 @@ export class Ground {
       parts: false,
       ...(this.network.hosts.length > 1 ? { where: host.name } : {}),
     });
-    const scene = { conditions, chains: new MadeChains() };
+    const scene = { conditions, chains: new MadeChains(new RuleBodies(this.family)) };
     this.#scenes.set(host, scene);
     return scene;
   }

@@ -87,7 +87,8 @@ export class Joining {
   #numbersBy(cells: readonly Cell[], field: End): Node | undefined {
     const { diagrams } = this.#layout;
     const single = this.#singlesOf(cells, field);
-    if (single !== undefined) return single.size < cells.length ? undefined : dispatched(this.#layout, field, single);
+    if (single !== undefined)
+      return single.size < cells.length ? undefined : dispatched(this.#layout, field, [...single]);
     let row: Node[] = cells.map(({ region }, index) =>
       diagrams.guard(valuesOf(this.#layout, region, field), memberEnd(index)),
     );

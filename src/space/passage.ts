@@ -12,11 +12,11 @@ import type { Action, NatTarget } from '../netfilter/compile.ts';
 import { calledBy } from '../ruleset/calls.ts';
 import { printTarget } from '../ruleset/print.ts';
 import type { Chain, HookName, Rule } from '../ruleset/rule.ts';
-import { CHANGES } from './call-graph.ts';
 import { FALL, NO, RETURN, terminal, YES, type Diagrams, type Node, type PairOperation } from './diagram.ts';
 import { destinationOf } from './dispatch.ts';
 import { addressOfWords, rangeOf, single } from './layout.ts';
 import type { ProbedRule, Values } from './probe.ts';
+import { CHANGES } from './rule-bodies.ts';
 import type { Space } from './space.ts';
 
 /** Whether packets would fare otherwise without a rule. `open`: the chains that call its own do not tell. */
@@ -96,12 +96,12 @@ export class Passage {
   static of(passed: Passed): Passage | undefined {
     const { space, rules, chains, domains } = passed;
     const acts = ({ target }: Rule): boolean => {
-      const { kind } = space.chains.actionOf(target);
+      const { kind } = space.bodies.actionOf(target);
       return CHANGES.has(kind) || (kind === 'continue' && target !== undefined);
     };
     if (rules.some(({ rule }) => acts(rule))) return undefined;
     const graph = space.chains.graphOf(chains);
-    const { order, isWhole } = graph.callsFirst([...domains.keys()].map((hook) => graph.numberOf(hook)));
+    const { order, isWhole } = graph.callsFirst([...domains.keys()].map((hook) => space.bodies.numberOf(hook)));
     return isWhole
       ? new Passage(
           passed,
@@ -156,7 +156,7 @@ export class Passage {
 
   /** The numbers of the rules that a packet meets at a hook, in order. */
   traceAt(hook: HookName, at: Values): readonly number[] {
-    const { layout, chains } = this.#passed.space;
+    const { layout, bodies } = this.#passed.space;
     const daddr = addressOfWords(
       layout.family,
       layout.wordLevels('daddr').map((level) => at(level)),
@@ -170,7 +170,7 @@ export class Passage {
     enter(hook);
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
       const number = top.rules[top.next++];
-      const action = number === undefined ? undefined : chains.actionOf(this.#passed.rules[number]?.rule.target);
+      const action = number === undefined ? undefined : bodies.actionOf(this.#passed.rules[number]?.rule.target);
       if (number === undefined || action === undefined) open.pop();
       else if (this.#diagrams.evaluate(this.#sets[number] ?? NO, at) === YES) {
         trace.push(number);
@@ -189,7 +189,7 @@ export class Passage {
     const others: number[] = [];
     const byDestination = new Map<Address, number[]>();
     for (const [index, rule] of chain.rules.entries()) {
-      const destination = destinationOf(this.#passed.space.layout, rule);
+      const destination = destinationOf(this.#passed.space.layout.family, rule);
       const own = destination === undefined ? others : (byDestination.get(destination) ?? []);
       own.push(first + index);
       if (destination !== undefined) byDestination.set(destination, own);
@@ -212,10 +212,10 @@ export class Passage {
 
   #spanOf(chain: Chain, rule: Rule, number: number): Span {
     if (this.#passed.without.has(number)) return { set: NO, node: FALL, rule: number, length: 1 };
-    const { conditions, chains } = this.#passed.space;
+    const { conditions, bodies } = this.#passed.space;
     const set = conditions.all(rule.matches, { name: (text) => `${chain.name} rule ${number}: ${text}` });
     this.#sets[number] = set;
-    const body = this.#bodyOf(chains.actionOf(rule.target), number);
+    const body = this.#bodyOf(bodies.actionOf(rule.target), number);
     // At a hook the policy is what a packet comes to that is returned.
     const node = chain.policy === undefined ? body : this.#diagrams.returning(body, this.#endOf(chain));
     return { set, node: this.#diagrams.guard(set, node), rule: number, length: 1 };
@@ -395,7 +395,8 @@ export class Passage {
     for (let next = index + 1; next < chain.rules.length; next++) {
       const behind = chain.rules[next];
       if (behind === undefined || !leading.has(calledBy(behind) ?? '')) continue;
-      if (destination === undefined || (destinationOf(layout, behind) ?? destination) === destination) return true;
+      if (destination === undefined || (destinationOf(layout.family, behind) ?? destination) === destination)
+        return true;
     }
     return false;
   }

@@ -128,7 +128,7 @@ export class Probe {
     const number = this.numberOf(rule);
     if (this.#without.has(number)) return FALL;
     const { diagrams } = this.space.layout;
-    const isUnknown = this.space.chains.actionOf(rule.target).kind === 'unknown';
+    const isUnknown = this.space.bodies.actionOf(rule.target).kind === 'unknown';
     const does = isUnknown ? this.#either(number, body, otherwise) : body;
     const { chain } = this.rules[number] ?? {};
     const asked = chain?.policy === undefined ? set : diagrams.and(set, this.#possible(chain.name as HookName));

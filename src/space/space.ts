@@ -10,8 +10,9 @@ import { Effects } from './effect.ts';
 import { Layout } from './layout.ts';
 import { MadeChains } from './made-chains.ts';
 import { Outcomes } from './outcome.ts';
+import { RuleBodies } from './rule-bodies.ts';
 import { TargetReadings } from './target-reading.ts';
-import { alphabetsOf, namedBy, type MoreNames } from './vocabulary.ts';
+import { alphabetsOf, type MoreNames } from './vocabulary.ts';
 
 export interface SpaceOptions {
   readonly family: Family;
@@ -33,7 +34,8 @@ export class Space {
   readonly conditions: Conditions;
   readonly outcomes: Outcomes;
   readonly effects: Effects;
-  readonly chains = new MadeChains();
+  readonly bodies: RuleBodies;
+  readonly chains: MadeChains;
   readonly readings: TargetReadings | undefined;
 
   /** For these rulesets, whose names it knows, and no others. */
@@ -42,7 +44,9 @@ export class Space {
     { family, backend, host, parts = false, more, limit, eachReading = false }: SpaceOptions,
   ) {
     this.backend = backend;
-    this.layout = new Layout(family, alphabetsOf(namedBy(rulesets), host === undefined ? [] : [host], more), limit);
+    this.bodies = new RuleBodies(family, rulesets);
+    this.chains = new MadeChains(this.bodies);
+    this.layout = new Layout(family, alphabetsOf(this.bodies.names, host === undefined ? [] : [host], more), limit);
     this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
     this.outcomes = new Outcomes(limit);
     this.effects = new Effects(this.layout, this.outcomes);

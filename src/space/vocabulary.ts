@@ -1,6 +1,6 @@
 /** The names that rulesets and a host tell apart: what the alphabets of a layout are made of. */
 import type { Host } from '../host/host.ts';
-import type { Match, Rule, Ruleset } from '../ruleset/rule.ts';
+import type { Match } from '../ruleset/rule.ts';
 import type { Alphabets } from './layout.ts';
 import { Names } from './names.ts';
 import { entryKey, OTHER_ENTRIES } from './packet-set.ts';
@@ -18,23 +18,12 @@ export interface RuleNames {
   readonly macs: ReadonlySet<string>;
 }
 
-export function namedBy(rulesets: readonly Ruleset[]): RuleNames {
-  const devices = new Set<string>();
-  const macs = new Set<string>();
-  // Rules of equal text share their list of matches (ruleset/plain.ts).
-  const seen = new Set<readonly Match[]>();
-  for (const rules of ruleListsOf(rulesets))
-    for (const { matches } of rules) {
-      if (seen.has(matches)) continue;
-      seen.add(matches);
-      for (const match of matches) {
-        if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);
-        else if (match.kind === 'mac') macs.add(match.mac);
-        else if (match.kind === 'physdev')
-          for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
-      }
-    }
-  return { devices, macs };
+/** Adds what a match names. */
+export function addNames(match: Match, devices: Set<string>, macs: Set<string>): void {
+  if (match.kind === 'in' || match.kind === 'out') devices.add(match.name);
+  else if (match.kind === 'mac') macs.add(match.mac);
+  else if (match.kind === 'physdev')
+    for (const port of [match.in, match.out]) if (port !== undefined) devices.add(port.value);
 }
 
 /** Alphabets for what rules name, on these hosts or, without one, on any. */
@@ -63,11 +52,3 @@ export const devicesOf = (host: Host): readonly string[] => [
   ...host.interfaces.map(({ name }) => name),
   ...host.bridges.flatMap(({ ports }) => ports.map(({ name }) => name)),
 ];
-
-/** Each list once: rulesets may have chains in common (ruleset/known.ts). */
-function ruleListsOf(rulesets: readonly Ruleset[]): ReadonlySet<readonly Rule[]> {
-  const lists = new Set<readonly Rule[]>();
-  for (const ruleset of rulesets)
-    for (const table of ruleset.tables.values()) for (const { rules } of table.chains.values()) lists.add(rules);
-  return lists;
-}
