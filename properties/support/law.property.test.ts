@@ -150,6 +150,7 @@ law<[number[]]>(
 );
 
 test('the stored regression of the law above ran once, before its random values', () => {
-  expect(replayed).toHaveLength(6);
+  expect(replayed.length).toBeGreaterThan(1);
+  expect(replayed.filter((list) => JSON.stringify(list) === '[10,2]')).toHaveLength(1);
   expect(replayed[0]).toEqual([10, 2]);
 });

@@ -313,3 +313,21 @@ test('an IPv6 host is told of in its own words', () => {
   expect(stdout).not.toContain('mistake of ours');
   expect(code).toBe(1);
 });
+
+test.each(['-j NFQUEUE --queue-num 1', '-m string --string "x" --algo bm -j ACCEPT'])(
+  'what is said of the answer is undecided where the first packet may be lost at %s',
+  (unknown) => {
+    const old = RULES.replace(
+      '-A FORWARD -i eth0 -d 10.0.0.0/29 -p tcp -m tcp --dport 8080 -j ACCEPT',
+      `-A FORWARD -i eth0 ${unknown}`,
+    );
+    const now = old.replace('--state RELATED,ESTABLISHED -j ACCEPT', '--state RELATED,ESTABLISHED -j DROP');
+    const { stdout, code } = diff(now, { within: 'tcp any:1024 > 10.0.0.2:80 in eth0' }, { old });
+    expect([...stdout.matchAll(/^[+~?-] (\S+) {2}(.*)$/gm)].map(([, ...words]) => words)).toEqual([
+      ['undecided', 'the answer'],
+    ]);
+    expect(stdout.match(/^ {4}witness /gm)).toHaveLength(1);
+    expect(stdout).toContain('it depends on old:17 and new:17, not modelled\n');
+    expect(code).toBe(3);
+  },
+);

@@ -22,12 +22,14 @@ export class Answers {
   /** The number of the kind of answer that a packet gets, by what it is when it is got; FALL where nobody answers. */
   readonly #kindOf: Node;
   readonly #inAnyReading: Substitution;
+  readonly #inEveryReading: Substitution;
 
   constructor(ground: Ground) {
     const { layout } = ground;
     this.#ground = ground;
     this.#layout = layout;
     this.#inAnyReading = layout.diagrams.mapping((node) => (node === NO ? NO : YES), layout.floor);
+    this.#inEveryReading = layout.diagrams.mapping((node) => (node === YES ? YES : NO), layout.floor);
     const kinds: Kind[] = [];
     this.#kindOf = kindsOfAnswers(layout, kinds);
     this.#kinds = kinds;
@@ -61,6 +63,11 @@ export class Answers {
   /** Something that is not known of a packet may turn out otherwise for the next. */
   inAnyReading(region: Node): Node {
     return region < 0 ? region : this.#layout.diagrams.substitute(this.#inAnyReading, region);
+  }
+
+  /** The packets that are of a region whatever is not known of them. */
+  inEveryReading(region: Node): Node {
+    return region < 0 ? region : this.#layout.diagrams.substitute(this.#inEveryReading, region);
   }
 }
 

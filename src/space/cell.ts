@@ -69,6 +69,8 @@ export interface Said {
 export interface Talk extends Said {
   /** In their order. */
   readonly before: readonly Said[];
+  /** It came to this only if something that is not modelled let the packets before it through, or led them there. */
+  readonly supposed?: boolean;
 }
 
 /** Who sent a frame: the machine that has this address on a device, or one whose address is known. */

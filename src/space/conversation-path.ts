@@ -20,6 +20,7 @@ interface Last {
   readonly header: Header;
   readonly flows: readonly Flow[];
   readonly before: readonly Said[];
+  readonly supposed: boolean;
   readonly region: Node;
 }
 
@@ -49,10 +50,11 @@ export class Conversations {
         turn !== 'reply' ? entry : end.kind === 'exit' ? { kind: 'in', interface: end.port ?? end.oif } : LOCAL;
       const { header, talk } = end.cell;
       const before = [...(talk?.before ?? []), saidBy(end.cell, entry)];
-      return [{ by, header, flows: flowsAfter(end.cell), before, region }];
+      return [{ by, header, flows: flowsAfter(end.cell), before, supposed: talk?.supposed === true, region }];
     });
-    return this.#together(lasts, turn).flatMap(({ by, header, flows, before, region }) => {
-      const talk: Talk = { turn, arrived: by.kind === 'in', before };
+    const all = this.#together(lasts, turn).flatMap((last) => this.#readings(last));
+    return all.flatMap(({ by, header, flows, before, supposed, region }) => {
+      const talk: Talk = { turn, arrived: by.kind === 'in', before, ...(supposed ? { supposed } : {}) };
       const last: Cell = { ...sentAs(region), header, flows };
       const cells = turn === 'reply' ? this.#answers.to(last, talk) : this.#fromSender(last, talk);
       return cells.flatMap((cell) => this.#ways.send(rules, cell, by));
@@ -64,14 +66,26 @@ export class Conversations {
     return this.#answers.inAnyReading(region);
   }
 
+  /** Those that have come so far whatever is not known of them, and those that have only if it is so. */
+  #readings(last: Last): readonly Last[] {
+    const surely = this.#answers.inEveryReading(last.region);
+    const perhaps = this.#ways.layout.diagrams.less(this.#answers.inAnyReading(last.region), surely);
+    return [
+      ...(surely === NO ? [] : [{ ...last, region: surely }]),
+      ...(perhaps === NO ? [] : [{ ...last, supposed: true, region: perhaps }]),
+    ];
+  }
+
   /** Those as one of which all is alike that matters to the next packet. */
   #together(lasts: readonly Last[], turn: Turn): readonly Last[] {
     const grouped = new Map<string, Last[]>();
     for (const last of lasts) {
-      const { by, header, flows, before } = last;
+      const { by, header, flows, before, supposed } = last;
       const entry = by.kind === 'in' ? by.interface : '';
       const said = before.map((one) => `${one.turn} ${one.arrived}`);
-      const key = [entry, turn === 'reply' ? headerKey(header) : '', ...flows.map(flowKey), ...said].join('\n');
+      const key = [entry, turn === 'reply' ? headerKey(header) : '', ...flows.map(flowKey), ...said, supposed].join(
+        '\n',
+      );
       grouped.set(key, [...(grouped.get(key) ?? []), last]);
     }
     const { diagrams } = this.#ways.layout;

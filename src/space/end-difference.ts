@@ -6,7 +6,7 @@ import type { Cell } from './cell.ts';
 import { NO, YES, type Node } from './diagram.ts';
 import { isReached, type HostEnd } from './host-path.ts';
 import type { Layout } from './layout.ts';
-import type { ChangeClass } from './table-difference.ts';
+import { isSlight, type ChangeClass } from './table-difference.ts';
 import { valueKey, whereEqual, type Value } from './value.ts';
 
 /** Packets that end otherwise than they did, for one reason. */
@@ -28,7 +28,9 @@ export function endChanges(layout: Layout, old: readonly HostEnd[], now: readonl
   const { diagrams } = layout;
   const [before, after] = [atomsOf(layout, old), atomsOf(layout, now)];
   const found: EndChange[] = changedAtoms(layout, before, after).flatMap((changed) => {
-    const classes = classesOf(layout, changed);
+    const own = classesOf(layout, changed);
+    const isKnown = own.every(isSlight) || ![...changed.was.ends, ...changed.is.ends].some(isSupposed);
+    const classes: readonly ChangeClass[] = isKnown ? own : ['undecided'];
     const ends = `${summaryOf(changed.was)} -> ${summaryOf(changed.is)}`;
     return classes.length === 0 ? [] : [{ classes, packets: changed.packets, ends, now: changed.is.ends }];
   });
@@ -125,6 +127,9 @@ function byKey({ diagrams }: Layout, atoms: readonly Atom[]): ReadonlyMap<string
   );
 }
 
+/** The conversation need not have come so far. */
+const isSupposed = ({ cell: { talk } }: HostEnd): boolean => talk?.supposed === true;
+
 const isUnfollowed = (end: HostEnd): boolean => end.kind === 'undecided' && end.unfollowed === true;
 
 interface Changed {
@@ -207,8 +212,9 @@ const placeKey = (end: HostEnd): string =>
 
 /** Where a packet ends and what it looks like there, or where nothing more is known of it; what is lost looks like nothing. */
 function endKey(end: HostEnd): string {
-  if (end.kind === 'dropped' || end.kind === 'rejected') return placeKey(end);
-  return `${placeKey(end)} ${translatedKey(end.cell)} ${fieldKey(end.cell.header.ttl)} ${end.cell.mark}`;
+  const place = isSupposed(end) ? `${placeKey(end)}, supposed` : placeKey(end);
+  if (end.kind === 'dropped' || end.kind === 'rejected') return place;
+  return `${place} ${translatedKey(end.cell)} ${fieldKey(end.cell.header.ttl)} ${end.cell.mark}`;
 }
 
 const summaryOf = ({ ends }: Atom): string => ends.map(endKey).sort().join(', ');

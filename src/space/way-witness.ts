@@ -89,8 +89,11 @@ export function witnessOf(
     }
   const alone = [packetLine(found.arrival, 1)];
   if (state !== undefined) return shown(alone);
+  const whole = shown(wordsOf(judges.old, found.arrival, turns));
+  if (whole !== undefined) return whole;
   // Where nobody knows how a conversation goes on, its first packet shows why.
-  return shown(wordsOf(judges.old, found.arrival, turns)) ?? (classes.includes('undecided') ? shown(alone) : undefined);
+  const first = shown(alone);
+  return first?.confirmed === null ? first : undefined;
 }
 
 const packetLine = (arrival: Arrival, line: number): Words[number] => ({ kind: 'packet', line, arrival });
