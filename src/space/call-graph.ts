@@ -71,6 +71,25 @@ export class CallGraph {
     return this.#bodies[(this.#firsts[number] ?? 0) + index] ?? 0;
   }
 
+  /** A number that chains have in common whose rules say the same, and few others. */
+  hashOf(number: number): number {
+    const first = this.#firsts[number] ?? 0;
+    const end = first + (this.#chains[number]?.rules.length ?? 0);
+    let hash = end - first;
+    for (let at = first; at < end; at++) hash = Math.imul(hash ^ (this.#bodies[at] ?? 0), 0x9e3779b1) ^ (hash >>> 15);
+    return hash;
+  }
+
+  /** The rules of both say the same, in the same order. */
+  saySame(one: number, other: number): boolean {
+    const [here, there] = [this.#firsts[one] ?? 0, this.#firsts[other] ?? 0];
+    const length = this.#chains[one]?.rules.length ?? 0;
+    if (length !== (this.#chains[other]?.rules.length ?? 0)) return false;
+    for (let index = 0; index < length; index++)
+      if (this.#bodies[here + index] !== this.#bodies[there + index]) return false;
+    return true;
+  }
+
   /** The chains that its rules jump or go to, in order. */
   callsOf(number: number): readonly number[] {
     return this.#calls.slice(this.#starts[number], this.#ends[number]);

@@ -81,6 +81,8 @@ export class TableSpace {
   readonly #bodies: RuleBodies;
   /** What rules come to, by what they say, where it is the same wherever they stand. */
   #leaves: NodesByNumber | undefined;
+  /** By the hash of what its rules say, the last chain that has been made. */
+  readonly #twins = new Map<number, number>();
   /** The rule that is being looked at. */
   #chainAt: Chain | undefined;
   #ruleAt: Rule | undefined;
@@ -313,13 +315,20 @@ export class TableSpace {
     const making = { table: this.#table, rules: chain.rules, called, accepted: this.#accept };
     const known = this.#chainsMade.find(number, making);
     const before = this.#unknowns;
-    const node = known ?? this.#madeOf(number, chain);
+    const node = known ?? this.#asTwin(number) ?? this.#madeOf(number, chain);
     // What is not known is so at this hook.
     if (this.#unknowns !== before) return node;
     if (known === undefined) this.#chainsMade.add(number, making, node);
+    this.#twins.set(graph.hashOf(number), number);
     if (!graph.changesSome(number) && !graph.continuesSome(number) && calls.every((one) => settled.has(one)))
       settled.set(number, node);
     return node;
+  }
+
+  /** What has been made of a chain whose rules say the same: machines of one group have such. */
+  #asTwin(number: number): Node | undefined {
+    const twin = this.#twins.get(this.#graph.hashOf(number));
+    return twin !== undefined && this.#graph.saySame(number, twin) ? this.#pure.get(twin) : undefined;
   }
 
   /** How often something was met that is not known. */
