@@ -83,6 +83,8 @@ law<Drawn>(
       const answer = answerTo(first);
       // Linux takes the checksum of every udplite packet that arrives for a wrong one (conntrack.ts, classify).
       if (answer === undefined || answer.packet.protocol === UDPLITE || isToNobody(arrival)) return;
+      // Of what a bridge alone has passed on, with bridge-nf off, nobody has confirmed the flow.
+      if (machine.memories[0]?.conntrack.find(tupleOf(first.packet)) === undefined) return;
       const journey = arrive(copyMachine(machine), answer);
       const back = resultOf(journey);
       // An answer that meets no hook is not looked at by anybody: bridged with bridge-nf off (S21), or refused before PREROUTING.

@@ -92,7 +92,7 @@ law<[WorldCase, number]>(
     cover: {
       proved: { atLeast: 20 },
       broken: { atLeast: 50 },
-      undecided: { atLeast: 2 },
+      undecided: { atLeast: 1 },
       vacuous: { atLeast: 0 },
       asked: { atLeast: 20 },
     },
