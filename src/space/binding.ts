@@ -373,7 +373,9 @@ class Cutting {
   /** A set, of cases of a level: a node, if its children only ask for what stands below it; else put together. */
   #assemble(level: number, edges: readonly number[]): Node {
     const { diagrams } = this.#layout;
-    if (edges.every((to, at) => at % 2 === 0 || diagrams.levelOf(to) > level)) return diagrams.nodeOf(level, edges);
+    let isBelow = true;
+    for (let at = 1; isBelow && at < edges.length; at += 2) isBelow = diagrams.levelOf(edges[at] ?? NO) > level;
+    if (isBelow) return diagrams.nodeOf(level, edges);
     const cases: Node[] = [];
     let from = 0;
     for (let at = 0; at < edges.length; at += 2) {

@@ -131,23 +131,21 @@ export class Conditions {
 
   #conjunction(parts: readonly Part[], inside = YES, outside = NO): Node {
     const { diagrams } = this.#layout;
-    const tests: Test[] = [];
     const nodes: Node[] = [];
-    for (const part of parts) {
-      if (typeof part === 'number') nodes.push(part);
-      else tests.push(part);
-    }
+    /** One of each level, the lowest first: from there on they are put one above the other. */
     const byLevel: Test[] = [];
-    for (const test of tests.sort((a, b) => b.level - a.level)) {
-      const last = byLevel.at(-1);
-      if (last?.level !== test.level) byLevel.push(test);
+    for (const part of parts) {
+      if (typeof part === 'number') {
+        nodes.push(part);
+        continue;
+      }
+      let at = 0;
+      while ((byLevel[at]?.level ?? -1) > part.level) at++;
+      const other = byLevel[at];
+      if (other?.level !== part.level) byLevel.splice(at, 0, part);
       // A second test of a field cannot be put above the first: two of numbers are one, any other is a set of its own.
-      else if (last.numbers === undefined || test.numbers === undefined) nodes.push(test.within(YES, NO));
-      else
-        byLevel[byLevel.length - 1] = this.#held(
-          test.numbers.field,
-          intersectRanges(last.numbers.held, test.numbers.held),
-        );
+      else if (other.numbers === undefined || part.numbers === undefined) nodes.push(part.within(YES, NO));
+      else byLevel[at] = this.#held(part.numbers.field, intersectRanges(other.numbers.held, part.numbers.held));
     }
     const node = byLevel.reduce((below, test) => test.within(below, outside), inside);
     return nodes.reduce((one, set) => (outside === NO ? diagrams.and(set, one) : diagrams.guard(set, one)), node);
