@@ -12,7 +12,7 @@ import { documentOf, ratiosOf, tableOf } from './document.ts';
 import { instancesFor } from './rulesets.ts';
 import { plot, type Line } from './plot.ts';
 import type { Subject } from './subject.ts';
-import type { Figure } from './subjects.ts';
+import type { Figure, Part } from './subjects.ts';
 import { targetsOf } from './targets.ts';
 
 const { values } = parseArgs({
@@ -31,17 +31,26 @@ const sizesOf = (text: string): readonly number[] =>
     .filter((size) => size !== '')
     .map(Number);
 
+/** From so many instances on it is measured how cost grows. */
+const GROWN = instancesFor(10_000);
 const limits = { solver: Number(values.solver), rates: 1 };
+const novaAt = (instances: number, part: Part): Subject => ({ shape: 'nova', sizes: [instances], part, limits });
 const nova = [
-  ...sizesOf(values.instances).map((instances) => ({ instances, growing: false })),
-  ...sizesOf(values.growing).map((instances) => ({ instances, growing: true })),
-].sort((a, b) => a.instances - b.instances);
+  ...sizesOf(values.instances).map((instances) => novaAt(instances, 'all')),
+  ...sizesOf(values.growing).map((instances) => novaAt(instances, 'growing')),
+].sort(({ sizes: [one = 0] }, { sizes: [other = 0] }) => one - other);
+/** Some minutes later, and again: a moment in which the machine is busy would make one size dearer than others. */
+const again = nova.flatMap(({ sizes }) => sizes.filter((size) => size >= GROWN).map((size) => novaAt(size, 'made')));
 const subjects: readonly Subject[] = [
-  ...nova.map(({ instances, growing }) => ({ shape: 'nova' as const, sizes: [instances], growing, limits })),
+  ...nova,
   { shape: 'flat', sizes: sizesOf(values.flat), limits },
+  ...again,
   { shape: 'floats', sizes: sizesOf(values.floats), limits },
+  ...again,
 ];
-const figures = subjects.flatMap((subject) => {
+const figures = leastOf(subjects.flatMap(measured));
+
+function measured(subject: Subject): readonly Figure[] {
   const { status, stdout } = spawnSync(
     process.execPath,
     [fileURLToPath(new URL('subject.js', import.meta.url)), JSON.stringify(subject)],
@@ -49,7 +58,18 @@ const figures = subjects.flatMap((subject) => {
   );
   if (status !== 0) process.exit(status ?? 1);
   return JSON.parse(stdout) as readonly Figure[];
-});
+}
+
+/** One figure of each kind and size: the least, where it has been measured several times. */
+function leastOf(all: readonly Figure[]): readonly Figure[] {
+  const least = new Map<string, Figure>();
+  for (const figure of all) {
+    const key = `${figure.shape} ${figure.rules} ${figure.what}`;
+    const known = least.get(key);
+    least.set(key, known === undefined || (figure.cpu ?? 0) < (known.cpu ?? 0) ? { ...known, ...figure } : known);
+  }
+  return [...least.values()];
+}
 
 const PLOTTED = [
   'parse',

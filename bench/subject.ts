@@ -4,21 +4,20 @@
  */
 import { tableOf } from './document.ts';
 import { floatFigures } from './floats.ts';
-import { flatFigures, novaFigures, type Figure, type Limits, type Shape } from './subjects.ts';
+import { flatFigures, novaFigures, type Figure, type Limits, type Part, type Shape } from './subjects.ts';
 
 export interface Subject {
   readonly shape: Shape;
   /** Instances, rules, or floating IPs. */
   readonly sizes: readonly number[];
-  /** Only what is asked for at sizes beyond those that everything is measured at. */
-  readonly growing?: boolean;
+  readonly part?: Part;
   readonly limits: Limits;
 }
 
-function figuresOf({ shape, growing, limits }: Subject, size: number): Iterable<Figure> {
+function figuresOf({ shape, part, limits }: Subject, size: number): Iterable<Figure> {
   switch (shape) {
     case 'nova':
-      return novaFigures(size, limits, growing);
+      return novaFigures(size, limits, part);
     case 'flat':
       return flatFigures(size);
     case 'floats':

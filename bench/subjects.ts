@@ -65,8 +65,10 @@ const of = ({ cpu, wall, memory }: Ran): Pick<Figure, 'cpu' | 'wall' | 'memory'>
   ...(memory === undefined ? {} : { memory }),
 });
 
-/** `growing`: only what is asked for at sizes beyond those that everything is measured at. */
-export function* novaFigures(instances: number, limits: Limits, growing = false): Generator<Figure> {
+/** What is measured of nova's shape: all; what is asked for at sizes beyond those that all is measured at; or how a ruleset is read and its diagram made. */
+export type Part = 'all' | 'growing' | 'made';
+
+export function* novaFigures(instances: number, limits: Limits, part: Part = 'all'): Generator<Figure> {
   const shape = novaRuleset(instances, SEED);
   const { text, rules } = shape;
   const figure = (what: string, rest: Omit<Figure, 'shape' | 'rules' | 'what'>): Figure => ({
@@ -88,7 +90,8 @@ export function* novaFigures(instances: number, limits: Limits, growing = false)
     wall: built.wall,
     says: `${space.layout.diagrams.reachable(node).length} nodes`,
   });
-  if (!growing) {
+  if (part === 'made') return;
+  if (part === 'all') {
     const proved = measureOften(
       rules,
       () => build(ruleset, false),
@@ -115,7 +118,7 @@ export function* novaFigures(instances: number, limits: Limits, growing = false)
     const command = runOften([...COMMAND, old, now], 600);
     expectThat(command?.code === 1, `diff ended with ${command?.code ?? 'nothing'}`);
     if (command !== undefined) yield figure('diff, cold process', of(command));
-    if (growing) return;
+    if (part === 'growing') return;
     const linted = runOften([...LINT, old], 600);
     expectThat(linted?.code === 1, `lint ended with ${linted?.code ?? 'nothing'}`);
     if (linted !== undefined) yield figure('lint, cold process', of(linted));

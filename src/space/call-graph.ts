@@ -9,6 +9,8 @@ import { CHANGES_PACKETS, CONTINUES, NO_CHAIN, TRANSLATES, type RuleBodies } fro
 const IS_OPEN = 1;
 const IS_DONE = 2;
 
+const NO_CALL = -1;
+
 /** Chains by number, those that are called before those that call. */
 export interface CallOrder {
   readonly order: readonly number[];
@@ -80,13 +82,13 @@ export class CallGraph {
     return hash;
   }
 
-  /** The rules of both say the same, in the same order. */
-  saySame(one: number, other: number): boolean {
-    const [here, there] = [this.#firsts[one] ?? 0, this.#firsts[other] ?? 0];
-    const length = this.#chains[one]?.rules.length ?? 0;
-    if (length !== (this.#chains[other]?.rules.length ?? 0)) return false;
+  /** The rules of a chain say what those of another chain of this or another table do, in the same order. */
+  saySame(number: number, other: number, graph: CallGraph = this): boolean {
+    const [here, there] = [this.#firsts[number] ?? 0, graph.#firsts[other] ?? 0];
+    const length = this.#chains[number]?.rules.length ?? 0;
+    if (length !== (graph.#chains[other]?.rules.length ?? 0)) return false;
     for (let index = 0; index < length; index++)
-      if (this.#bodies[here + index] !== this.#bodies[there + index]) return false;
+      if (this.#bodies[here + index] !== graph.#bodies[there + index]) return false;
     return true;
   }
 
@@ -140,5 +142,25 @@ export class CallGraph {
       }
     }
     return { order, isWhole };
+  }
+
+  /** These chains, and those from which a packet can come to one of them. */
+  leadingTo(numbers: Iterable<number>): ReadonlySet<number> {
+    // By chain its last caller, and behind each call the one of the same chain before it.
+    const last = new Int32Array(this.size).fill(NO_CALL);
+    const before = new Int32Array(this.#calls.length);
+    const callers = new Int32Array(this.#calls.length);
+    for (let number = 0; number < this.size; number++)
+      for (let at = this.#starts[number] ?? 0; at < (this.#ends[number] ?? 0); at++) {
+        const called = this.#calls[at] ?? 0;
+        before[at] = last[called] ?? NO_CALL;
+        last[called] = at;
+        callers[at] = number;
+      }
+    const leading = new Set(numbers);
+    // A set tells what is added to it while it is gone through.
+    for (const led of leading)
+      for (let at = last[led] ?? NO_CALL; at !== NO_CALL; at = before[at] ?? NO_CALL) leading.add(callers[at] ?? 0);
+    return leading;
   }
 }

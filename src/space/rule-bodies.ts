@@ -44,7 +44,8 @@ export class RuleBodies {
   readonly #chains = new Map<string, number>();
   /** By the matches: the first body that has them. */
   readonly #bodies = new Map<readonly Match[], number>();
-  /** By body: its target, what it does, the chain that it leads to, and the next that has the same matches. */
+  /** By body: its matches, its target, what it does, the chain that it leads to, and the next that has the same matches. */
+  readonly #matchesOf: (readonly Match[])[] = [];
   readonly #targetOf: (Target | undefined)[] = [];
   readonly #bitsOf: number[] = [];
   readonly #calledBy: number[] = [];
@@ -99,6 +100,7 @@ export class RuleBodies {
     const { matches, target } = rule;
     for (const match of matches) addNames(match, this.#devices, this.#macs);
     const action = this.actionOf(target);
+    this.#matchesOf.push(matches);
     this.#targetOf.push(target);
     this.#calledBy.push(action.kind === 'jump' || action.kind === 'goto' ? this.numbered(action.chain) : NO_CHAIN);
     this.#bitsOf.push(bitsOf(action) | (destinationOf(this.#family, rule) === undefined ? 0 : IS_FOR_ONE));
@@ -131,6 +133,12 @@ export class RuleBodies {
       this.#actions.set(target, action);
     }
     return action;
+  }
+
+  /** What the rules of this body say. */
+  saidBy(body: number): Pick<Rule, 'matches' | 'target'> {
+    const target = this.#targetOf[body];
+    return { matches: this.#matchesOf[body] ?? [], ...(target === undefined ? {} : { target }) };
   }
 
   /** The bits of what the rule does. */

@@ -1,6 +1,6 @@
 /** What rules are called where old and new are compared: by table, chain and text, and not by where they stand. */
 import { printRuleBody, printTarget } from '../ruleset/print.ts';
-import type { Chain, Match, Rule, Ruleset, TableName, Target } from '../ruleset/rule.ts';
+import type { Chain, Rule, Ruleset, TableName } from '../ruleset/rule.ts';
 
 /** Where a rule stands. */
 export interface Place {
@@ -92,42 +92,4 @@ export class RulePlaces {
     }
     return names;
   }
-}
-
-/** What rules say, printed once for all that share their matches and target: of a large ruleset, most. */
-function printingOnce(): (rule: Rule) => string {
-  const printed = new Map<readonly Match[], { readonly target: Target | undefined; readonly body: string }>();
-  return (rule) => {
-    const { matches, target } = rule;
-    const known = printed.get(matches);
-    if (known !== undefined && known.target === target) return known.body;
-    const body = printRuleBody(rule);
-    printed.set(matches, { target, body });
-    return body;
-  };
-}
-
-/** How many rules of `now` stand in `old`, too; of equal ones in a chain as many as there are in both. */
-export function countUnchanged(old: Ruleset, now: Ruleset): number {
-  const bodyOf = printingOnce();
-  let count = 0;
-  for (const table of now.tables.values()) {
-    for (const chain of table.chains.values()) {
-      const before = old.tables.get(table.name)?.chains.get(chain.name);
-      if (before === undefined) continue;
-      if (areSameRules(before.rules, chain.rules)) {
-        count += chain.rules.length;
-        continue;
-      }
-      const left = new Map<string, number>();
-      for (const rule of before.rules) left.set(bodyOf(rule), (left.get(bodyOf(rule)) ?? 0) + 1);
-      for (const rule of chain.rules) {
-        const alike = left.get(bodyOf(rule)) ?? 0;
-        if (alike === 0) continue;
-        left.set(bodyOf(rule), alike - 1);
-        count++;
-      }
-    }
-  }
-  return count;
 }

@@ -12,10 +12,11 @@ import { FALL, NO, terminal, valueOf, YES, type Node } from './diagram.ts';
 import { NOT_SEEN, single, stateNumber, type Layout } from './layout.ts';
 import { IDENTITY, isAlive, type Outcome, type TtlStep } from './outcome.ts';
 import { fromSet } from './packet-set.ts';
-import { countUnchanged, RulePlaces } from './rule-names.ts';
+import { RulePlaces } from './rule-names.ts';
 import { Space } from './space.ts';
 import { readBothWays } from './target-reading.ts';
 import { touchedDestinations } from './touched.ts';
+import { countUnchanged } from './unchanged.ts';
 
 /**
  * What a difference means to a packet (docs of the command `diff`). `undecided`: a target that is not modelled is met on one side only, or one of another text on
@@ -93,7 +94,7 @@ export function tableDifference(old: Ruleset, now: Ruleset, options: DifferenceO
       return regionsOf(space, { old, now, before, after }, hook, table, domain);
     }),
   );
-  return { space, regions, before, after, unchangedRules: countUnchanged(old, now) };
+  return { space, regions, before, after, unchangedRules: countUnchanged(space.chains, old, now) };
 }
 
 /** A set of packets at a hook: where they enter is the device that they came in by. */
