@@ -59,8 +59,22 @@ interface Sample {
   readonly arrival: Arrival;
   readonly at: Point['at'];
   readonly box: Box;
-  readonly was: Journey;
+  readonly was: Ended;
 }
+
+/** What is compared of a journey: there are too many to keep them whole. */
+interface Ended {
+  readonly fate: Journey['fate']['kind'];
+  /** Where copies came to, as Labels say it, and all that the journey shows. */
+  readonly seen: string;
+  readonly looks: string;
+}
+
+const ended = (journey: Journey, ruleset: Ruleset): Ended => ({
+  fate: journey.fate.kind,
+  seen: seenIn(journey),
+  looks: looksOf(journey, ruleset),
+});
 
 /** First packets that enter by one way, and the old rules' ends of all of them. */
 interface Way {
@@ -113,16 +127,16 @@ export class HostChecks {
   }
 
   /** Throws SpaceLimitError. */
-  of(now: Ruleset): HostCheck {
-    const regions = this.#differences.to(now);
+  of(rules: Ruleset): HostCheck {
+    const regions = this.#differences.to(rules);
     const wrong = this.#unconfirmed(regions);
-    const machine = machineOf(this.#host, [now], this.#options.backend);
+    const machine = machineOf(this.#host, [rules], this.#options.backend);
     let [boxes, without, differing] = [0, 0, 0];
     const alike: Arrival[] = [];
     const copied: Copied[] = [];
     for (const way of this.#firsts()) {
       const { entry, ends } = way;
-      const nowEnds = this.#ways.ends(now, entry, way.sent);
+      const nowEnds = this.#ways.ends(rules, entry, way.sent);
       const is = this.#labels.of(nowEnds);
       copied.push({ entry, packets: this.#ways.layout.diagrams.or(way.copied, this.#copiedIn(nowEnds)) });
       const sampled = is === ends ? way.sampled : this.#refined(way, is);
@@ -130,29 +144,28 @@ export class HostChecks {
       without += sampled.without;
       const firsts = regions.filter((region) => isFirst(region) && sameWay(region.entry, entry));
       for (const { arrival, at, was } of sampled.samples) {
-        const journey = arrive(freshMachine(machine), arrival);
-        const told = printArrival(arrival);
-        for (const [label, one] of [[ends, was] as const, [is, journey] as const]) {
+        const now = ended(arrive(freshMachine(machine), arrival), rules);
+        for (const [label, { seen }] of [[ends, was] as const, [is, now] as const]) {
           const said = this.#labels.saidAt(label, at);
-          const seen = seenIn(one);
-          if (said !== undefined && said !== seen) wrong.push(`${told}: sets say ${said}, the model ${seen}`);
+          if (said !== undefined && said !== seen)
+            wrong.push(`${printArrival(arrival)}: sets say ${said}, the model ${seen}`);
         }
-        const differs = looksOf(was, this.#old) !== looksOf(journey, now);
+        const differs = was.looks !== now.looks;
         if (differs) differing++;
         const held = firsts.filter(({ packets }) => this.#labels.holds(packets, at));
         // Of what is not modelled the model does not say how it ends.
-        const isDoubtful = [was, journey].some(({ fate }) => fate.kind === 'undecided');
+        const isDoubtful = [was, now].some(({ fate }) => fate === 'undecided');
         if (isDoubtful || held.some(({ classes }) => classes.includes('undecided'))) continue;
         const isIn = held.length > 0;
         if (differs !== isIn)
           wrong.push(
-            `${told}: ${was.fate.kind}, then ${journey.fate.kind}, and the difference ${isIn ? 'has' : 'does not have'} it`,
+            `${printArrival(arrival)}: ${was.fate}, then ${now.fate}, and the difference ${isIn ? 'has' : 'does not have'} it`,
           );
         if (!isIn) alike.push(arrival);
       }
     }
     const held = [...this.#inRegions(regions), ...spread(alike, this.#options.conversations)];
-    const otherwise = held.filter((arrival) => this.#goesOtherwise(arrival, now, { regions, copied }, wrong)).length;
+    const otherwise = held.filter((arrival) => this.#goesOtherwise(arrival, rules, { regions, copied }, wrong)).length;
     const replayed = regions.filter(({ witness }) => witness !== undefined && witness.confirmed !== null).length;
     return {
       told: regions,
@@ -220,7 +233,7 @@ export class HostChecks {
       const arrival = arrivalInBox(layout, box, entry);
       const at = arrival === undefined ? undefined : pointOfArrival(layout, arrival).at;
       if (arrival === undefined || at === undefined || !this.#labels.leadsTo(labelled, at, to)) without++;
-      else samples.push({ arrival, at, box, was: arrive(freshMachine(this.#machine), arrival) });
+      else samples.push({ arrival, at, box, was: ended(arrive(freshMachine(this.#machine), arrival), this.#old) });
     }
     return { samples, without };
   }
