@@ -123,7 +123,7 @@ Written by \`npm run bench -- --docs\`; the inputs come from a seed. The machine
 everything was measured in one run. Each size of nova has a process of its own, and so have the flat rulesets, and the floating IPs. What runs in one process is warm: it has been
 compiled. Of nova each such figure is the least of ${STRETCHES} stretches of runs, and a stretch is
 as many runs as make up ${STRETCH.toLocaleString('en')} rules, one where there are more; parsing and building from 10,000 rules on are measured in three processes some minutes apart; of another process, the least of ${PROGRAM_RUNS} runs; a rate is the most of ${STRETCHES} stretches of time.
-What floating IPs cost to prove is the least of ${STRETCHES} runs, each from nothing, and flat rulesets are read as those of nova; the rest of the other shapes was run once. ${machine.processor}, ${machine.cores} cores, Node ${machine.node}.
+What floating IPs cost to prove, and their network to make, is the least of ${STRETCHES} runs, each from nothing, and flat rulesets are read as those of nova; the rest of the other shapes was run once. ${machine.processor}, ${machine.cores} cores, Node ${machine.node}.
 
 - **nova**: the filter table of a compute host, in the shape in which nova-compute leaves it: FORWARD dispatches on the destination to a chain for each instance.
 - **flat**: one chain of rules that overlap in source, destination and port.
