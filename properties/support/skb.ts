@@ -95,7 +95,7 @@ export function walks(ruleset: Ruleset | undefined, table: TableName, skb: Skb):
       kind: { accept: 'accepted', drop: 'dropped', reject: 'rejected', unknown: 'undecided' }[verdict.kind],
       with: verdict.kind === 'reject' ? verdict.with : undefined,
       packet: copy.packet,
-      untracked: skb.tracked === undefined && copy.tracked !== undefined,
+      untracked: skb.tracked?.state !== 'UNTRACKED' && copy.tracked?.state === 'UNTRACKED',
       ctmark: copy.tracked?.kind === 'flow' ? copy.tracked.connection.mark : undefined,
       translation,
     });

@@ -186,3 +186,23 @@ test('what only a host can answer is refused without one, and the other way roun
   expect(onHost.stderr).toContain('claims:1:1: gate has no interface or bridge port eth9');
   expect(onHost.stderr).toContain('claims:2:18: payload: a claim about all packets cannot say this of them');
 });
+
+test('what a host sends to itself comes to raw again, and is kept from conntrack there if conntrack has found it INVALID', () => {
+  // As Linux has it with either backend (`trace --kernel 'icmp 10.0.0.1 > 10.0.0.1 type 0 local'`).
+  const rules = `*raw
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -i lo -j CT --notrack
+COMMIT
+*filter
+:INPUT DROP [0:0]
+-A INPUT -m conntrack --ctstate UNTRACKED -j REJECT
+COMMIT
+`;
+  const { code, stdout } = judged(
+    ['icmp 10.0.0.1 > 10.0.0.1 state INVALID local => rejected', 'icmp 10.0.0.1 > 10.0.0.1 type 8 local => dropped'],
+    rules,
+    { host: 'host.yaml' },
+  );
+  expect(stdout).toContain('\n2 claims: 2 proved\n');
+  expect(code).toBe(0);
+});

@@ -124,7 +124,7 @@ export class Effects {
     return diagrams.substitute(made, after);
   }
 
-  /** Only a packet that conntrack has not seen yet can be kept from it. */
+  /** Only a packet that has no mark of conntrack can be kept from it; INVALID is none, and a packet that the host sends to itself may come so to raw again. */
   #untrack(after: Node): Node {
     const { diagrams } = this.#layout;
     const made = this.#once('untrack', () =>
@@ -135,8 +135,13 @@ export class Effects {
         ),
       ),
     );
-    const notSeen = this.#layout.chooseNumbers('ct', single(NOT_SEEN), YES, NO);
-    return diagrams.ifThenElse(notSeen, diagrams.substitute(made, after), after);
+    const unmarked = this.#layout.chooseNumbers(
+      'ct',
+      [...single(stateNumber('INVALID')), ...single(NOT_SEEN)],
+      YES,
+      NO,
+    );
+    return diagrams.ifThenElse(unmarked, diagrams.substitute(made, after), after);
   }
 
   #logged(rule: string, after: Node): Node {

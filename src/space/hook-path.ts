@@ -228,7 +228,7 @@ export class HookPath {
       ...(flow === undefined
         ? {}
         : { tracked: { ...flow, flow: { ...flow.flow, mark: after(ctmark ?? IDENTITY, other, own) } } }),
-      ...(untracked === true && cell.tracked === undefined
+      ...(untracked === true && (cell.tracked === undefined || cell.tracked.state === 'INVALID')
         ? { tracked: { kind: 'none', state: 'UNTRACKED' } as const }
         : {}),
     };
