@@ -172,7 +172,7 @@ test('every table at each of its hooks', () => {
     '*raw',
     ':PREROUTING ACCEPT [0:0]',
     ':OUTPUT ACCEPT [0:0]',
-    '-A PREROUTING -m state --state ESTABLISHED -j ACCEPT',
+    '-A PREROUTING -i eth0 -m state --state ESTABLISHED -j ACCEPT',
     '-A OUTPUT -p udp -j CT --notrack',
     'COMMIT',
     '*nat',
@@ -224,4 +224,16 @@ test('long chains, deep chains and many chains need no recursion', () => {
 
 test('bad input is said with its place', () => {
   expect(lint('*filter\n-A INPUT -j\nCOMMIT\n')).toMatchObject({ code: 2, stdout: '' });
+});
+
+test('what a host sends to itself conntrack has seen when raw meets it again', () => {
+  // As Linux has it: `trace --kernel` of 'icmp 10.0.0.1 > 10.0.0.1 type 8 local' under the first rule says dropped, NEW.
+  const raw = (...rules: readonly string[]): string =>
+    ['*raw', ':PREROUTING ACCEPT [0:0]', ':OUTPUT ACCEPT [0:0]', ...rules, 'COMMIT', ''].join('\n');
+  expect(found(raw('-A PREROUTING -m conntrack --ctstate NEW -j DROP'))).toEqual([]);
+  expect(found(raw('-A PREROUTING -i lo -m conntrack --ctstate NEW -j DROP'))).toEqual([]);
+  expect(found(raw('-A PREROUTING -i eth0 -m conntrack --ctstate NEW -j DROP'))).toEqual([
+    'never-matches contradiction 4 <-',
+  ]);
+  expect(found(raw('-A OUTPUT -m conntrack --ctstate NEW -j DROP'))).toEqual(['never-matches contradiction 4 <-']);
 });

@@ -77,10 +77,13 @@ export class Covering {
     let more = false;
     let isAskedFor = false;
     let isFor = false;
-    for (const hook of this.#hooks) {
+    const { name } = probed.chain;
+    // A built-in chain is met at one hook alone.
+    const ownHook = this.#hooks.filter((hook) => hook === name);
+    for (const hook of ownHook.length > 0 ? ownHook : this.#hooks) {
       const own = this.#probe.matching(probed);
       isFor ||= this.#diagrams.and(this.#domain(hook), own) !== NO;
-      let rest = this.#diagrams.and(this.#enteringOf(hook, probed.chain.name), own);
+      let rest = this.#diagrams.and(this.#enteringOf(hook, name), own);
       isAskedFor ||= rest !== NO;
       for (let turn = 0; rest !== NO && turn < MOST_PLACES; turn++) {
         const at = valuesIn(this.#diagrams, rest);
@@ -93,7 +96,7 @@ export class Covering {
     }
     if (isAskedFor) return { because: 'covered', ...this.listed(places, more) };
     if (!isFor) return { because: 'contradiction', by: [], more: false };
-    const callers = (this.#calls.get(probed.chain.name) ?? []).map((caller) => this.place(caller));
+    const callers = (this.#calls.get(name) ?? []).map((caller) => this.place(caller));
     return { because: 'not-entered', ...this.listed(callers) };
   }
 

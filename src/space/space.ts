@@ -12,7 +12,13 @@ import { MadeChains } from './made-chains.ts';
 import { Outcomes } from './outcome.ts';
 import { RuleBodies } from './rule-bodies.ts';
 import { TargetReadings } from './target-reading.ts';
-import { alphabetsOf, type MoreNames } from './vocabulary.ts';
+import { alphabetsOf, LOOPBACK, type MoreNames } from './vocabulary.ts';
+
+/** Rules of raw ask what conntrack says of packets: only what the host sends to itself has it said anything of by then. */
+const asksLooped = ({ tables }: Ruleset): boolean =>
+  [...(tables.get('raw')?.chains.values() ?? [])].some(({ rules }) =>
+    rules.some(({ matches }) => matches.some(({ kind }) => kind === 'state' || kind === 'conntrack')),
+  );
 
 export interface SpaceOptions {
   readonly family: Family;
@@ -46,7 +52,9 @@ export class Space {
     this.backend = backend;
     this.bodies = new RuleBodies(family, rulesets);
     this.chains = new MadeChains(this.bodies);
-    this.layout = new Layout(family, alphabetsOf(this.bodies.names, host === undefined ? [] : [host], more), limit);
+    const named = [...(more?.devices ?? []), ...(rulesets.some(asksLooped) ? [LOOPBACK] : [])];
+    const hosts = host === undefined ? [] : [host];
+    this.layout = new Layout(family, alphabetsOf(this.bodies.names, hosts, { ...more, devices: named }), limit);
     this.conditions = new Conditions(this.layout, { backend, parts, ...(host === undefined ? {} : { host }) });
     this.outcomes = new Outcomes(limit);
     this.effects = new Effects(this.layout, this.outcomes);

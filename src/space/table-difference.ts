@@ -2,6 +2,7 @@
  * What changed for packets between two rulesets of one family, table by table and hook by hook, for any packet on any host: exact, and nothing is
  * guessed about where packets come from or go to.
  */
+import type { Ranges } from '../address/ranges.ts';
 import { STAGES, tablesAt } from '../netfilter/hooks.ts';
 import type { Backend } from '../netfilter/skb.ts';
 import { ANY_ENTRY, nameSetHas, sameEntry, type PacketSet } from '../packet/pattern.ts';
@@ -17,6 +18,7 @@ import { Space } from './space.ts';
 import { readBothWays } from './target-reading.ts';
 import { touchedDestinations } from './touched.ts';
 import { countUnchanged } from './unchanged.ts';
+import { LOOPBACK } from './vocabulary.ts';
 
 /**
  * What a difference means to a packet (docs of the command `diff`). `undecided`: a target that is not modelled is met on one side only, or one of another text on
@@ -113,7 +115,10 @@ export function atHook(layout: Layout, set: PacketSet): Node {
   return layout.diagrams.orAll(boxes);
 }
 
-/** Packets as the kernel passes them to a table at a hook: the devices that the hook has, and what conntrack has said by then. */
+/**
+ * Packets as the kernel passes them to a table at a hook: the devices that the hook has, and what conntrack has said by then. What a host sends to itself has been seen when it comes back in:
+ * Space names its device where raw asks for that.
+ */
 export function possible(layout: Layout, hook: HookName, table: TableName): Node {
   const { diagrams, alphabets } = layout;
   const none = single(alphabets.devices.numberOf(''));
@@ -121,15 +126,21 @@ export function possible(layout: Layout, hook: HookName, table: TableName): Node
   const present = (field: 'iif' | 'oif'): Node => layout.chooseNumbers(field, none, NO, YES);
   const comesIn = hook === 'PREROUTING' || hook === 'INPUT' || hook === 'FORWARD';
   const goesOut = hook === 'FORWARD' || hook === 'OUTPUT' || hook === 'POSTROUTING';
+  const inStates = (ranges: Ranges<number>): Node => layout.chooseNumbers('ct', ranges, YES, NO);
+  const looped = alphabets.devices.numberOf(LOOPBACK);
   const states =
-    table === 'raw'
-      ? single(NOT_SEEN)
-      : // The nat table is asked for the first packet of a flow, which may be RELATED to another.
-        table === 'nat'
-        ? [...single(stateNumber('NEW')), ...single(stateNumber('RELATED'))]
-        : [{ from: 0, to: NOT_SEEN - 1 }];
+    table !== 'raw'
+      ? // The nat table is asked for the first packet of a flow, which may be RELATED to another.
+        inStates(
+          table === 'nat'
+            ? [...single(stateNumber('NEW')), ...single(stateNumber('RELATED'))]
+            : [{ from: 0, to: NOT_SEEN - 1 }],
+        )
+      : hook === 'PREROUTING' && alphabets.devices.isExact(looped)
+        ? diagrams.ifThenElse(layout.chooseNumbers('iif', single(looped), YES, NO), YES, inStates(single(NOT_SEEN)))
+        : inStates(single(NOT_SEEN));
   const parts = [
-    layout.chooseNumbers('ct', states, YES, NO),
+    states,
     comesIn ? present('iif') : hook === 'OUTPUT' ? absent('iif') : YES,
     goesOut ? present('oif') : absent('oif'),
     ...(hook === 'OUTPUT' ? [absent('physin')] : []),

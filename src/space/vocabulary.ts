@@ -5,6 +5,9 @@ import type { Alphabets } from './layout.ts';
 import { Names } from './names.ts';
 import { entryKey, OTHER_ENTRIES } from './packet-set.ts';
 
+/** The device by which a host sends to itself. */
+export const LOOPBACK = 'lo';
+
 /** What else is named: entries as `entryKey` has them. */
 export interface MoreNames {
   readonly entries?: Iterable<string>;
