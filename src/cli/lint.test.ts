@@ -232,6 +232,7 @@ test('what a host sends to itself conntrack has seen when raw meets it again', (
     ['*raw', ':PREROUTING ACCEPT [0:0]', ':OUTPUT ACCEPT [0:0]', ...rules, 'COMMIT', ''].join('\n');
   expect(found(raw('-A PREROUTING -m conntrack --ctstate NEW -j DROP'))).toEqual([]);
   expect(found(raw('-A PREROUTING -i lo -m conntrack --ctstate NEW -j DROP'))).toEqual([]);
+  expect(found(raw('-A PREROUTING -m connmark --mark 0x1 -j DROP'))).toEqual([]);
   expect(found(raw('-A PREROUTING -i eth0 -m conntrack --ctstate NEW -j DROP'))).toEqual([
     'never-matches contradiction 4 <-',
   ]);

@@ -1,5 +1,5 @@
 /**
- * The chains of a table by number, and which of them lead to which. There may be as many chains as a host has machines, and each is asked for wherever it is called: by its
+ * The chains of a table by number, what their rules say, and which of them lead to which. There may be as many chains as a host has machines, and each is asked for wherever it is called: by its
  * number then, not by its name.
  */
 import type { Chain } from '../ruleset/rule.ts';

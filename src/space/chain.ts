@@ -7,7 +7,6 @@
  */
 import type { Address } from '../address/address.ts';
 import type { Action, NatTarget } from '../netfilter/compile.ts';
-import { calledBy } from '../ruleset/calls.ts';
 import type { Chain, HookName, Rule, TableName } from '../ruleset/rule.ts';
 import { printMatch, printTarget } from '../ruleset/print.ts';
 import type { CallGraph } from './call-graph.ts';
@@ -231,8 +230,7 @@ export class TableSpace {
         const met = diagrams.substitute(destinations, diagrams.and(here, this.#setOf(chain, rule)));
         if (met === NO && diagrams.and(here, this.#brokenOf(chain, rule)) === NO) passedBy[index] = 1;
         else {
-          const name = calledBy(rule);
-          const called = name === undefined ? NO_CHAIN : this.#bodies.numberOf(name);
+          const called = this.#bodies.calledBy(graph.bodyOf(number, index));
           if (called !== NO_CHAIN) reached.set(called, diagrams.or(reached.get(called) ?? NO, met));
         }
       }

@@ -14,10 +14,16 @@ import { RuleBodies } from './rule-bodies.ts';
 import { TargetReadings } from './target-reading.ts';
 import { alphabetsOf, LOOPBACK, type MoreNames } from './vocabulary.ts';
 
-/** Rules of raw ask what conntrack says of packets: only what the host sends to itself has it said anything of by then. */
+/** What asks for the flow of a packet, or what conntrack says of it. */
+const OF_CONNTRACK: ReadonlySet<string> = new Set(['state', 'conntrack', 'connmark', 'CONNMARK']);
+
+/** Rules of raw ask for it: only of what the host sends to itself has conntrack said anything by then. */
 const asksLooped = ({ tables }: Ruleset): boolean =>
   [...(tables.get('raw')?.chains.values() ?? [])].some(({ rules }) =>
-    rules.some(({ matches }) => matches.some(({ kind }) => kind === 'state' || kind === 'conntrack')),
+    rules.some(
+      ({ matches, target }) =>
+        OF_CONNTRACK.has(target?.kind ?? '') || matches.some(({ kind }) => OF_CONNTRACK.has(kind)),
+    ),
   );
 
 export interface SpaceOptions {

@@ -115,10 +115,21 @@ export function atHook(layout: Layout, set: PacketSet): Node {
   return layout.diagrams.orAll(boxes);
 }
 
-/**
- * Packets as the kernel passes them to a table at a hook: the devices that the hook has, and what conntrack has said by then. What a host sends to itself has been seen when it comes back in:
- * Space names its device where raw asks for that.
- */
+/** What conntrack may have said of the packets that come to a table at a hook. */
+function statesAt(layout: Layout, hook: HookName, table: TableName): Node {
+  const inStates = (ranges: Ranges<number>): Node => layout.chooseNumbers('ct', ranges, YES, NO);
+  // The nat table is asked for the first packet of a flow, which may be RELATED to another.
+  if (table === 'nat') return inStates([...single(stateNumber('NEW')), ...single(stateNumber('RELATED'))]);
+  if (table !== 'raw') return inStates([{ from: 0, to: NOT_SEEN - 1 }]);
+  const notSeen = inStates(single(NOT_SEEN));
+  const { devices } = layout.alphabets;
+  const looped = devices.numberOf(LOOPBACK);
+  // What a host sends to itself has been seen when it comes back in. Space names its device where rules of raw ask for that.
+  if (hook !== 'PREROUTING' || !devices.isExact(looped)) return notSeen;
+  return layout.diagrams.ifThenElse(layout.chooseNumbers('iif', single(looped), YES, NO), YES, notSeen);
+}
+
+/** Packets as the kernel passes them to a table at a hook: the devices that the hook has, and what conntrack has said by then. */
 export function possible(layout: Layout, hook: HookName, table: TableName): Node {
   const { diagrams, alphabets } = layout;
   const none = single(alphabets.devices.numberOf(''));
@@ -126,21 +137,8 @@ export function possible(layout: Layout, hook: HookName, table: TableName): Node
   const present = (field: 'iif' | 'oif'): Node => layout.chooseNumbers(field, none, NO, YES);
   const comesIn = hook === 'PREROUTING' || hook === 'INPUT' || hook === 'FORWARD';
   const goesOut = hook === 'FORWARD' || hook === 'OUTPUT' || hook === 'POSTROUTING';
-  const inStates = (ranges: Ranges<number>): Node => layout.chooseNumbers('ct', ranges, YES, NO);
-  const looped = alphabets.devices.numberOf(LOOPBACK);
-  const states =
-    table !== 'raw'
-      ? // The nat table is asked for the first packet of a flow, which may be RELATED to another.
-        inStates(
-          table === 'nat'
-            ? [...single(stateNumber('NEW')), ...single(stateNumber('RELATED'))]
-            : [{ from: 0, to: NOT_SEEN - 1 }],
-        )
-      : hook === 'PREROUTING' && alphabets.devices.isExact(looped)
-        ? diagrams.ifThenElse(layout.chooseNumbers('iif', single(looped), YES, NO), YES, inStates(single(NOT_SEEN)))
-        : inStates(single(NOT_SEEN));
   const parts = [
-    states,
+    statesAt(layout, hook, table),
     comesIn ? present('iif') : hook === 'OUTPUT' ? absent('iif') : YES,
     goesOut ? present('oif') : absent('oif'),
     ...(hook === 'OUTPUT' ? [absent('physin')] : []),

@@ -5,6 +5,9 @@ import type { CallGraph } from './call-graph.ts';
 import type { MadeChains } from './made-chains.ts';
 import type { RuleBodies } from './rule-bodies.ts';
 
+/** Of a body whose text nobody has asked for. */
+const UNPRINTED = -1;
+
 /** How many rules of `now` stand in `old`, too; of equal ones in a chain as many as there are in both. */
 export function countUnchanged(made: MadeChains, old: Ruleset, now: Ruleset): number {
   const textOf = textsOf(made.bodies);
@@ -53,5 +56,3 @@ function textsOf(bodies: RuleBodies): (body: number) => number {
     return number;
   };
 }
-
-const UNPRINTED = -1;
